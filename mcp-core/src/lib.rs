@@ -1,0 +1,17 @@
+//! The MCP service of Promgate: workers and sessions, tools, and the metrics backends behind them.
+//!
+//! It knows nothing of Pingora. Modules stand in this order and name only modules before them:
+//!
+//! 1. [`secret`]: values that are never shown
+//! 2. [`session`]: the name of a session
+//! 3. [`config`]: checked settings
+//! 4. [`observe`]: what is reported to whoever counts
+//! 5. [`call`]: a tool's line to its client and to the record
+
+pub mod secret;
+pub mod session;
+
+pub mod config;
+pub mod observe;
+
+pub mod call;

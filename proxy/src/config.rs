@@ -1,0 +1,141 @@
+//! The settings that the program runs on, in checked form.
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use http::HeaderName;
+use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
+
+/// A whole, valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The process and its listeners.
+    pub server: Server,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// Bounds of each worker, sessions included.
+    pub worker_limits: WorkerLimits,
+    /// Bounds of the tools.
+    pub tools: ToolLimits,
+    /// The backends, sorted by name; at least one.
+    pub backends: Vec<BackendConfig>,
+}
+
+/// The process and its listeners.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Name given to MCP clients.
+    pub name: String,
+    /// Version given to MCP clients; Promgate's own unless configured.
+    pub version: String,
+    /// How clients reach us when `serve` is run.
+    pub transport: Transport,
+    /// The HTTP listener.
+    pub http: Http,
+    /// Listener of `/metrics`, `/healthz` and `/readyz`; none when off.
+    pub admin: Option<SocketAddr>,
+    /// Number of MCP workers.
+    pub workers: NonZeroUsize,
+    /// How long calls in flight may go on after SIGTERM.
+    pub drain_timeout: Duration,
+}
+
+/// How clients reach us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP.
+    Http,
+    /// Standard input and output.
+    Stdio,
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Path of the MCP endpoint: starts with `/`, does not end with it.
+    pub path: String,
+    /// Accept HTTP/2 without TLS, by prior knowledge.
+    pub h2c: bool,
+    /// `Host` values served.
+    pub allowed_hosts: Vec<HostRule>,
+    /// `Origin` values served; a request without `Origin` is not of a browser and passes.
+    pub allowed_origins: Vec<OriginRule>,
+    /// Bounds on what a client may send.
+    pub limits: HttpLimits,
+}
+
+/// One allowed `Host`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostRule {
+    /// `*`: every host.
+    Any,
+    /// This host, lower case, IPv6 without brackets; with a port, only that port.
+    Exact {
+        /// Name or address.
+        host: String,
+        /// Port, or any.
+        port: Option<u16>,
+    },
+}
+
+/// One allowed `Origin`. Spec: RFC 6454 §6.2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OriginRule {
+    /// `*`: every origin.
+    Any,
+    /// Scheme, host and port must be equal; without a port any port of that host passes.
+    Exact {
+        /// Scheme, lower case.
+        scheme: String,
+        /// Name or address, lower case, IPv6 without brackets.
+        host: String,
+        /// Port, or any.
+        port: Option<u16>,
+    },
+}
+
+/// Bounds on what a client may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Largest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// Limit from the first byte of a request's header to its last.
+    pub header_timeout: Duration,
+    /// Limit from the end of the header to the last byte of the body.
+    pub body_timeout: Duration,
+    /// How long a connection may stay open without a request.
+    pub idle_timeout: Duration,
+    /// How long one write of an answer may wait for a client that does not read.
+    pub write_timeout: Duration,
+    /// Most connections open at once.
+    pub connections_max: usize,
+    /// Most connections open at once from one address.
+    pub connections_per_address_max: usize,
+}
+
+/// Where access records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogOutput {
+    /// Standard output.
+    Stdout,
+    /// A file, made with mode 0600, appended to.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+/// The access log.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    /// Where records go.
+    pub output: AccessLogOutput,
+    /// Request headers written into the record in the clear, unless another rule says otherwise.
+    pub included_headers: Vec<HeaderName>,
+    /// Request headers that never appear, not even masked.
+    pub excluded_headers: Vec<HeaderName>,
+    /// Request headers whose presence is recorded with the value masked whole.
+    pub redacted_headers: Vec<HeaderName>,
+    /// Bytes of records that may wait for the writer; what is over it is dropped and counted.
+    pub queue_bytes_max: usize,
+}

@@ -1,0 +1,3 @@
+//! Promgate's edge.
+
+pub mod config;

@@ -1,0 +1,2 @@
+//! The promgate binary.
+fn main() {}
