@@ -2,4 +2,8 @@
 
 pub mod config;
 
+pub mod telemetry;
+
 pub mod metrics;
+
+pub mod access_log;
