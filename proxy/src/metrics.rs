@@ -13,6 +13,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 use mcp_core::{
     config::BackendName,
     observe::{BackendOutcome, Observer, ToolOutcome},
+    server::Figures,
 };
 use parking_lot::Mutex;
 use prometheus::{
@@ -59,27 +60,8 @@ pub struct Subjects<'a> {
     pub workers: usize,
 }
 
-/// What one worker counts itself, read when somebody scrapes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WorkerFigures {
-    /// Sessions open now.
-    pub sessions: u64,
-    /// Calls in flight now.
-    pub calls: u64,
-    /// Sessions opened since the start.
-    pub sessions_opened: u64,
-    /// Sessions refused since the start, because there were too many.
-    pub sessions_refused: u64,
-    /// Sessions that their client ended, since the start.
-    pub sessions_deleted: u64,
-    /// Sessions that ended because nothing happened in them, since the start.
-    pub sessions_idle: u64,
-    /// Sessions that ended because the process is stopping.
-    pub sessions_shutdown: u64,
-}
-
 /// Gives the figures of every worker, in the order of their numbers.
-pub type WorkerSource = Box<dyn Fn() -> Vec<WorkerFigures> + Send + Sync>;
+pub type WorkerSource = Box<dyn Fn() -> Vec<Figures> + Send + Sync>;
 
 /// Something that is counted as long as it exists.
 #[derive(Debug)]

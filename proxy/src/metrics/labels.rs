@@ -288,8 +288,6 @@ closed_set! {
         Deleted = "deleted",
         /// Nothing happened in it for too long.
         Idle = "idle",
-        /// The process stopped.
-        Shutdown = "shutdown",
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use mcp_core::{
     config::BackendName,
     observe::{BackendOutcome, ToolOutcome},
+    server::Figures,
 };
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::{
-    WorkerFigures,
     family::{Family, Maker},
     labels::{
         HttpMethod, Label, Limit, Outcome, Rejection, RpcMethod, SessionEnd, StatusCode, StreamKind,
@@ -176,7 +176,7 @@ impl Worker {
     }
 
     /// Brings the series up to what the worker counted.
-    pub(super) fn catch_up(&self, figures: &WorkerFigures) {
+    pub(super) fn catch_up(&self, figures: &Figures) {
         self.sessions.set(gauge_value(figures.sessions));
         self.calls.set(gauge_value(figures.calls));
         raise(&self.opened, figures.sessions_opened);
@@ -184,7 +184,6 @@ impl Worker {
         for (reason, count) in [
             (SessionEnd::Deleted, figures.sessions_deleted),
             (SessionEnd::Idle, figures.sessions_idle),
-            (SessionEnd::Shutdown, figures.sessions_shutdown),
         ] {
             if let Some(counter) = self.ended.of(reason) {
                 raise(counter, count);

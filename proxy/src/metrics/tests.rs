@@ -113,8 +113,8 @@ fn the_workers_figures_are_read_at_each_scrape() {
     let seen = std::sync::Arc::clone(&opened);
     metrics.read_workers_from(Box::new(move || {
         let sessions_opened = seen.load(std::sync::atomic::Ordering::Relaxed);
-        let first = WorkerFigures { sessions: 2, sessions_opened, ..WorkerFigures::default() };
-        vec![first, WorkerFigures { sessions_idle: 1, ..WorkerFigures::default() }]
+        let first = Figures { sessions: 2, sessions_opened, ..Figures::default() };
+        vec![first, Figures { sessions_idle: 1, ..Figures::default() }]
     }));
     shows(&metrics, r#"promgate_sessions_open{worker="0"} 2"#);
     shows(&metrics, r#"promgate_sessions_opened_total{worker="0"} 3"#);
