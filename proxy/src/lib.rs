@@ -7,3 +7,7 @@ pub mod telemetry;
 pub mod metrics;
 
 pub mod access_log;
+
+pub mod ring;
+
+pub mod admin;
