@@ -265,7 +265,7 @@ impl Writer {
             return;
         };
         let done = batch.lines.get(..written).unwrap_or_default();
-        let whole = done.iter().filter(|byte| **byte == b'\n').count();
+        let whole = done.split(|byte| *byte == b'\n').count().saturating_sub(1);
         let whole = u64::try_from(whole).unwrap_or(u64::MAX).min(batch.records);
         let lost = batch.records - whole;
         self.untold += lost;
