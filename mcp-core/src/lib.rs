@@ -7,6 +7,8 @@
 //! 3. [`config`]: checked settings
 //! 4. [`observe`]: what is reported to whoever counts
 //! 5. [`call`]: a tool's line to its client and to the record
+//! 6. [`backend`]: metrics backends
+//! 7. [`tools`]: what a model calls
 
 pub mod secret;
 pub mod session;
@@ -15,3 +17,7 @@ pub mod config;
 pub mod observe;
 
 pub mod call;
+
+pub mod backend;
+
+pub mod tools;
