@@ -1,3 +1,5 @@
 //! Promgate's edge.
 
 pub mod config;
+
+pub mod cli;
