@@ -161,8 +161,8 @@ pub struct AccessLog {
     pub queue_bytes_max: usize,
 }
 
-/// The JSON Schema of the file, draft 2020-12, as pretty JSON with a line end.
+/// The JSON Schema of the file as it is written, draft 2020-12, as pretty JSON with a line end.
 #[must_use]
 pub fn schema_json() -> String {
-    format!("{:#}\n", raw::schema())
+    format!("{:#}\n", raw::written_schema())
 }

@@ -211,9 +211,7 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
     let noun = match wanted {
         Wanted::Section => "a section of keys",
         Wanted::List => "a list",
-        Wanted::Text | Wanted::TextOrNumber => {
-            named.filter(|_| schema.get("$ref").is_none()).unwrap_or("text")
-        }
+        Wanted::Text | Wanted::TextOrNumber => named.unwrap_or("text"),
         Wanted::Number => "a whole number",
         Wanted::Flag => "`true` or `false`",
     };

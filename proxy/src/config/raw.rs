@@ -16,7 +16,7 @@ mod schema;
 pub(super) use access::{
     AuthorizationServer, Jwt, JwtLocal, JwtValidation, ProtectedResource, Strategy,
 };
-pub(super) use schema::schema;
+pub(super) use schema::{schema, written_schema};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, Deserialize, Serialize, JsonSchema)]
