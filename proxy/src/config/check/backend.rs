@@ -31,7 +31,9 @@ const HOUR: Duration = Duration::from_hours(1);
 impl Check<'_> {
     pub(super) fn backends(&mut self, raw: BTreeMap<String, raw::Backend>) -> Vec<BackendConfig> {
         let at = At::from(["backends"]);
-        if raw.is_empty() {
+        // A section in the wrong place was named already.
+        let misplaced = ["prometheus", "pmm", "backend"];
+        if raw.is_empty() && !misplaced.iter().any(|key| self.faults.knows(&At::from([*key]))) {
             self.faults.push_unless_known(
                 &at,
                 "there is no backend",
