@@ -288,7 +288,7 @@ r#"backends:
 "#,
     &[
         "2: backends.p.auth.(key not shown): unknown key; write `password`; the keys here are `password`, `password_file`, `token`, `token_file`, `type`, `username`",
-        "2: backends.p.auth.password: is missing, though the type is `basic`; write `password: ${VARIABLE}`, or name a file with `password_file`",
+        "2: backends.p.auth.password: is missing or empty, though the type is `basic`; write `password: ${VARIABLE}`, or name a file with `password_file`",
     ]),
     ("text for a section",
 r#"server: yes
@@ -896,7 +896,7 @@ r#"backends:
       password: hunter2
 "#,
     &[
-        "4: backends.p.auth.username: is missing, though the type is `basic`; write the user name",
+        "4: backends.p.auth.username: is missing or empty, though the type is `basic`; write the user name",
     ]),
     ("basic without a password",
 r#"backends:
@@ -907,7 +907,7 @@ r#"backends:
       username: u
 "#,
     &[
-        "4: backends.p.auth.password: is missing, though the type is `basic`; write `password: ${VARIABLE}`, or name a file with `password_file`",
+        "4: backends.p.auth.password: is missing or empty, though the type is `basic`; write `password: ${VARIABLE}`, or name a file with `password_file`",
     ]),
     ("basic with a token",
 r#"backends:
@@ -942,7 +942,7 @@ r#"backends:
       type: token
 "#,
     &[
-        "4: backends.p.auth.token: is missing, though the type is `token`; write `token: ${VARIABLE}`, or name a file with `token_file`",
+        "4: backends.p.auth.token: is missing or empty, though the type is `token`; write `token: ${VARIABLE}`, or name a file with `token_file`",
     ]),
     ("credentials without a type",
 r#"backends:
@@ -953,6 +953,27 @@ r#"backends:
 "#,
     &[
         "4: backends.p.auth.type: credentials are given, but no type that uses them; write `type: token`, or remove the credentials",
+    ]),
+    ("an empty token",
+r#"backends:
+  p:
+    url: http://p:9090
+    auth:
+      type: token
+      token: ""
+"#,
+    &[
+        "6: backends.p.auth.token: is missing or empty, though the type is `token`; write `token: ${VARIABLE}`, or name a file with `token_file`",
+    ]),
+    ("an empty header",
+r#"backends:
+  p:
+    url: http://p:9090
+    headers:
+      X-A: ""
+"#,
+    &[
+        "5: backends.p.headers.X-A: is empty; give the value, or remove the key",
     ]),
     ("a token with the word Bearer",
 r#"backends:
@@ -1095,7 +1116,7 @@ backends:
         "13: backends.a.url: the environment variable `A_URL` is not set; set it, give a default with `${A_URL:-…}`, or write `$$` for a dollar sign",
         "14: backends.a.timeout: a duration is wanted here, not a number; write a number with its unit, such as `30s`",
         "16: backends.b.url: the address holds a query or fragment; remove what follows `?` or `#`; further keys of a request go to `headers`",
-        "17: backends.b.auth.password: is missing, though the type is `basic`; write `password: ${VARIABLE}`, or name a file with `password_file`",
+        "17: backends.b.auth.password: is missing or empty, though the type is `basic`; write `password: ${VARIABLE}`, or name a file with `password_file`",
         "20: backends.c.org_id: a tenant id is 1 to 150 visible ASCII characters without '|'; write one tenant's id",
         "21: backends.d.org_id: a tenant id is 1 to 150 visible ASCII characters without '|'; write one tenant's id",
     ]),
