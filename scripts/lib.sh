@@ -43,7 +43,7 @@ apt_install() {
   say "installing $*"
   local install=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install
     -y -qq --no-install-recommends "$@")
-  as_root "${install[@]}" >&2 || { apt_update && as_root "${install[@]}" >&2; } ||
+  as_root "${install[@]}" >/dev/null || { apt_update && as_root "${install[@]}" >/dev/null; } ||
     die "apt-get could not install: $*"
 }
 

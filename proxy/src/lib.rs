@@ -1,3 +1,4 @@
 //! Promgate's edge.
 
 pub mod config;
+pub mod demo;
