@@ -17,7 +17,7 @@ use super::{
     exporter::{Exporter, unix_now},
     folder::Folder,
     programs::Programs,
-    shop::{INSTANCES, JOB, STEP_S, Shop},
+    shop::{INSTANCES, Instance, JOB, STEP_S, Shop},
     supervisor::{Launch, Supervisor},
 };
 
@@ -125,12 +125,15 @@ fn scrape_config(itself: SocketAddr, admin: SocketAddr, exporter: SocketAddr) ->
            static_configs:\n"
     );
     for instance in &INSTANCES {
-        let (name, path) = (instance.name, instance.path);
-        text += &format!(
-            "  - {{targets: ['{exporter}'], labels: {{instance: '{name}', __metrics_path__: '{path}'}}}}\n"
-        );
+        text.push_str(&target(exporter, instance));
     }
     text
+}
+
+fn target(exporter: SocketAddr, instance: &Instance) -> String {
+    let (name, path) = (instance.name, instance.path);
+    let labels = format!("{{instance: '{name}', __metrics_path__: '{path}'}}");
+    format!("  - {{targets: ['{exporter}'], labels: {labels}}}\n")
 }
 
 /// Starts Prometheus on a free port and waits until it is ready.

@@ -162,7 +162,61 @@ fn indented(out: &mut impl Write, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader, Read},
+        net::TcpListener,
+        thread::{self, JoinHandle},
+    };
+
     use super::*;
+
+    /// Answers one request with `answer`; yields the request's header, in lower case.
+    fn endpoint(answer: &'static str) -> (Url, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let served = thread::spawn(move || {
+            let mut client = BufReader::new(listener.accept().unwrap().0);
+            let mut header = String::new();
+            while !header.ends_with("\r\n\r\n") {
+                client.read_line(&mut header).unwrap();
+            }
+            header.make_ascii_lowercase();
+            let length = header.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.unwrap().parse().unwrap()];
+            client.read_exact(&mut body).unwrap();
+            let length = answer.len();
+            let status = "HTTP/1.1 200 OK\r\nconnection: close";
+            write!(client.get_mut(), "{status}\r\ncontent-length: {length}\r\n\r\n{answer}")
+                .unwrap();
+            header
+        });
+        (Url::parse(&url).unwrap(), served)
+    }
+
+    #[tokio::test]
+    async fn the_question_is_sent_in_the_stateless_form() {
+        let (url, served) = endpoint(r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#);
+        assert_eq!(ask(&url).await.unwrap().result, json!({"content": []}));
+        let header = served.join().unwrap();
+        for line in [
+            "post /mcp http/1.1",
+            "mcp-protocol-version: 2026-07-28",
+            "mcp-method: tools/call",
+            "mcp-name: prometheus_query",
+            "accept: application/json, text/event-stream",
+        ] {
+            assert!(header.contains(line), "{line}: {header}");
+        }
+        assert!(!header.contains("mcp-session-id"), "{header}");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_answers_something_else_is_quoted() {
+        let (url, served) = endpoint("<html>not here</html>");
+        let error = ask(&url).await.unwrap_err();
+        assert!(error.to_string().contains("not here"), "{error}");
+        served.join().unwrap();
+    }
 
     #[test]
     fn the_result_is_found_in_json_and_in_a_stream() {

@@ -22,6 +22,8 @@ use super::error::DemoError;
 pub(super) fn command(launcher: &Path, program: &Path) -> Command {
     let mut command = Command::new(launcher);
     command.arg("demo-child").arg("--").arg(process::id().to_string()).arg(program);
+    // A Ctrl-C in the terminal is for us alone: calls in flight still need their backend.
+    command.process_group(0);
     command
 }
 

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn later() -> SystemTime {
-        SystemTime::now() + Duration::from_secs(60)
+        SystemTime::now() + Duration::from_mins(1)
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn limits() -> HttpLimits {
         body_bytes_max: 1 << 20,
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(30),
-        idle_timeout: Duration::from_secs(120),
+        idle_timeout: Duration::from_mins(2),
         write_timeout: Duration::from_secs(30),
         connections_max: 1000,
         connections_per_address_max: 1000,

@@ -26,7 +26,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// A child that ran for this long is taken to have been well: the pause begins anew.
-const WELL: Duration = Duration::from_secs(60);
+const WELL: Duration = Duration::from_mins(1);
 
 /// How long a child may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);

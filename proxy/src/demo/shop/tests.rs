@@ -94,16 +94,11 @@ fn the_present_goes_on_where_the_past_ends() {
     assert!(text.ends_with("# EOF\n"));
 }
 
-/// What `make setup-run` unpacks; where it was not run this has nothing to say.
-fn promtool() -> Option<std::path::PathBuf> {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/prometheus/usr/bin/promtool");
-    path.exists().then_some(path)
-}
-
 #[test]
 fn promtool_makes_blocks_of_the_past() {
-    let Some(promtool) = promtool() else { return };
+    let promtool =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/prometheus/usr/bin/promtool");
+    assert!(promtool.exists(), "run `make setup-test` first");
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("past.txt");
     Shop::with_past_until(NOW).write_past(&mut fs::File::create(&text).unwrap()).unwrap();
