@@ -32,21 +32,35 @@ mod call;
 
 mod clients;
 
-use std::io::Write;
+use std::{env, io::Write};
+
+use clients::Setting;
 
 pub use backend::{Backend, Options};
-pub use clients::Setting;
 pub use error::DemoError;
 pub use settings::{Listeners, config};
 
 /// Asks one question through the edge, and prints it with its answer and the ways to connect.
 ///
-/// Waits for the edge to accept connections first, so it may be called while that starts.
+/// Waits for the edge to accept connections first, so it may be called while that starts. The last
+/// line says that Ctrl-C ends the demo, so what makes that true must stand before.
 ///
 /// # Errors
 /// [`DemoError`] when the edge does not answer in time, when the call fails, or when `out` cannot
 /// be written.
-pub async fn show(out: &mut (impl Write + Send), setting: &Setting<'_>) -> Result<(), DemoError> {
-    let exchange = call::ask(setting.mcp).await?;
-    exchange.print(out).and_then(|()| clients::print(out, setting)).map_err(DemoError::Print)
+pub async fn show(
+    out: &mut (impl Write + Send),
+    listeners: Listeners,
+    backend: &Backend,
+) -> Result<(), DemoError> {
+    let mcp = listeners.endpoint();
+    let exchange = call::ask(&mcp).await?;
+    let setting = Setting {
+        mcp: &mcp,
+        backend: backend.url(),
+        remarks: &listeners.remarks(),
+        executable: &env::current_exe().unwrap_or_else(|_| "promgate".into()),
+        stdio_config: &backend.stdio_config(),
+    };
+    exchange.print(out).and_then(|()| setting.print(out)).map_err(DemoError::Print)
 }

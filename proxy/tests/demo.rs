@@ -11,7 +11,11 @@ mod tests {
         time::{Duration, Instant},
     };
 
+    use parking_lot::Mutex;
     use rustix::process::{Pid, Signal, kill_process};
+
+    /// Demos that start at the same moment may choose the same free ports.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     const PROMGATE: &str = env!("CARGO_BIN_EXE_promgate");
 
@@ -98,6 +102,7 @@ mod tests {
 
     #[test]
     fn ctrl_c_ends_the_demo_its_prometheus_and_its_files() {
+        let _alone = ONE_AT_A_TIME.lock();
         let temporary = tempfile::tempdir().unwrap();
         let (mut demo, _) = demo(temporary.path());
         let prometheus = prometheus_of(&demo).unwrap();
@@ -110,6 +115,7 @@ mod tests {
 
     #[test]
     fn a_crash_of_the_demo_ends_its_prometheus() {
+        let _alone = ONE_AT_A_TIME.lock();
         let temporary = tempfile::tempdir().unwrap();
         let (mut demo, _) = demo(temporary.path());
         let prometheus = prometheus_of(&demo).unwrap();
@@ -120,6 +126,7 @@ mod tests {
 
     #[test]
     fn the_first_call_is_answered_with_values() {
+        let _alone = ONE_AT_A_TIME.lock();
         let temporary = tempfile::tempdir().unwrap();
         let (demo, printed) = demo(temporary.path());
         for part in

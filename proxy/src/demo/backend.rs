@@ -83,8 +83,7 @@ impl Backend {
 
     /// A config for `promgate stdio` with this Prometheus as its backend; it exists as long as
     /// this does.
-    #[must_use]
-    pub fn stdio_config(&self) -> PathBuf {
+    pub(super) fn stdio_config(&self) -> PathBuf {
         self.folder.path().join("promgate.yaml")
     }
 }

@@ -8,66 +8,76 @@ use std::{
 use serde_json::{Value, json};
 use url::Url;
 
+/// A question whose answer is in the shop's past.
+const EXAMPLE: &str = "which shop instance was in trouble in the last hour, and how badly?";
+
 /// Where the running demo is.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting<'a> {
+pub(super) struct Setting<'a> {
     /// The MCP endpoint.
-    pub mcp: &'a Url,
+    pub(super) mcp: &'a Url,
     /// The demo's Prometheus.
-    pub backend: &'a Url,
+    pub(super) backend: &'a Url,
+    /// What differs from the usual.
+    pub(super) remarks: &'a [String],
     /// Promgate's executable.
-    pub executable: &'a Path,
+    pub(super) executable: &'a Path,
     /// The config for `promgate stdio`.
-    pub stdio_config: &'a Path,
+    pub(super) stdio_config: &'a Path,
 }
 
-/// Prints the addresses and one snippet a client.
-pub(super) fn print(out: &mut impl Write, setting: &Setting<'_>) -> io::Result<()> {
-    let url = setting.mcp;
-    writeln!(out, "\nConnect a client\n")?;
-    writeln!(out, "  MCP endpoint       {url}")?;
-    writeln!(out, "  Prometheus         {}\n", setting.backend)?;
-    writeln!(out, "  Claude Code, in a shell:\n")?;
-    writeln!(out, "    claude mcp add --transport http promgate {url}\n")?;
-    for (client, snippet) in snippets(setting) {
-        writeln!(out, "  {client}:\n")?;
-        format!("{snippet:#}").lines().try_for_each(|line| writeln!(out, "    {line}"))?;
-        writeln!(out)?;
+impl Setting<'_> {
+    /// Prints the addresses and one snippet a client.
+    pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let url = self.mcp;
+        writeln!(out, "\nConnect a client\n")?;
+        writeln!(out, "  MCP endpoint       {url}")?;
+        writeln!(out, "  Prometheus         {}", self.backend)?;
+        for remark in self.remarks {
+            writeln!(out, "  Note               {remark}")?;
+        }
+        writeln!(out, "\n  Claude Code, in a shell:\n")?;
+        writeln!(out, "    claude mcp add --transport http promgate {url}\n")?;
+        for (client, snippet) in self.snippets() {
+            writeln!(out, "  {client}:\n")?;
+            format!("{snippet:#}").lines().try_for_each(|line| writeln!(out, "    {line}"))?;
+            writeln!(out)?;
+        }
+        writeln!(out, "  Any client that speaks stdio, through mcp-remote:\n")?;
+        writeln!(out, "    npx -y mcp-remote {url} --transport http-only\n")?;
+        writeln!(out, "Then ask, for example: {EXAMPLE}")?;
+        writeln!(out, "Serving until Ctrl-C.")?;
+        out.flush()
     }
-    writeln!(out, "  Any client that speaks stdio, through mcp-remote:\n")?;
-    writeln!(out, "    npx -y mcp-remote {url} --transport http-only\n")?;
-    writeln!(
-        out,
-        "Then ask, for example: which shop instance was in trouble in the last hour, and how badly?"
-    )?;
-    writeln!(out, "Serving until Ctrl-C.")?;
-    out.flush()
-}
 
-/// Each client's file with what belongs in it.
-fn snippets(setting: &Setting<'_>) -> [(&'static str, Value); 4] {
-    let url = setting.mcp.as_str();
-    let bridge =
-        json!({"command": "npx", "args": ["-y", "mcp-remote", url, "--transport", "http-only"]});
-    let stdio = json!({
-        "command": setting.executable,
-        "args": ["stdio", "--config", setting.stdio_config],
-    });
-    [
-        ("Claude Desktop, claude_desktop_config.json", json!({"mcpServers": {"promgate": bridge}})),
-        (
-            "Claude Desktop without npm: over stdio, while this demo runs",
-            json!({"mcpServers": {"promgate": stdio}}),
-        ),
-        (
-            "Cursor, ~/.cursor/mcp.json or .cursor/mcp.json",
-            json!({"mcpServers": {"promgate": {"url": url}}}),
-        ),
-        (
-            "VS Code, .vscode/mcp.json",
-            json!({"servers": {"promgate": {"type": "http", "url": url}}}),
-        ),
-    ]
+    /// Each client's file with what belongs in it.
+    fn snippets(&self) -> [(&'static str, Value); 4] {
+        let url = self.mcp.as_str();
+        let bridge = ["-y", "mcp-remote", url, "--transport", "http-only"];
+        let bridge = json!({"command": "npx", "args": bridge});
+        let stdio = json!({
+            "command": self.executable,
+            "args": ["stdio", "--config", self.stdio_config],
+        });
+        [
+            (
+                "Claude Desktop, claude_desktop_config.json",
+                json!({"mcpServers": {"promgate": bridge}}),
+            ),
+            (
+                "The same without npm: over stdio, for as long as this demo runs",
+                json!({"mcpServers": {"promgate": stdio}}),
+            ),
+            (
+                "Cursor, ~/.cursor/mcp.json or .cursor/mcp.json",
+                json!({"mcpServers": {"promgate": {"url": url}}}),
+            ),
+            (
+                "VS Code, .vscode/mcp.json",
+                json!({"servers": {"promgate": {"type": "http", "url": url}}}),
+            ),
+        ]
+    }
 }
 
 #[cfg(test)]
@@ -78,11 +88,12 @@ mod tests {
         let setting = Setting {
             mcp: &Url::parse("http://127.0.0.1:50123/mcp").unwrap(),
             backend: &Url::parse("http://127.0.0.1:9999/").unwrap(),
+            remarks: &["port 1 is busy".to_owned()],
             executable: Path::new("/opt/with space/promgate"),
             stdio_config: Path::new("/tmp/x/promgate.yaml"),
         };
         let mut out = Vec::new();
-        print(&mut out, &setting).unwrap();
+        setting.print(&mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -21,6 +21,9 @@ use crate::config::{
 const MCP_PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 9091;
 
+/// Where the MCP endpoint is at its listener.
+const MCP_PATH: &str = "/mcp";
+
 /// Names by which this machine calls itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -44,9 +47,14 @@ impl Listeners {
         choose().map_err(DemoError::Port)
     }
 
+    /// The MCP endpoint's address.
+    #[expect(clippy::expect_used, reason = "an address and a constant path always make a URL")]
+    pub(super) fn endpoint(self) -> Url {
+        Url::parse(&format!("http://{}{MCP_PATH}", self.mcp)).expect("a URL by its form")
+    }
+
     /// Says which usual port was busy, one sentence each.
-    #[must_use]
-    pub fn remarks(self) -> Vec<String> {
+    pub(super) fn remarks(self) -> Vec<String> {
         let taken = [("MCP", MCP_PORT, self.mcp), ("admin", ADMIN_PORT, self.admin)];
         let busy = taken.iter().filter(|(_, usual, address)| address.port() != *usual);
         busy.map(|(name, usual, address)| {
@@ -82,7 +90,7 @@ pub fn config(backend: &Url, listeners: Listeners) -> Config {
             transport: Transport::Http,
             http: Http {
                 listen: listeners.mcp,
-                path: "/mcp".to_owned(),
+                path: MCP_PATH.to_owned(),
                 h2c: true,
                 allowed_hosts: allowed_hosts.into(),
                 allowed_origins: allowed_origins.into(),
