@@ -6,7 +6,8 @@
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
 //! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
-//! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`cli`], [`run`]
+//! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
+//!   [`cli`]
 
 pub mod config;
 
@@ -39,5 +40,7 @@ pub mod admin;
 pub mod server;
 
 pub mod demo;
+
+pub mod run;
 
 pub mod cli;
