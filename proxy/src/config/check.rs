@@ -3,7 +3,7 @@
 //! A check that finds a fault records it and goes on with a stand-in, so that one run finds every
 //! fault; the stand-ins are never used, since a configuration with a fault is not returned.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path, time::Duration};
 
 use http::HeaderName;
 use url::Url;
@@ -88,11 +88,13 @@ impl Check<'_> {
         }
     }
 
-    fn workers(&mut self, at: &At, wanted: u64) -> std::num::NonZeroUsize {
+    fn workers(&mut self, at: &At, wanted: u64) -> NonZeroU16 {
+        let one_per_core = || {
+            let cores = std::thread::available_parallelism().ok();
+            cores.and_then(|cores| NonZeroU16::try_from(cores).ok()).unwrap_or(NonZeroU16::MIN)
+        };
         let workers = self.count(at, wanted, 0..=WORKERS_MAX);
-        std::num::NonZeroUsize::new(workers).unwrap_or_else(|| {
-            std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN)
-        })
+        u16::try_from(workers).ok().and_then(NonZeroU16::new).unwrap_or_else(one_per_core)
     }
 
     fn admin(&mut self, text: &str, http: SocketAddr) -> Option<SocketAddr> {

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    num::NonZeroUsize,
+    num::NonZeroU16,
     thread,
     time::Duration,
 };
@@ -97,7 +97,10 @@ pub fn config(backend: &Url, listeners: Listeners) -> Config {
                 limits: limits(),
             },
             admin: Some(listeners.admin),
-            workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            workers: thread::available_parallelism()
+                .ok()
+                .and_then(|cores| NonZeroU16::try_from(cores).ok())
+                .unwrap_or(NonZeroU16::MIN),
             drain_timeout: Duration::from_secs(10),
         },
         access_log: access_log(),
