@@ -200,15 +200,16 @@ impl Metrics {
 
 impl Observer for Metrics {
     fn tool_called(&self, name: &'static str, outcome: ToolOutcome, took: Duration) {
-        let tool = self.tools.iter().find(|tool| tool.name == name).unwrap_or(&self.other_tool);
-        tool.calls.inc(outcome);
-        tool.seconds.observe(took.as_secs_f64());
+        let named = self.tools.iter().find(|known| known.name == name);
+        let series = named.unwrap_or(&self.other_tool);
+        series.calls.inc(outcome);
+        series.seconds.observe(took.as_secs_f64());
     }
 
     fn backend_called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
-        let backend = self.backends.get(name).unwrap_or(&self.other_backend);
-        backend.requests.inc(outcome);
-        backend.seconds.observe(took.as_secs_f64());
+        let series = self.backends.get(name).unwrap_or(&self.other_backend);
+        series.requests.inc(outcome);
+        series.seconds.observe(took.as_secs_f64());
     }
 }
 

@@ -179,7 +179,7 @@ impl Queue {
     fn take(&self, spare: Vec<u8>) -> Batch {
         let mut state = self.state.lock();
         state.writing = 0;
-        while state.waiting.is_empty() && !state.reopen && !state.stop {
+        while state.is_settled() {
             state.thread = Thread::Idle;
             self.work.wait(&mut state);
         }
@@ -209,6 +209,11 @@ impl Queue {
 }
 
 impl State {
+    /// Whether there is nothing for the thread to do.
+    fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.dropped == 0 && !self.reopen && !self.stop
+    }
+
     /// Grows the buffer by doubling, but never beyond the bound, as `Vec` itself would.
     fn make_room(&mut self, more: usize, bytes_max: usize) {
         let needed = self.waiting.len() + more;
