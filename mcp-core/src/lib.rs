@@ -7,6 +7,7 @@
 //! 3. [`config`]: checked settings
 //! 4. [`observe`]: what is reported to whoever counts
 //! 5. [`call`]: a tool's line to its client and to the record
+//! 6. [`server`]: messages, sessions, workers
 
 pub mod secret;
 pub mod session;
@@ -15,3 +16,5 @@ pub mod config;
 pub mod observe;
 
 pub mod call;
+
+pub mod server;
