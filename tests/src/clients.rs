@@ -40,7 +40,12 @@ fn report(program: &str, script: &str, arguments: &[&str]) -> Value {
     let packages = tool("node/node_modules");
     let bin = tool(NODE);
     let path = path_with(bin.parent().expect("a program stands in a folder"));
-    let environment = [("PATH", path.as_os_str()), ("NODE_PACKAGES", packages.as_os_str())];
+    let environment = [
+        ("PATH", path.as_os_str()),
+        ("NODE_PACKAGES", packages.as_os_str()),
+        // Nothing is written beside the scripts.
+        ("PYTHONDONTWRITEBYTECODE", OsStr::new("1")),
+    ];
     let (status, output) = run(&tool(program), arguments, &environment, CLIENT_PATIENCE);
     assert!(status.success(), "{script} failed:\n{output}");
     let report = output.lines().rev().find_map(|line| line.strip_prefix("REPORT "));

@@ -16,11 +16,12 @@ mod talk;
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use mcp_core::server::{Change, Changes};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -28,8 +29,7 @@ use rmcp::{
         CompleteResult, GetPromptRequestParams, GetPromptResponse, Implementation,
         ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
         PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerConfig,
-        ServerNotification, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams,
+        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::RequestContext,
 };
@@ -37,39 +37,23 @@ use serde_json::json;
 
 use self::{faults::Faults, rounds::Rounds};
 
-/// Takes a notification that concerns every client, such as a changed list.
-pub type Announce = Box<dyn Fn(ServerNotification) + Send + Sync>;
-
 /// The handler; clones share their state.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Fixture(Arc<State>);
 
-#[derive(Default)]
 struct State {
     faults: Faults,
     rounds: Rounds,
     toggled: AtomicBool,
-    announce: OnceLock<Announce>,
+    changes: Changes,
 }
 
 impl Fixture {
-    /// A handler whose lists have not changed and whose tools were never called.
+    /// A handler that announces through `changes` when its lists changed.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets where announcements go. The first one set stays.
-    pub fn announce_through(&self, announce: Announce) {
-        let _first_stays = self.0.announce.set(announce);
-    }
-
-    fn announce(&self, method: &str) -> Result<(), ErrorData> {
-        let notification = answer::built(json!({ "method": method }))?;
-        if let Some(announce) = self.0.announce.get() {
-            announce(notification);
-        }
-        Ok(())
+    pub fn new(changes: Changes) -> Self {
+        let (faults, rounds) = (Faults::default(), Rounds::default());
+        Self(Arc::new(State { faults, rounds, toggled: AtomicBool::new(false), changes }))
     }
 
     fn tools(&self) -> Result<Vec<Tool>, ErrorData> {
@@ -95,15 +79,15 @@ impl Fixture {
         match name.as_str() {
             "toggle_tools" => {
                 let was = state.toggled.fetch_xor(true, Ordering::Relaxed);
-                self.announce("notifications/tools/list_changed")?;
+                state.changes.announce(&Change::Tools);
                 Ok(answer::text(&format!("toggled: {}", !was))?.into())
             }
             "test_trigger_tool_change" => {
-                self.announce("notifications/tools/list_changed")?;
+                state.changes.announce(&Change::Tools);
                 Ok(answer::text("the tool list was announced as changed")?.into())
             }
             "test_trigger_prompt_change" => {
-                self.announce("notifications/prompts/list_changed")?;
+                state.changes.announce(&Change::Prompts);
                 Ok(answer::text("the prompt list was announced as changed")?.into())
             }
             "test_missing_capability" => Ok(ask::needs_sampling(&context)?.into()),

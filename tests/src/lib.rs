@@ -13,11 +13,7 @@
 //! 9. [`server`]: the server under test
 //! 10. [`clients`]: real MCP clients and the official conformance suite
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test's parts fail the test by panicking"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's parts fail the test by panicking")]
 
 pub mod fixture;
 pub mod settings;

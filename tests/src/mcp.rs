@@ -300,6 +300,18 @@ impl Client {
         self.send(&self.bodiless("DELETE"))
     }
 
+    /// Closes the idle connection, if there is one.
+    pub fn disconnect(&self) {
+        *self.idle.lock() = None;
+    }
+
+    /// The client without its idle connection, so that many fit into one process.
+    #[must_use]
+    pub fn unconnected(self) -> Self {
+        self.disconnect();
+        self
+    }
+
     fn id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }

@@ -213,9 +213,8 @@ pub fn run(
     let process = Process::start_with(program, arguments, environment);
     let status = process.wait(bound);
     let output = [process.stdout().lines(), process.stderr().lines()].concat().join("\n");
-    let status = status.unwrap_or_else(|| {
-        panic!("{} did not end within {bound:?}:\n{output}", program.display())
-    });
+    let status = status
+        .unwrap_or_else(|| panic!("{} did not end within {bound:?}:\n{output}", program.display()));
     (status, output)
 }
 

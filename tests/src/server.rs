@@ -1,12 +1,6 @@
 //! The server under test, as a process of its own.
 
-use std::{
-    ffi::OsStr,
-    net::SocketAddr,
-    process::ExitStatus,
-    sync::LazyLock,
-    time::Duration,
-};
+use std::{ffi::OsStr, net::SocketAddr, process::ExitStatus, sync::LazyLock, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -58,9 +52,8 @@ impl Server {
     #[must_use]
     pub fn fixture(settings: &Settings) -> Self {
         let settings = json!(settings).to_string();
-        Self::start("fixture-server", TempDir::new().expect("a temporary folder"), |_| {
-            vec![settings]
-        })
+        let files = TempDir::new().expect("a temporary folder");
+        Self::start("fixture-server", files, |_file| vec![settings], &[])
     }
 
     /// Starts Promgate with a configuration.
@@ -69,9 +62,17 @@ impl Server {
     /// When it does not come up.
     #[must_use]
     pub fn promgate(config: &Value) -> Self {
-        Self::start("promgate", write_config(config), |file| {
-            vec!["serve".to_owned(), "--config".to_owned(), file]
-        })
+        Self::promgate_with(config, &[])
+    }
+
+    /// Starts Promgate with a configuration and further environment variables.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn promgate_with(config: &Value, environment: &[(&str, &str)]) -> Self {
+        let arguments = |file| vec!["serve".to_owned(), "--config".to_owned(), file];
+        Self::start("promgate", write_config(config), arguments, environment)
     }
 
     /// Starts Promgate in front of one backend.
@@ -83,11 +84,17 @@ impl Server {
         Self::promgate(&config(&json!({ "main": { "url": url } })))
     }
 
-    fn start(name: &str, files: TempDir, arguments: impl FnOnce(String) -> Vec<String>) -> Self {
+    fn start(
+        name: &str,
+        files: TempDir,
+        arguments: impl FnOnce(String) -> Vec<String>,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = files.path().join("config.yaml").display().to_string();
         // What a developer has set for other purposes must not change what is tested.
-        let quiet = [("RUST_LOG", OsStr::new("info"))];
-        let process = Process::start_with(&program(name), arguments(file), &quiet);
+        let mut variables = vec![("RUST_LOG", OsStr::new("info"))];
+        variables.extend(environment.iter().map(|(name, value)| (*name, OsStr::new(*value))));
+        let process = Process::start_with(&program(name), arguments(file), &variables);
         let line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
         let (mcp, admin) = (address(&line, "mcp"), address(&line, "admin"));
         Self { mcp, admin, process, _files: files }

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
-    AccessLog, AccessLogOutput, Config, Http, HttpLimits, HostRule, Server, Transport,
+    AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, Server, Transport,
 };
 use serde::{Deserialize, Serialize};
 
