@@ -8,6 +8,7 @@
 //! 4. [`observe`]: what is reported to whoever counts
 //! 5. [`call`]: a tool's line to its client and to the record
 //! 6. [`server`]: messages, sessions, workers
+//! 7. [`stdio`]: the same over standard input and output
 
 pub mod secret;
 pub mod session;
@@ -18,3 +19,5 @@ pub mod observe;
 pub mod call;
 
 pub mod server;
+
+pub mod stdio;

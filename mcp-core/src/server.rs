@@ -34,8 +34,8 @@ mod worker;
 pub use self::{
     changes::{Change, Changes},
     reply::{Accepts, Body, Reply},
-    running::Ending,
+    running::{Bound, Ending},
     service::Service,
     stream::{EventStream, StreamKind},
-    worker::{Load, Swept, Worker},
+    worker::{Figures, Swept, Worker},
 };

@@ -1,6 +1,6 @@
 //! The settings that the program runs on, in checked form.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
@@ -34,7 +34,7 @@ pub struct Server {
     /// Listener of `/metrics`, `/healthz` and `/readyz`; none when off.
     pub admin: Option<SocketAddr>,
     /// Number of MCP workers.
-    pub workers: NonZeroUsize,
+    pub workers: NonZeroU16,
     /// How long calls in flight may go on after SIGTERM.
     pub drain_timeout: Duration,
 }

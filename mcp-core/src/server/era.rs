@@ -8,7 +8,7 @@
 use http::{HeaderMap, HeaderName, StatusCode};
 use rmcp::{
     ErrorData,
-    model::{InitializeRequestParams, ProtocolVersion},
+    model::{ErrorCode, InitializeRequestParams, ProtocolVersion},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -43,6 +43,37 @@ pub enum RouteError {
     UnknownSession,
     /// Anything else, with the status and the JSON-RPC error to answer.
     Refused(StatusCode, Box<ErrorData>),
+}
+
+/// What a [`RouteError`] is about, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteFault {
+    /// The session does not exist.
+    SessionUnknown,
+    /// A session id is needed and missing, or given twice.
+    SessionMissing,
+    /// A protocol version that we do not speak.
+    ProtocolVersion,
+    /// Headers that say something else than the body.
+    HeaderMismatch,
+    /// Metadata that the era requires is missing.
+    Metadata,
+}
+
+impl RouteError {
+    /// What the error is about.
+    #[must_use]
+    pub fn fault(&self) -> RouteFault {
+        match self {
+            Self::UnknownSession => RouteFault::SessionUnknown,
+            Self::Refused(_, error) => match error.code {
+                ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => RouteFault::ProtocolVersion,
+                ErrorCode::HEADER_MISMATCH => RouteFault::HeaderMismatch,
+                ErrorCode::INVALID_REQUEST => RouteFault::SessionMissing,
+                _ => RouteFault::Metadata,
+            },
+        }
+    }
 }
 
 impl From<ErrorData> for RouteError {
@@ -187,7 +218,7 @@ fn unsupported(version: &str) -> ErrorData {
         "supported": ProtocolVersion::KNOWN_VERSIONS,
     });
     ErrorData::new(
-        rmcp::model::ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
+        ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
         "unsupported protocol version",
         Some(data),
     )

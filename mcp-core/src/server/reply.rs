@@ -8,7 +8,7 @@ use rmcp::{ErrorData, model::ErrorCode};
 
 use super::{
     era::RouteError,
-    running::{Ending, Outcome},
+    running::{Bound, Ending, Outcome},
     stream::EventStream,
     wire::WireError,
 };
@@ -115,9 +115,27 @@ impl Reply {
 
     /// The answer when a bound is reached.
     #[must_use]
-    pub fn busy(status: StatusCode, id_raw: Option<&str>, what: &'static str) -> Self {
-        let error = ErrorData::new(ErrorCode::INTERNAL_ERROR, what, None);
-        let mut reply = Self::error(status, id_raw, &error, Ending::Busy);
+    pub fn busy(id_raw: Option<&str>, bound: Bound) -> Self {
+        let (status, why) = match bound {
+            Bound::Sessions => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many sessions are open; try again later",
+            ),
+            Bound::SessionCalls => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many calls are in flight in this session; wait for one to end",
+            ),
+            Bound::Calls => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many calls are in flight; try again later",
+            ),
+            Bound::Listeners => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many subscriptions/listen streams are open; try again later",
+            ),
+        };
+        let error = ErrorData::new(ErrorCode::INTERNAL_ERROR, why, None);
+        let mut reply = Self::error(status, id_raw, &error, Ending::Busy(bound));
         reply.retry_after = Some(Duration::from_secs(1));
         reply
     }

@@ -11,6 +11,19 @@ use futures_util::task::AtomicWaker;
 use http::StatusCode;
 use parking_lot::Mutex;
 
+/// A configured bound of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bound {
+    /// Sessions open.
+    Sessions,
+    /// Calls in flight in one session.
+    SessionCalls,
+    /// Calls in flight.
+    Calls,
+    /// `subscriptions/listen` streams open.
+    Listeners,
+}
+
 /// How a request ended, for logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ending {
@@ -23,7 +36,7 @@ pub enum Ending {
     /// The session is unknown or ended.
     UnknownSession,
     /// A bound is reached.
-    Busy,
+    Busy(Bound),
     /// The client cancelled, or left.
     Cancelled,
     /// The call took longer than allowed.

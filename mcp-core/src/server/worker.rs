@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Instant,
@@ -33,7 +33,7 @@ use super::{
     mirror,
     reply::{Accepts, Body, Reply, result_json},
     request,
-    running::{CallFuture, Ending, Outcome, Slot},
+    running::{Bound, CallFuture, Ending, Outcome, Slot},
     service::{Job, Permit, Places, Service, dead_peer},
     sessions::{CannotBegin, Session, Table},
     stream::EventStream,
@@ -59,17 +59,34 @@ pub struct Worker {
     sessions: Table,
     listeners: Arc<Listeners>,
     calls: Arc<AtomicUsize>,
+    counts: Counts,
     /// Calls that became streams, for the sweep.
     slots: Mutex<Vec<Weak<Slot>>>,
 }
 
-/// What a worker holds at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// Open sessions.
-    pub sessions: usize,
+/// What a worker holds at the moment, and what it has counted since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Sessions open.
+    pub sessions: u64,
     /// Calls in flight.
-    pub calls: usize,
+    pub calls: u64,
+    /// Sessions opened.
+    pub sessions_opened: u64,
+    /// Sessions refused because there were too many.
+    pub sessions_refused: u64,
+    /// Sessions that their client ended.
+    pub sessions_deleted: u64,
+    /// Sessions that ended because nothing happened in them.
+    pub sessions_idle: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    opened: AtomicU64,
+    refused: AtomicU64,
+    deleted: AtomicU64,
+    idle: AtomicU64,
 }
 
 /// What a sweep found.
@@ -89,6 +106,7 @@ impl Worker {
             sessions: Table::new(limits.sessions_max),
             listeners: Arc::new(Listeners::new(limits.listeners_max)),
             calls: Arc::default(),
+            counts: Counts::default(),
             slots: Mutex::default(),
             service,
             limits,
@@ -98,10 +116,23 @@ impl Worker {
         worker
     }
 
-    /// What the worker holds at the moment.
+    /// What the worker holds at the moment, and what it has counted.
     #[must_use]
-    pub fn load(&self) -> Load {
-        Load { sessions: self.sessions.len(), calls: self.calls.load(Ordering::Relaxed) }
+    pub fn figures(&self) -> Figures {
+        Figures {
+            sessions: wide(self.sessions.len()),
+            calls: wide(self.calls()),
+            sessions_opened: self.counts.opened.load(Ordering::Relaxed),
+            sessions_refused: self.counts.refused.load(Ordering::Relaxed),
+            sessions_deleted: self.counts.deleted.load(Ordering::Relaxed),
+            sessions_idle: self.counts.idle.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Calls in flight.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Opens the session `id`.
@@ -120,7 +151,7 @@ impl Worker {
             return Reply::error(StatusCode::PAYLOAD_TOO_LARGE, id_raw, &error, Ending::Refused);
         }
         if self.sessions.is_full() {
-            return sessions_full(id_raw);
+            return self.sessions_full(id_raw);
         }
         let result = match self.service.initialize(params.clone()).await {
             Ok(result) => result,
@@ -137,8 +168,9 @@ impl Worker {
             return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError);
         };
         if self.sessions.open(id.clone(), facts).is_err() {
-            return sessions_full(id_raw);
+            return self.sessions_full(id_raw);
         }
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
         let outcome = Outcome {
             answer: Some(result_json(request.id_raw, &json)),
             status: StatusCode::OK,
@@ -165,13 +197,25 @@ impl Worker {
         }
     }
 
+    /// Checks the headers that mirror arguments of a stateless `tools/call`.
+    ///
+    /// # Errors
+    /// The reply that refuses the request.
+    pub fn check_headers(&self, message: &Message<'_>, headers: &HeaderMap) -> Result<(), Box<Reply>> {
+        let Message::Request(request) = message else { return Ok(()) };
+        let (Some(tool), "tools/call") = (&request.head.name, request.method.as_ref()) else {
+            return Ok(());
+        };
+        let mirrored = self.service.mirrored(&tool.0);
+        mirror::check_arguments(headers, &mirrored, request.params).map_err(|mismatch| {
+            let error = ErrorData::header_mismatch(mismatch, None);
+            let id_raw = Some(request.id_raw);
+            Box::new(Reply::error(StatusCode::BAD_REQUEST, id_raw, &error, Ending::Refused))
+        })
+    }
+
     /// Serves a message that stands for itself.
-    pub async fn stateless(
-        &self,
-        message: Message<'_>,
-        headers: &HeaderMap,
-        accepts: Accepts,
-    ) -> Reply {
+    pub async fn stateless(&self, message: Message<'_>, accepts: Accepts) -> Reply {
         let Message::Request(request) = message else {
             // A notification of this era concerns nothing that we hold.
             return Reply::empty(StatusCode::ACCEPTED, Ending::Answered);
@@ -183,13 +227,6 @@ impl Worker {
             Ok(answer) => return Reply::json(answer),
             Err(keep) => keep,
         };
-        if request.method == "tools/call"
-            && let Some(tool) = &request.head.name
-            && let Err(mismatch) = mirror::check_arguments(headers, &self.service.mirrored(&tool.0), request.params)
-        {
-            let error = ErrorData::header_mismatch(mismatch, None);
-            return Reply::error(StatusCode::BAD_REQUEST, id_raw, &error, Ending::Refused);
-        }
         let typed = match request::typed(&request) {
             Ok(typed) => typed,
             Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
@@ -202,7 +239,7 @@ impl Worker {
         let call = if accepts.sse { Call::streaming(None) } else { Call::silent() };
         let mut context = RequestContext::new(request.id.clone(), self.service.stranger().clone());
         context.meta = meta;
-        let Some(permit) = self.permit() else { return calls_full(id_raw) };
+        let Some(permit) = self.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let places = Places { _worker: permit, _session: None };
         let job = Job {
             id_raw: request.id_raw.into(),
@@ -233,6 +270,7 @@ impl Worker {
     /// Ends the session `id`.
     pub fn close(&self, id: &SessionId) -> Reply {
         if self.sessions.close(id) {
+            self.counts.deleted.fetch_add(1, Ordering::Relaxed);
             return Reply::empty(StatusCode::NO_CONTENT, Ending::Answered);
         }
         Reply::unknown_session(None)
@@ -252,6 +290,7 @@ impl Worker {
         });
         overdue.iter().for_each(|slot| slot.kill());
         let idle_sessions = self.sessions.expire(self.limits.idle_timeout);
+        self.counts.idle.fetch_add(wide(idle_sessions), Ordering::Relaxed);
         Swept { idle_sessions, overdue_calls: overdue.len() }
     }
 
@@ -277,7 +316,7 @@ impl Worker {
             Ok(in_flight) => in_flight,
             Err(why) => return cannot_begin(why, request.id_raw),
         };
-        let Some(permit) = self.permit() else { return calls_full(id_raw) };
+        let Some(permit) = self.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let questions: Arc<dyn Questions> = Arc::<Session>::clone(session);
         let call = if accepts.sse { Call::streaming(Some(questions)) } else { Call::silent() };
         let mut meta = request::metadata(request);
@@ -357,8 +396,7 @@ impl Worker {
 
     fn listen(&self, request: &Request<'_>, filter: SubscriptionFilter) -> Reply {
         let Some(outbox) = self.listeners.add(request.id.clone(), filter) else {
-            let why = "too many subscriptions/listen streams are open; try again later";
-            return Reply::busy(StatusCode::SERVICE_UNAVAILABLE, Some(request.id_raw), why);
+            return Reply::busy(Some(request.id_raw), Bound::Listeners);
         };
         let mut result = SubscriptionsListenResult::complete(request.id.clone());
         result.meta.set_server_info(self.service.config().server_info);
@@ -371,6 +409,11 @@ impl Worker {
         let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
         reply.body = Body::Stream(stream);
         reply
+    }
+
+    fn sessions_full(&self, id_raw: Option<&str>) -> Reply {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        Reply::busy(id_raw, Bound::Sessions)
     }
 
     fn permit(&self) -> Option<Permit> {
@@ -434,21 +477,11 @@ fn cannot_begin(why: CannotBegin, id_raw: &str) -> Reply {
             let error = ErrorData::invalid_request(message, None);
             Reply::error(StatusCode::BAD_REQUEST, Some(id_raw), &error, Ending::Refused)
         }
-        CannotBegin::TooMany => Reply::busy(
-            StatusCode::TOO_MANY_REQUESTS,
-            Some(id_raw),
-            "too many calls are in flight in this session; wait for one to end",
-        ),
+        CannotBegin::TooMany => Reply::busy(Some(id_raw), Bound::SessionCalls),
         CannotBegin::Ended => Reply::unknown_session(Some(id_raw)),
     }
 }
 
-fn sessions_full(id_raw: Option<&str>) -> Reply {
-    let why = "too many sessions are open; try again later";
-    Reply::busy(StatusCode::SERVICE_UNAVAILABLE, id_raw, why)
-}
-
-fn calls_full(id_raw: Option<&str>) -> Reply {
-    let why = "too many calls are in flight; try again later";
-    Reply::busy(StatusCode::SERVICE_UNAVAILABLE, id_raw, why)
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
