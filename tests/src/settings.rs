@@ -1,6 +1,6 @@
 //! The settings of the fixture server, and how its command line carries them.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroU16, time::Duration};
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Settings {
     /// Number of workers.
-    pub workers: usize,
+    pub workers: u16,
     /// Sessions in each worker.
     pub sessions_max: usize,
     /// Calls in flight in each session.
@@ -94,7 +94,7 @@ impl Settings {
                     },
                 },
                 admin: Some(free),
-                workers: NonZeroUsize::new(self.workers).expect("at least one worker"),
+                workers: NonZeroU16::new(self.workers).expect("at least one worker"),
                 drain_timeout: millis(self.drain_timeout_ms),
             },
             access_log: AccessLog {
