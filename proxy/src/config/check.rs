@@ -53,7 +53,7 @@ impl Check<'_> {
         self.authorization_server(&oauth_authorization_server);
         let public_host = self.protected_resource(&oauth_protected_resource);
         Config {
-            server: self.server(server, public_host),
+            server: self.server(&server, public_host),
             access_log: self.access_log(&middleware.access_logs),
             worker_limits,
             tools: self.tools(&tools),
@@ -61,7 +61,7 @@ impl Check<'_> {
         }
     }
 
-    fn server(&mut self, raw: raw::Server, public_host: Option<String>) -> Server {
+    fn server(&mut self, raw: &raw::Server, public_host: Option<String>) -> Server {
         let at = At::from(["server"]);
         let http = self.http(&raw.transport.http, public_host);
         let admin = self.admin(&raw.admin.host, http.listen);

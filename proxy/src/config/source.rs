@@ -215,7 +215,11 @@ fn merge(tree: &mut Value, at: &At, faults: &mut Faults) {
                 let place = at.key("<<");
                 let sources = match named {
                     Value::Array(sources) => sources,
-                    other => vec![other],
+                    source @ (Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Object(_)) => vec![source],
                 };
                 for mut source in sources {
                     merge(&mut source, &place, faults);

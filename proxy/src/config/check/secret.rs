@@ -89,11 +89,10 @@ impl Check<'_> {
 }
 
 /// Why a file cannot be read, in words.
-pub(in crate::config) fn reason(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file",
-        io::ErrorKind::PermissionDenied => "permission denied",
-        io::ErrorKind::IsADirectory => "it is a folder",
-        _ => "the system refused",
+pub(in crate::config) fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        "there is no such file".to_owned()
+    } else {
+        error.kind().to_string()
     }
 }
