@@ -64,7 +64,7 @@ no connection. Ends with 0 if the configuration is good and with 78 if not.
 
 Examples:
   promgate check --config conf/promgate.yaml
-  PROM_TOKEN=x promgate check --config conf/grafana-cloud.yaml")]
+  PMM_TOKEN=x promgate check --config conf/pmm.yaml")]
     Check(ConfigArgs),
 
     /// Print the JSON Schema of the configuration file.

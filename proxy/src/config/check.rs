@@ -8,11 +8,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 use http::HeaderName;
 use url::Url;
 
-use super::{
-    Config, Server, Transport,
-    fault::{At, Faults},
-    raw, units,
-};
+use super::{Config, Server, Transport, fault::Faults, place::At, raw, units};
 
 mod access_log;
 mod backend;
@@ -230,4 +226,9 @@ impl Check<'_> {
         );
         None
     }
+}
+
+/// prometheus-mcp takes an empty text for an absent one, and so do files written for it.
+fn filled(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }

@@ -6,10 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    fault::{At, Faults},
-    hint,
-};
+use super::{fault::Faults, hint, place::At};
 
 /// Most similar key that is still suggested, by Jaro-Winkler similarity.
 const SIMILAR_MIN: f64 = 0.8;

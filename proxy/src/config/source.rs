@@ -8,7 +8,10 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::fault::{At, Faults, Step};
+use super::{
+    fault::Faults,
+    place::{At, Step},
+};
 
 /// Most nodes of the tree, aliases counted each time they are used.
 ///

@@ -8,7 +8,7 @@ use std::{
 use mcp_core::secret::Secret;
 
 use super::Check;
-use crate::config::{fault::At, raw};
+use crate::config::{place::At, raw};
 
 /// Largest secret file, in bytes. Tokens are below 16 KiB; more is the wrong file.
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
