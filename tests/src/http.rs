@@ -328,9 +328,15 @@ impl Connection {
         Events { connection: self, text: String::new() }
     }
 
-    /// Whether the peer closes the connection without another byte.
+    /// Whether the peer closes the connection without another byte, waiting for it.
     pub fn is_closed(&mut self) -> bool {
-        self.unread.is_empty() && !self.fill().unwrap_or(false)
+        if !self.unread.is_empty() {
+            return false;
+        }
+        match self.fill() {
+            Ok(more) => !more,
+            Err(error) => !is_late(&error),
+        }
     }
 
     fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
@@ -424,6 +430,12 @@ impl Events {
     pub fn patience(&self, bound: Duration) {
         self.connection.patience(bound);
     }
+}
+
+/// Whether a read failed because nothing came in time, and not because the connection ended.
+#[must_use]
+pub fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// One request on a connection of its own.

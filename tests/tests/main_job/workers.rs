@@ -272,8 +272,7 @@ fn forgiving_accept_headers_are_understood() {
 
 #[test]
 fn a_body_that_is_no_message_is_refused_in_json() {
-    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{deep}}}"#);
+    let deep = "[".repeat(10_000).into_bytes();
     let cases: [(&str, Vec<u8>, &[i64]); 7] = [
         ("malformed", b"{\"jsonrpc\":".to_vec(), &[-32700]),
         ("empty", Vec::new(), &[-32700, -32600]),
@@ -282,7 +281,7 @@ fn a_body_that_is_no_message_is_refused_in_json() {
             b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}".to_vec(),
             &[-32700],
         ),
-        ("nested", deep.into_bytes(), &[-32700, -32600, -32602]),
+        ("only opening brackets", deep, &[-32700, -32600]),
         ("a batch", br#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#.to_vec(), &[-32600]),
         ("a number", b"7".to_vec(), &[-32700, -32600]),
         ("not 2.0", br#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#.to_vec(), &[-32700, -32600]),
@@ -294,6 +293,29 @@ fn a_body_that_is_no_message_is_refused_in_json() {
             assert_eq!(reply.status(), 400, "{what}: {}", reply.http.text());
             let code = reply.code().unwrap_or_default();
             assert!(codes.contains(&code), "{what}: {code}");
+        }
+    }
+}
+
+#[test]
+fn json_nested_ten_thousand_deep_is_refused_wherever_it_stands() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for client in Client::of_both_eras(shared().mcp) {
+        let name = json!({ "name": "counter", "arguments": { "a": "HERE" } });
+        let call = String::from_utf8(client.request("tools/call", name).bytes()).unwrap();
+        let body = call.split_once("\r\n\r\n").unwrap().1.replace("\"HERE\"", &deep);
+        let places = [
+            body,
+            format!(r#"{{"jsonrpc":"2.0","id":{deep},"method":"tools/list"}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{deep}}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","x":{deep}}}"#),
+            deep.clone(),
+        ];
+        for body in places {
+            let request = client.request("tools/call", json!({ "name": "counter" })).body(body);
+            let reply = Reply::of(once(shared().mcp, &request));
+            let code = reply.code().unwrap_or_default();
+            assert!([-32700, -32600, -32602, -32020].contains(&code), "{}", reply.http.text());
         }
     }
 }
