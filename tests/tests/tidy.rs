@@ -1,0 +1,12 @@
+//! Reads the sources and holds them to the order that the design gives them.
+//!
+//! What a compiler cannot say: which crate may name which library, in which order modules build on
+//! each other, and how long a file or function may be.
+
+#[cfg(test)]
+mod tidy {
+    mod order;
+    mod size;
+    mod source;
+    mod words;
+}
