@@ -5,13 +5,7 @@
 //!
 //! Spec: MCP 2025-11-25 and 2026-07-28, stdio.
 
-use std::{
-    collections::HashSet,
-    future::Future,
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, future::Future, io, sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
@@ -194,7 +188,9 @@ where
                     note(&self.open, &message);
                     return Some(message);
                 }
-                Err(error) => self.refuse(format!("the line is no JSON-RPC message: {error}")).await,
+                Err(error) => {
+                    self.refuse(format!("the line is no JSON-RPC message: {error}")).await
+                }
             }
         }
         self.stopping = true;

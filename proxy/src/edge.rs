@@ -43,9 +43,8 @@ use self::{
 use crate::{
     access_log::{AccessLog, Record},
     config,
-    hygiene,
     guard::Guarded,
-    media,
+    hygiene, media,
     metrics::{
         Metrics,
         labels::{HttpMethod, Limit, Outcome},
@@ -227,7 +226,11 @@ impl Edge {
             user_agent: header.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes),
             rpc_method: rpc.and_then(context::Rpc::name),
             tool: rpc.and_then(|rpc| rpc.tool.as_deref()),
-            backend: context.call.as_ref().and_then(|call| call.backend()).map(|name| name.as_str()),
+            backend: context
+                .call
+                .as_ref()
+                .and_then(|call| call.backend())
+                .map(|name| name.as_str()),
             worker: context.worker.map(|worker| worker.0),
             era: context.era,
             outcome: context.outcome,

@@ -1,4 +1,13 @@
 //! Promgate's edge.
+//!
+//! Modules stand in this order and name only modules before them:
+//!
+//! - what an operator says: [`config`]
+//! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
+//! - who serves: [`ring`], [`workers`]
+//! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
+//! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
+//!   [`cli`]
 
 pub mod config;
 
@@ -10,7 +19,7 @@ pub mod access_log;
 
 pub mod ring;
 
-pub mod admin;
+pub mod workers;
 
 pub mod refusal;
 
@@ -20,12 +29,18 @@ pub mod hygiene;
 
 pub mod media;
 
-pub mod workers;
-
 mod guard;
 
 pub mod edge;
 
 pub mod listener;
 
+pub mod admin;
+
 pub mod server;
+
+pub mod demo;
+
+pub mod run;
+
+pub mod cli;

@@ -10,13 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora::{
-    apps::ServerApp,
-    protocols::Stream,
-    proxy::HttpProxy,
-    server::ShutdownWatch,
-};
-
+use pingora::{apps::ServerApp, protocols::Stream, proxy::HttpProxy, server::ShutdownWatch};
 
 use crate::{
     config::HttpLimits,
@@ -136,7 +130,11 @@ impl Drop for Place {
 
 #[async_trait]
 impl ServerApp for EdgeApp {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
         // A refused connection is dropped unread, which costs a flood more than an answer would.
         let _place = self.place(&stream)?;
         let guarded: Stream = Box::new(Guarded::new(stream, self.header_timeout));

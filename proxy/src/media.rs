@@ -35,7 +35,8 @@ fn note(range: &[u8], accepts: &mut Accepts) {
 }
 
 fn is_zero_quality(parameter: &[u8]) -> bool {
-    let Some(value) = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q=")) else {
+    let Some(value) = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))
+    else {
         return false;
     };
     !value.is_empty() && value.iter().all(|byte| matches!(byte, b'0' | b'.'))
@@ -68,7 +69,8 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        let pairs = pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        let pairs =
+            pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
         pairs.collect()
     }
 

@@ -99,6 +99,7 @@ impl Metrics {
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
         Ok(Self {
+            registry,
             edge,
             tools,
             other_tool,
@@ -108,7 +109,6 @@ impl Metrics {
             access_log,
             panics,
             source,
-            registry,
         })
     }
 
@@ -199,16 +199,17 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn tool_called(&self, tool: &'static str, outcome: ToolOutcome, took: Duration) {
-        let tool = self.tools.iter().find(|known| known.name == tool).unwrap_or(&self.other_tool);
-        tool.calls.inc(outcome);
-        tool.seconds.observe(took.as_secs_f64());
+    fn tool_called(&self, name: &'static str, outcome: ToolOutcome, took: Duration) {
+        let named = self.tools.iter().find(|known| known.name == name);
+        let series = named.unwrap_or(&self.other_tool);
+        series.calls.inc(outcome);
+        series.seconds.observe(took.as_secs_f64());
     }
 
-    fn backend_called(&self, backend: &BackendName, outcome: BackendOutcome, took: Duration) {
-        let backend = self.backends.get(backend).unwrap_or(&self.other_backend);
-        backend.requests.inc(outcome);
-        backend.seconds.observe(took.as_secs_f64());
+    fn backend_called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
+        let series = self.backends.get(name).unwrap_or(&self.other_backend);
+        series.requests.inc(outcome);
+        series.seconds.observe(took.as_secs_f64());
     }
 }
 

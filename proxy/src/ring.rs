@@ -18,11 +18,11 @@ const POINTS: u16 = 200;
 
 /// Begins the bytes of every point.
 ///
-/// With 200 points the shares of random rings differ by about 7 %, and the largest of 64 is often
-/// over 15 % above the mean. This number is the best of some hundred thousand tried: for the workers
-/// 0 to n-1, at every n up to 64, it keeps the largest share low, and at few workers, where
-/// most installations are, all shares close. Changing it moves nearly every session.
-const SEED: u32 = 1;
+/// With 200 points the shares of a ring differ by about 7 %, and the largest of 64 is often over
+/// 15 % above the mean. This number was the best of 1.5 million tried: among the workers 0 to n-1, at
+/// every n up to 64, the largest share is at most 14 % above the mean, and up to 8 workers no share is
+/// more than 9 % off it. Changing it moves nearly every session.
+const SEED: u32 = 117_096;
 
 /// The number of a worker, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,11 +107,17 @@ impl Hash for Key<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::hash::BuildHasher as _;
 
+    use hashring::DefaultHashBuilder;
     use proptest::prelude::*;
 
     use super::*;
+
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "precise enough here")]
+    fn part_of_the_circle(arc: u64) -> f64 {
+        arc as f64 / 2_f64.powi(64)
+    }
 
     fn workers(count: u16) -> Vec<WorkerIndex> {
         (0..count).map(WorkerIndex).collect()
@@ -122,37 +128,55 @@ mod tests {
         (0..count).map(|number| format!("{number:0>8}-bcdefghijklmnopqrstuvwxyz_ABCDEFGH"))
     }
 
-    fn shares(ring: &Ring, count: u32) -> HashMap<WorkerIndex, f64> {
-        let mut shares = HashMap::new();
-        for id in ids(count) {
-            *shares.entry(ring.owner(&id).unwrap()).or_insert(0.0) += 1.0;
+    /// The exact share of each worker, times the number of workers: the arcs that end at its points.
+    fn shares(count: u16) -> Vec<f64> {
+        let ring = Ring::new(workers(count)).points;
+        let points: Vec<(u64, WorkerIndex)> = ring
+            .into_iter()
+            .map(|point| (DefaultHashBuilder.hash_one(point), point.worker))
+            .collect();
+        let mut before = points.last().unwrap().0;
+        let mut shares = vec![0.0; usize::from(count)];
+        for (place, worker) in points {
+            let arc = place.wrapping_sub(before);
+            shares[usize::from(worker.0)] += part_of_the_circle(arc) * f64::from(count);
+            before = place;
         }
         shares
     }
 
     #[test]
-    fn the_largest_share_is_within_15_percent_of_the_mean() {
-        for count in [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64] {
-            let sessions = 200_000;
-            let shares = shares(&Ring::new(workers(count)), sessions);
-            assert_eq!(shares.len(), usize::from(count));
-            let mean = f64::from(sessions) / f64::from(count);
-            let largest = shares.values().copied().fold(0.0, f64::max) / mean;
-            assert!(largest <= 1.15, "{count} workers: {largest}");
+    fn the_largest_share_is_within_15_percent_of_the_mean_up_to_64_workers() {
+        for count in 2..=64 {
+            let shares = shares(count);
+            let whole: f64 = shares.iter().sum();
+            assert!((whole - f64::from(count)).abs() < 1e-6, "the shares make a whole: {whole}");
+            let largest = shares.into_iter().fold(0.0, f64::max);
+            assert!(largest <= 1.14, "{count} workers: {largest}");
         }
     }
 
     #[test]
     fn few_workers_share_almost_evenly() {
         for count in 2..=8 {
-            let sessions = 100_000;
-            let shares = shares(&Ring::new(workers(count)), sessions);
-            let mean = f64::from(sessions) / f64::from(count);
-            for (worker, share) in shares {
-                let off = (share / mean - 1.0).abs();
-                assert!(off <= 0.10, "{worker:?} of {count} is off by {off}");
+            for share in shares(count) {
+                assert!((share - 1.0).abs() <= 0.09, "{count} workers: {share}");
             }
         }
+    }
+
+    #[test]
+    fn sessions_fall_on_64_workers_as_the_shares_say() {
+        let sessions = 400_000;
+        let ring = Ring::new(workers(64));
+        let mut counts = [0.0; 64];
+        for id in ids(sessions) {
+            counts[usize::from(ring.owner(&id).unwrap().0)] += 1.0;
+        }
+        let mean = f64::from(sessions) / 64.0;
+        let largest = counts.into_iter().fold(0.0, f64::max) / mean;
+        assert!(largest <= 1.15, "{largest}");
+        assert!(counts.into_iter().fold(f64::MAX, f64::min) / mean > 0.8);
     }
 
     #[test]
@@ -179,7 +203,7 @@ mod tests {
     fn the_owners_of_these_ids_are_the_same_in_every_build() {
         let ring = Ring::new(workers(4));
         let owners: Vec<u16> = ids(8).map(|id| ring.owner(&id).unwrap().0).collect();
-        assert_eq!(owners, [0; 8]);
+        assert_eq!(owners, [2, 2, 3, 2, 3, 3, 2, 2]);
     }
 
     #[test]

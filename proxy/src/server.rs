@@ -104,7 +104,8 @@ pub enum Stopped {
 /// # Errors
 /// [`StartError::Metrics`] when they are not well formed.
 pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, StartError> {
-    let backends: Vec<_> = config.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
+    let backends: Vec<_> =
+        config.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
     let workers = config.server.workers.get().into();
     Ok(Arc::new(Metrics::new(Subjects { tools, backends: &backends, workers })?))
 }
@@ -139,13 +140,15 @@ pub async fn start(
         drain: draining,
         http,
     };
-    let app = EdgeApp::new(proxy(edge, &limits, config.server.http.h2c), Arc::clone(&metrics), &limits);
+    let app =
+        EdgeApp::new(proxy(edge, &limits, config.server.http.h2c), Arc::clone(&metrics), &limits);
     let mut endpoint = listening::Service::new("mcp".to_owned(), app);
-    endpoint.add_listener(
-        pingora::listeners::ListenerConfig::tcp(address.to_string()).l4_buffer(
-            pingora::protocols::l4::stream::L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES),
+    endpoint.add_listener(pingora::listeners::ListenerConfig::tcp(address.to_string()).l4_buffer(
+        pingora::protocols::l4::stream::L4BufferSettings::new(
+            READ_BUFFER_BYTES,
+            WRITE_BUFFER_BYTES,
         ),
-    );
+    ));
     let mut listeners = vec![run(endpoint, listener, address, shutting_down.clone())];
 
     let readiness = Readiness::default();
@@ -157,7 +160,9 @@ pub async fn start(
         address
     });
     let sweeper = tokio::spawn(async move {
-        workers.sweep(|overdue| (0..overdue).for_each(|_| metrics.limit_reached(Limit::CallTime))).await;
+        workers
+            .sweep(|overdue| (0..overdue).for_each(|_| metrics.limit_reached(Limit::CallTime)))
+            .await;
     });
     readiness.advance(Phase::Ready);
     Ok(Running {

@@ -15,9 +15,7 @@ use mcp_core::{
     session::{NoRandomness, SessionId},
 };
 
-use crate::{
-    ring::{Ring, SharedRing, WorkerIndex},
-};
+use crate::ring::{Ring, SharedRing, WorkerIndex};
 
 /// How often idle sessions and overdue calls are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -53,7 +53,10 @@ fn collect(properties: Option<&Value>, path: &mut Vec<String>, found: &mut Vec<M
 }
 
 /// The value of a header that may appear once.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, String> {
+pub(super) fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, String> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -101,9 +104,8 @@ pub(super) fn check_arguments(
     if mirrored.is_empty() {
         return Ok(());
     }
-    let params: Value = params
-        .and_then(|params| serde_json::from_str(params.get()).ok())
-        .unwrap_or(Value::Null);
+    let params: Value =
+        params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or(Value::Null);
     let arguments = params.get("arguments").unwrap_or(&Value::Null);
     mirrored.iter().try_for_each(|argument| check_argument(headers, argument, arguments))
 }
@@ -157,7 +159,10 @@ mod tests {
     use super::{super::wire, *};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
     fn check_call(pairs: &[(&'static str, &str)]) -> Result<(), String> {

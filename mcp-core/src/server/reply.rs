@@ -117,18 +117,16 @@ impl Reply {
     #[must_use]
     pub fn busy(id_raw: Option<&str>, bound: Bound) -> Self {
         let (status, why) = match bound {
-            Bound::Sessions => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many sessions are open; try again later",
-            ),
+            Bound::Sessions => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open; try again later")
+            }
             Bound::SessionCalls => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too many calls are in flight in this session; wait for one to end",
             ),
-            Bound::Calls => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many calls are in flight; try again later",
-            ),
+            Bound::Calls => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many calls are in flight; try again later")
+            }
             Bound::Listeners => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many subscriptions/listen streams are open; try again later",

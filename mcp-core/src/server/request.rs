@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn wrong_parameters_are_invalid_params_and_not_an_unknown_method() {
-        let error = typed_of(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}"#);
+        let error =
+            typed_of(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}"#);
         assert!(error.is_err());
         let error = typed_of(r#"{"jsonrpc":"2.0","id":1,"method":"resources/read"}"#).unwrap_err();
         assert_eq!(error.code, rmcp::model::ErrorCode::INVALID_PARAMS);

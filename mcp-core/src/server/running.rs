@@ -85,10 +85,7 @@ impl Slot {
     }
 
     /// Polls the call. `Ready(None)` when it was killed.
-    pub(super) fn poll(
-        &self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Outcome>> {
+    pub(super) fn poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Outcome>> {
         self.reader.register(cx.waker());
         let mut slot = self.call.lock();
         let Some(call) = slot.as_mut() else { return std::task::Poll::Ready(None) };

@@ -159,7 +159,9 @@ impl Service {
         request: &Request<'_>,
         version: &ProtocolVersion,
     ) -> Result<Bytes, Option<Keep>> {
-        if request.method != "tools/list" || request.params.is_some_and(|p| p.get().contains("\"cursor\"")) {
+        if request.method != "tools/list"
+            || request.params.is_some_and(|p| p.get().contains("\"cursor\""))
+        {
             return Err(None);
         }
         let Some(index) = ProtocolVersion::KNOWN_VERSIONS.iter().position(|known| known == version)

@@ -298,11 +298,8 @@ impl Table {
 
     /// Opens a session.
     pub(super) fn open(&self, id: SessionId, facts: Arc<Facts>) -> Result<(), TableFull> {
-        let session = Session {
-            facts,
-            seen_s: AtomicU32::new(self.now_s()),
-            state: Mutex::default(),
-        };
+        let session =
+            Session { facts, seen_s: AtomicU32::new(self.now_s()), state: Mutex::default() };
         let mut sessions = self.sessions.lock();
         if sessions.len() >= self.sessions_max {
             return Err(TableFull);

@@ -161,7 +161,8 @@ struct Envelope<'a> {
 /// [`WireError`] when it is not one JSON-RPC 2.0 message.
 pub fn parse(body: &[u8]) -> Result<Message<'_>, WireError> {
     let text = std::str::from_utf8(body).map_err(|_utf8| WireError::NotJson)?;
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| not_a_message(text, &error))?;
+    let envelope: Envelope<'_> =
+        serde_json::from_str(text).map_err(|error| not_a_message(text, &error))?;
     if envelope.jsonrpc.as_ref().is_none_or(|version| version.0 != "2.0") {
         return Err(WireError::NotAMessage);
     }
@@ -171,7 +172,9 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, WireError> {
         return Ok(Message::Notification(Notification { method: method.0, params }));
     };
     let head = match params {
-        Some(params) => serde_json::from_str(params.get()).map_err(|_shape| WireError::BadParams)?,
+        Some(params) => {
+            serde_json::from_str(params.get()).map_err(|_shape| WireError::BadParams)?
+        }
         None => ParamsHead::default(),
     };
     let id = request_id(id_raw)?;
@@ -230,9 +233,15 @@ mod tests {
         assert_eq!(error("7"), WireError::NotAMessage);
         assert_eq!(error(r#"{"id":1,"method":"ping"}"#), WireError::NotAMessage);
         assert_eq!(error(r#"{"jsonrpc":"2.0","id":1}"#), WireError::NotAMessage);
-        assert_eq!(error(r#"{"jsonrpc":"2.0","id":null,"method":"x","params":{}}"#), WireError::BadId);
+        assert_eq!(
+            error(r#"{"jsonrpc":"2.0","id":null,"method":"x","params":{}}"#),
+            WireError::BadId
+        );
         assert_eq!(error(r#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#), WireError::BadId);
-        assert_eq!(error(r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}"#), WireError::BadParams);
+        assert_eq!(
+            error(r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}"#),
+            WireError::BadParams
+        );
         assert_eq!(parse(b"\xff").unwrap_err(), WireError::NotJson);
     }
 
@@ -249,6 +258,9 @@ mod tests {
             parse(br#"{"jsonrpc":"2.0","id":3,"result":{}}"#).unwrap(),
             Message::Response(Response { id: RequestId::Number(3), outcome: Ok(_) })
         ));
-        assert_eq!(error(r#"{"jsonrpc":"2.0","id":3,"result":{},"error":{}}"#), WireError::NotAMessage);
+        assert_eq!(
+            error(r#"{"jsonrpc":"2.0","id":3,"result":{},"error":{}}"#),
+            WireError::NotAMessage
+        );
     }
 }

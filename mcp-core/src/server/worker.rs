@@ -201,7 +201,11 @@ impl Worker {
     ///
     /// # Errors
     /// The reply that refuses the request.
-    pub fn check_headers(&self, message: &Message<'_>, headers: &HeaderMap) -> Result<(), Box<Reply>> {
+    pub fn check_headers(
+        &self,
+        message: &Message<'_>,
+        headers: &HeaderMap,
+    ) -> Result<(), Box<Reply>> {
         let Message::Request(request) = message else { return Ok(()) };
         let (Some(tool), "tools/call") = (&request.head.name, request.method.as_ref()) else {
             return Ok(());
@@ -348,11 +352,8 @@ impl Worker {
         job.context.extensions.insert(call.clone());
         let deadline = Instant::now() + self.limits.call_timeout;
         let mut future = self.service.call(job);
-        let ended = if accepts.json {
-            self.until_it_speaks(&mut future, &call).await
-        } else {
-            None
-        };
+        let ended =
+            if accepts.json { self.until_it_speaks(&mut future, &call).await } else { None };
         if let Some(outcome) = ended {
             return Reply::of_call(outcome, Some(call), accepts);
         }

@@ -35,7 +35,7 @@ const ARGUMENT_PREFIX: &str = "mcp-param-";
 
 /// The rules, worked out once from the configuration.
 #[derive(Debug, Clone)]
-pub struct HeaderRules(Box<[Rule]>);
+pub(super) struct HeaderRules(Box<[Rule]>);
 
 #[derive(Debug, Clone)]
 struct Rule {
@@ -59,7 +59,7 @@ pub struct RuledHeaders<'a> {
 impl HeaderRules {
     /// Works out the rules. Excluding wins over masking, masking over showing.
     #[must_use]
-    pub fn new(config: &config::AccessLog) -> Self {
+    pub(super) fn new(config: &config::AccessLog) -> Self {
         let mut rules: Vec<Rule> = Vec::new();
         let masked = config.redacted_headers.iter().map(|name| (name, Show::Mask));
         let shown = config.included_headers.iter().map(|name| (name, Show::Value));
@@ -76,7 +76,7 @@ impl HeaderRules {
 
     /// `headers` as the rules let them be seen; `None` when no rule shows anything.
     #[must_use]
-    pub fn apply<'a>(&'a self, headers: &'a HeaderMap) -> Option<RuledHeaders<'a>> {
+    pub(super) fn apply<'a>(&'a self, headers: &'a HeaderMap) -> Option<RuledHeaders<'a>> {
         (!self.0.is_empty()).then_some(RuledHeaders { rules: self, headers })
     }
 }

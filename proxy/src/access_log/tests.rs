@@ -193,6 +193,18 @@ fn a_stalled_output_costs_records_not_time_or_memory() {
 }
 
 #[test]
+fn a_loss_is_told_even_when_no_record_follows() {
+    let trial = Trial::default();
+    let (log, _counters) = onto(&trial, 300);
+    trial.set(|state| state.stopped = true);
+    log.write(&record("first"));
+    until("the thread is in a write", || trial.0.0.lock().waiting);
+    log.write(&record("does not fit"));
+    trial.set(|state| state.stopped = false);
+    until("the loss is told", || told(&lines(&trial.written())) == 1);
+}
+
+#[test]
 fn what_a_full_disk_lost_is_counted_and_told_when_there_is_room() {
     let trial = Trial::default();
     let (log, counters) = onto(&trial, 1 << 20);

@@ -179,7 +179,7 @@ impl Queue {
     fn take(&self, spare: Vec<u8>) -> Batch {
         let mut state = self.state.lock();
         state.writing = 0;
-        while state.waiting.is_empty() && !state.reopen && !state.stop {
+        while state.is_settled() {
             state.thread = Thread::Idle;
             self.work.wait(&mut state);
         }
@@ -209,6 +209,11 @@ impl Queue {
 }
 
 impl State {
+    /// Whether there is nothing for the thread to do.
+    fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.dropped == 0 && !self.reopen && !self.stop
+    }
+
     /// Grows the buffer by doubling, but never beyond the bound, as `Vec` itself would.
     fn make_room(&mut self, more: usize, bytes_max: usize) {
         let needed = self.waiting.len() + more;
@@ -265,7 +270,7 @@ impl Writer {
             return;
         };
         let done = batch.lines.get(..written).unwrap_or_default();
-        let whole = done.iter().filter(|byte| **byte == b'\n').count();
+        let whole = done.split(|byte| *byte == b'\n').count().saturating_sub(1);
         let whole = u64::try_from(whole).unwrap_or(u64::MAX).min(batch.records);
         let lost = batch.records - whole;
         self.untold += lost;

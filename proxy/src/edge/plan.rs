@@ -77,9 +77,7 @@ impl<'a> Plan<'a> {
             (Route::Initialize(params), Some(id), Message::Request(request)) => {
                 chosen.worker.initialize(id, &request, *params, accepts).await
             }
-            (Route::Session(id), _, message) => {
-                chosen.worker.session(&id, message, accepts).await
-            }
+            (Route::Session(id), _, message) => chosen.worker.session(&id, message, accepts).await,
             (_, _, message) => chosen.worker.stateless(message, accepts).await,
         }
     }

@@ -90,14 +90,25 @@ fn a_host_is_allowed_by_name_and_by_port_if_the_rule_has_one() {
 fn an_origin_passes_only_by_rule_and_its_absence_passes() {
     let rules = [
         OriginRule::Exact { scheme: "http".to_owned(), host: "localhost".to_owned(), port: None },
-        OriginRule::Exact { scheme: "https".to_owned(), host: "a.example".to_owned(), port: Some(443) },
+        OriginRule::Exact {
+            scheme: "https".to_owned(),
+            host: "a.example".to_owned(),
+            port: Some(443),
+        },
     ];
     let verdict = |origin: &'static str| check_origin(&rules, &headers(&[("origin", origin)]));
     assert_eq!(check_origin(&rules, &HeaderMap::new()), Ok(()));
     assert_eq!(verdict("http://localhost:3000"), Ok(()));
     assert_eq!(verdict("https://a.example"), Ok(()));
     assert_eq!(verdict("https://A.example:443"), Ok(()));
-    for bad in ["https://localhost", "null", "http://evil.example", "https://a.example:444", "", "localhost"] {
+    for bad in [
+        "https://localhost",
+        "null",
+        "http://evil.example",
+        "https://a.example:444",
+        "",
+        "localhost",
+    ] {
         assert_eq!(verdict(bad), Err(Refusal::OriginForbidden), "{bad}");
     }
     let two = headers(&[("origin", "http://localhost"), ("origin", "http://localhost")]);

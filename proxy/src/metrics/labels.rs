@@ -14,15 +14,9 @@ pub trait Label: Copy + 'static {
     fn label(self) -> &'static str;
 }
 
-/// Makes an enum whose variants each have one label.
-macro_rules! closed_set {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$doc])* $variant,)+
-        }
-
+/// Implements [`Label`] for an enum without fields, given the label of each variant.
+macro_rules! label_for {
+    ($name:ident { $($variant:ident = $label:literal,)+ }) => {
         impl Label for $name {
             const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -37,6 +31,19 @@ macro_rules! closed_set {
                 }
             }
         }
+    };
+}
+
+/// Makes an enum whose variants each have one label.
+macro_rules! closed_set {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        label_for! { $name { $($variant = $label,)+ }}
     };
 }
 
@@ -70,6 +77,16 @@ closed_set! {
         ClientGone = "client_gone",
         /// A fault of ours: a panic, or a state that should not be.
         Internal = "internal",
+    }
+}
+
+impl From<ToolOutcome> for Outcome {
+    fn from(outcome: ToolOutcome) -> Self {
+        match outcome {
+            ToolOutcome::Ok => Self::Ok,
+            ToolOutcome::CallerError => Self::CallerError,
+            ToolOutcome::BackendError => Self::BackendError,
+        }
     }
 }
 
@@ -331,26 +348,7 @@ closed_set! {
     }
 }
 
-/// Implements [`Label`] for an outcome that `mcp-core` defines.
-macro_rules! label_for {
-    ($name:ident { $($variant:ident = $label:literal,)+ }) => {
-        impl Label for $name {
-            const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            #[expect(clippy::as_conversions, reason = "the discriminant of an enum without fields")]
-            fn index(self) -> usize {
-                self as usize
-            }
-
-            fn label(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $label,)+
-                }
-            }
-        }
-    };
-}
-
+// Defined in `mcp-core`, which knows nothing of labels.
 label_for! { ToolOutcome {
     Ok = "ok",
     CallerError = "caller_error",

@@ -1,0 +1,77 @@
+# The one entry point: `make help` lists what there is. CI runs `make check` and `make test` and nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# apt and cargo hold locks; two of them at once only wait for each other.
+.NOTPARALLEL:
+
+CARGO ?= cargo
+# A config of one's own for `make run`; without it the demo runs.
+CONFIG ?=
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := target/tools
+
+.PHONY: run test check build bench bench-edge setup-build setup-run setup-test audit clean help
+
+## run: set up what is missing, build, and run the demo; CONFIG=file serves that config instead
+run: setup-run build
+	exec $(TARGET)/release/promgate $(if $(CONFIG),serve --config '$(CONFIG)',demo)
+
+## test: set up what is missing and run every test
+test: setup-test
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace
+
+## check: formatting, lints and documentation
+check: setup-build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --workspace
+
+## build: the release binary, target/release/promgate
+build: setup-build
+	$(CARGO) build --locked --release --package promgate
+
+## bench: the micro-benchmarks
+bench: setup-build
+	$(CARGO) bench --locked --package benches
+
+## bench-edge: CPU per request of the edge beside a bare Pingora, as one table
+bench-edge: setup-build
+	$(CARGO) build --locked --release --package promgate --package benches
+	$(CARGO) run --locked --release --package benches --bin bench-edge
+
+## setup-build: install what the build needs
+setup-build:
+	@scripts/setup-build.sh
+
+## setup-run: install what `make run` needs
+setup-run: setup-build $(if $(CONFIG),,$(TOOLS)/prometheus/.ready)
+
+## setup-test: install what `make test` needs
+setup-test: setup-build $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter py-mcp1 py-mcp2 node))
+
+# A stamp lies in the folder that it speaks of, so it goes when the folder goes.
+$(TOOLS)/prometheus/.ready: scripts/setup-prometheus.sh scripts/lib.sh
+	@scripts/setup-prometheus.sh
+	@touch $@
+
+$(TOOLS)/%/.ready: scripts/setup-test.sh scripts/lib.sh
+	@scripts/setup-test.sh $*
+	@touch $@
+
+## audit: licences, bans and advisories of the dependencies, by cargo-deny
+audit:
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny --locked check
+
+## clean: remove everything that was built or set up here
+clean:
+	$(CARGO) clean
+	rm -rf $(TOOLS)
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z-]*\): \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^## /  make /p' $(MAKEFILE_LIST)

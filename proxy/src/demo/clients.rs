@@ -1,0 +1,132 @@
+//! What to paste where, to connect a client to the demo.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use serde_json::{Value, json};
+use url::Url;
+
+/// A question whose answer is in the shop's past.
+const EXAMPLE: &str = "which shop instance was in trouble in the last hour, and how badly?";
+
+/// Where the running demo is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'a> {
+    /// The MCP endpoint.
+    pub(super) mcp: &'a Url,
+    /// The demo's Prometheus.
+    pub(super) backend: &'a Url,
+    /// What differs from the usual.
+    pub(super) remarks: &'a [String],
+    /// Promgate's executable.
+    pub(super) executable: &'a Path,
+    /// The config for `promgate stdio`.
+    pub(super) stdio_config: &'a Path,
+}
+
+impl Setting<'_> {
+    /// Prints the addresses and one snippet a client.
+    pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let url = self.mcp;
+        writeln!(out, "\nConnect a client\n")?;
+        writeln!(out, "  MCP endpoint       {url}")?;
+        writeln!(out, "  Prometheus         {}", self.backend)?;
+        for remark in self.remarks {
+            writeln!(out, "  Note               {remark}")?;
+        }
+        writeln!(out, "\n  Claude Code, in a shell:\n")?;
+        writeln!(out, "    claude mcp add --transport http promgate {url}\n")?;
+        for (client, snippet) in self.snippets() {
+            writeln!(out, "  {client}:\n")?;
+            format!("{snippet:#}").lines().try_for_each(|line| writeln!(out, "    {line}"))?;
+            writeln!(out)?;
+        }
+        writeln!(out, "  Any client that speaks stdio, through mcp-remote:\n")?;
+        writeln!(out, "    npx -y mcp-remote {url} --transport http-only\n")?;
+        writeln!(out, "Then ask, for example: {EXAMPLE}")?;
+        writeln!(out, "Serving until Ctrl-C.")?;
+        out.flush()
+    }
+
+    /// Each client's file with what belongs in it.
+    fn snippets(&self) -> [(&'static str, Value); 4] {
+        let url = self.mcp.as_str();
+        let bridge = ["-y", "mcp-remote", url, "--transport", "http-only"];
+        let bridge = json!({"command": "npx", "args": bridge});
+        let stdio = json!({
+            "command": self.executable,
+            "args": ["stdio", "--config", self.stdio_config],
+        });
+        [
+            (
+                "Claude Desktop, claude_desktop_config.json",
+                json!({"mcpServers": {"promgate": bridge}}),
+            ),
+            (
+                "The same without npm: over stdio, for as long as this demo runs",
+                json!({"mcpServers": {"promgate": stdio}}),
+            ),
+            (
+                "Cursor, ~/.cursor/mcp.json or .cursor/mcp.json",
+                json!({"mcpServers": {"promgate": {"url": url}}}),
+            ),
+            (
+                "VS Code, .vscode/mcp.json",
+                json!({"servers": {"promgate": {"type": "http", "url": url}}}),
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed() -> String {
+        let setting = Setting {
+            mcp: &Url::parse("http://127.0.0.1:50123/mcp").unwrap(),
+            backend: &Url::parse("http://127.0.0.1:9999/").unwrap(),
+            remarks: &["port 1 is busy".to_owned()],
+            executable: Path::new("/opt/with space/promgate"),
+            stdio_config: Path::new("/tmp/x/promgate.yaml"),
+        };
+        let mut out = Vec::new();
+        setting.print(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// The snippets as a reader would paste them.
+    fn pasted() -> Vec<Value> {
+        let out = printed();
+        let mut found = Vec::new();
+        let mut block = String::new();
+        for line in out.lines().filter_map(|line| line.strip_prefix("    ")) {
+            if line.starts_with(['{', '}', ' ']) {
+                block += line;
+            }
+            if line == "}" {
+                found.push(serde_json::from_str(&block).expect(&block));
+                block.clear();
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_snippet_can_be_pasted_as_it_is_printed() {
+        let servers = |value: &Value, key: &str| value[key]["promgate"].is_object();
+        let pasted = pasted();
+        let keys: Vec<bool> = pasted.iter().map(|value| servers(value, "mcpServers")).collect();
+        assert_eq!(keys, [true, true, true, false]);
+        assert!(servers(&pasted[3], "servers"), "VS Code names them otherwise");
+        assert_eq!(pasted[1]["mcpServers"]["promgate"]["command"], "/opt/with space/promgate");
+    }
+
+    #[test]
+    fn every_client_is_given_the_port_that_was_chosen() {
+        assert!(printed().matches("http://127.0.0.1:50123/mcp").count() >= 6);
+        assert!(!printed().contains(":8080"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Where Prometheus and promtool are.
+
+use std::{
+    env,
+    ffi::OsStr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::error::DemoError;
+
+/// Where `make setup-run` unpacks Prometheus, seen from the project's folder.
+const UNPACKED: &str = "target/tools/prometheus/usr/bin";
+
+/// How many folders above the executable may be the project's: `target/release` and one to spare.
+const ABOVE_MAX: usize = 4;
+
+/// The two programs that the demo runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Programs {
+    pub(super) prometheus: PathBuf,
+    pub(super) promtool: PathBuf,
+}
+
+impl Programs {
+    /// Finds both: `prometheus` at the path given, else in `PATH`, else where the project's set-up
+    /// unpacks it; `promtool` beside it, else in the same places.
+    pub(super) fn find(given: Option<&Path>) -> Result<Self, DemoError> {
+        Self::find_in(given, &folders(env::var_os("PATH").as_deref(), &project_roots()))
+    }
+
+    fn find_in(given: Option<&Path>, folders: &[PathBuf]) -> Result<Self, DemoError> {
+        let prometheus = match given {
+            Some(path) => first("prometheus", vec![path.to_owned()])?,
+            None => first("prometheus", folders.iter().map(|f| f.join("prometheus")).collect())?,
+        };
+        let beside = prometheus.parent().map(Path::to_owned);
+        let places = beside.iter().chain(folders).map(|folder| folder.join("promtool")).collect();
+        Ok(Self { promtool: first("promtool", places)?, prometheus })
+    }
+}
+
+/// `PATH` first, then the set-up's folder in each root.
+fn folders(path: Option<&OsStr>, roots: &[PathBuf]) -> Vec<PathBuf> {
+    // An empty element of PATH means the current folder, which is nobody's wish.
+    let path = path.map(env::split_paths).into_iter().flatten().filter(|f| f.is_absolute());
+    path.chain(roots.iter().map(|root| root.join(UNPACKED))).collect()
+}
+
+/// The folders that may be the project's: those above the executable, and the current one.
+fn project_roots() -> Vec<PathBuf> {
+    let executable = env::current_exe().unwrap_or_default();
+    let above = executable.ancestors().skip(1).take(ABOVE_MAX).map(Path::to_owned);
+    above.chain(env::current_dir()).collect()
+}
+
+fn first(program: &'static str, places: Vec<PathBuf>) -> Result<PathBuf, DemoError> {
+    match places.iter().find(|place| is_program(place)) {
+        Some(place) => Ok(place.clone()),
+        None => Err(DemoError::ProgramMissing { program, looked: places }),
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn place(folder: &Path, name: &str, mode: u32) -> PathBuf {
+        fs::create_dir_all(folder).unwrap();
+        let path = folder.join(name);
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn path_is_preferred_to_the_unpacked_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let unpacked = root.path().join(UNPACKED);
+        place(&unpacked, "prometheus", 0o755);
+        let promtool = place(&unpacked, "promtool", 0o755);
+        let bin = root.path().join("bin");
+        let prometheus = place(&bin, "prometheus", 0o755);
+        let found = folders(Some(bin.as_os_str()), &[root.path().to_owned()]);
+        let programs = Programs::find_in(None, &found).unwrap();
+        assert_eq!(programs, Programs { prometheus, promtool });
+    }
+
+    #[test]
+    fn promtool_is_taken_from_beside_the_prometheus_that_was_named() {
+        let root = tempfile::tempdir().unwrap();
+        let named = place(&root.path().join("named"), "prometheus-3", 0o755);
+        let beside = place(&root.path().join("named"), "promtool", 0o755);
+        place(&root.path().join("bin"), "promtool", 0o755);
+        let programs = Programs::find_in(Some(&named), &[root.path().join("bin")]).unwrap();
+        assert_eq!(programs.promtool, beside);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_run_is_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        place(root.path(), "prometheus", 0o644);
+        let error = Programs::find_in(None, &[root.path().to_owned()]).unwrap_err();
+        assert!(matches!(error, DemoError::ProgramMissing { program: "prometheus", .. }));
+    }
+
+    #[test]
+    fn the_error_says_where_it_looked_and_what_to_install() {
+        let error = Programs::find_in(None, &["/nowhere/bin".into()]).unwrap_err().to_string();
+        for part in ["/nowhere/bin/prometheus", "apt-get install prometheus", "--prometheus PATH"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_current_folder_in_path_is_not_searched() {
+        assert!(folders(Some(OsStr::new(":.:bin")), &[]).is_empty());
+    }
+}

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# What building Promgate needs besides the Rust toolchain, make and a C compiler: cmake, for the zlib in Pingora.
+. "$(dirname "$0")/lib.sh"
+
+have cargo || die "there is no cargo; install the Rust toolchain with rustup, which then reads rust-toolchain.toml"
+have cc || have gcc || have clang || die "there is no C compiler; install gcc (Debian: apt-get install gcc libc6-dev)"
+have cmake || apt_install cmake
