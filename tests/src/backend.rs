@@ -104,6 +104,10 @@ impl Backend {
     }
 
     /// Waits until it was asked something.
+    ///
+    /// # Panics
+    /// When nobody asks.
+    #[must_use]
     pub fn wait_for_request(&self) -> Received {
         let mut received = self.shared.received.lock();
         while received.is_empty() {
@@ -160,12 +164,11 @@ pub fn answer_with(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<()> {
-    let mut head = format!("HTTP/1.1 {status} Answer\r\nConnection: close\r\n");
+    write!(stream, "HTTP/1.1 {status} Answer\r\nConnection: close\r\n")?;
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(stream, "{name}: {value}\r\n")?;
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-    stream.write_all(head.as_bytes())?;
+    write!(stream, "Content-Length: {}\r\n\r\n", body.len())?;
     stream.write_all(body)
 }
 

@@ -64,12 +64,10 @@ impl Request {
     /// The bytes up to the blank line.
     #[must_use]
     pub fn head_bytes(&self) -> Vec<u8> {
-        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        for (name, value) in &self.headers {
-            bytes.push_str(&format!("{name}: {value}\r\n"));
-        }
-        bytes.push_str("\r\n");
-        bytes.into_bytes()
+        let first = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let lines: Vec<String> = std::iter::once(first).chain(headers).collect();
+        format!("{}\r\n", lines.concat()).into_bytes()
     }
 
     /// All bytes.
@@ -328,9 +326,15 @@ impl Connection {
         Events { connection: self, text: String::new() }
     }
 
-    /// Whether the peer closes the connection without another byte.
+    /// Whether the peer closes the connection without another byte, waiting for it.
     pub fn is_closed(&mut self) -> bool {
-        self.unread.is_empty() && !self.fill().unwrap_or(false)
+        if !self.unread.is_empty() {
+            return false;
+        }
+        match self.fill() {
+            Ok(more) => !more,
+            Err(error) => !is_late(&error),
+        }
     }
 
     fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
@@ -381,7 +385,7 @@ impl Events {
     ///
     /// # Errors
     /// When the connection broke, or nothing came for too long.
-    pub fn next(&mut self) -> io::Result<Option<Event>> {
+    pub fn event(&mut self) -> io::Result<Option<Event>> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let event = Event::parse(event);
@@ -401,7 +405,7 @@ impl Events {
     /// When the stream ends or breaks first.
     pub fn message(&mut self) -> Value {
         loop {
-            let event = self.next().expect("the stream goes on").expect("the stream goes on");
+            let event = self.event().expect("the stream goes on").expect("the stream goes on");
             if let Some(message) = event.message() {
                 return message;
             }
@@ -414,7 +418,7 @@ impl Events {
     /// When the stream breaks.
     pub fn rest(&mut self) -> Vec<Value> {
         let mut messages = Vec::new();
-        while let Some(event) = self.next().expect("the stream ends as it should") {
+        while let Some(event) = self.event().expect("the stream ends as it should") {
             messages.extend(event.message());
         }
         messages
@@ -424,6 +428,12 @@ impl Events {
     pub fn patience(&self, bound: Duration) {
         self.connection.patience(bound);
     }
+}
+
+/// Whether a read failed because nothing came in time, and not because the connection ended.
+#[must_use]
+pub fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// One request on a connection of its own.

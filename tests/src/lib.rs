@@ -13,7 +13,16 @@
 //! 9. [`server`]: the server under test
 //! 10. [`clients`]: real MCP clients and the official conformance suite
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test's parts fail the test by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test's parts fail the test by panicking"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "values made by `json!` where they are used read best as they are"
+)]
 
 pub mod fixture;
 pub mod settings;

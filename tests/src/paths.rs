@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 /// The root of the workspace.
+///
+/// # Panics
+/// Never: the crate stands in a workspace.
 #[must_use]
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -176,6 +176,7 @@ impl Process {
     }
 
     /// Its exit status; `None` when it still runs after `bound`.
+    #[must_use]
     pub fn wait(&self, bound: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + bound;
         let mut status = self.exit.status.lock();

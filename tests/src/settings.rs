@@ -4,7 +4,7 @@ use std::{num::NonZeroU16, time::Duration};
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
-    AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, Server, Transport,
+    AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, OriginRule, Server, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub struct Settings {
     pub connections_max: usize,
 }
 
+/// Names of this machine itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -70,7 +73,12 @@ impl Settings {
     #[must_use]
     pub fn config(&self) -> Config {
         let millis = Duration::from_millis;
-        let exact = |host: &str| HostRule::Exact { host: host.to_owned(), port: None };
+        let host = |host: &str| HostRule::Exact { host: host.to_owned(), port: None };
+        let origin = |host: &str| OriginRule::Exact {
+            scheme: "http".to_owned(),
+            host: host.to_owned(),
+            port: None,
+        };
         let free = "127.0.0.1:0".parse().expect("a good address");
         Config {
             server: Server {
@@ -81,8 +89,8 @@ impl Settings {
                     listen: free,
                     path: "/mcp".to_owned(),
                     h2c: true,
-                    allowed_hosts: ["localhost", "127.0.0.1", "::1"].map(exact).to_vec(),
-                    allowed_origins: Vec::new(),
+                    allowed_hosts: LOOPBACK.map(host).to_vec(),
+                    allowed_origins: LOOPBACK.map(origin).to_vec(),
                     limits: HttpLimits {
                         body_bytes_max: self.body_bytes_max,
                         header_timeout: millis(self.header_timeout_ms),

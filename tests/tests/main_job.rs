@@ -2,6 +2,11 @@
 //!
 //! Every file holds one topic. The parts (processes, clients, backends) are in the `e2e` library.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "values made by `json!` where they are used read best as they are"
+)]
+
 #[cfg(test)]
 mod main_job {
     mod access_log;

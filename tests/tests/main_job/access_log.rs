@@ -89,20 +89,21 @@ fn a_tool_error_and_a_bad_call_have_their_outcomes() {
 fn headers_appear_only_by_rule_and_are_masked_whole() {
     let (_backend, server) = server(json!({
         "output": "stdout",
-        "included_headers": ["X-Shown", "X-Api-Token"],
-        "redacted_headers": ["Authorization", "X-Absent"],
+        "included_headers": ["X-Shown"],
+        "redacted_headers": ["Authorization", "X-Masked", "X-Absent"],
         "excluded_headers": ["X-Gone"],
     }));
     let request = call(&Client::stateless(server.mcp))
         .header("X-Request-Id", "req-headers")
         .header("X-Shown", "shown")
-        .header("X-Api-Token", "canary-token")
+        .header("X-Masked", "canary-masked")
         .header("X-Gone", "canary-gone")
         .header("X-Other", "canary-other")
         .header("Authorization", "Bearer canary-bearer");
     assert_eq!(once(server.mcp, &request).head.status, 200);
     let record = server.access_record(|record| record["request_id"] == "req-headers").to_string();
     assert!(record.contains("shown"), "{record}");
+    assert!(record.to_lowercase().contains("x-masked"), "that it was there is told: {record}");
     assert!(!record.contains("canary"), "{record}");
     assert!(!record.contains("Bearer"), "not even the beginning: {record}");
     assert!(!record.to_lowercase().contains("x-absent"), "what is absent is not added: {record}");

@@ -13,7 +13,7 @@ use e2e::{
     prometheus::free_address,
     server::{Server, config},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// What a call to a server in front of `url` is told, within a few seconds and in bounded memory.
 fn told_by(url: &str) -> String {
@@ -218,7 +218,7 @@ fn a_client_that_leaves_ends_the_question_to_the_backend() {
         let params = json!({ "name": "prometheus_query", "arguments": { "query": "up" } });
         let mut connection = e2e::http::Connection::open(server.mcp);
         connection.send(client.request("tools/call", params).bytes());
-        backend.wait_for_request();
+        let _asked = backend.wait_for_request();
         drop(connection);
         heard.recv_timeout(Duration::from_secs(5)).expect("the backend is left alone");
     }
@@ -248,9 +248,9 @@ fn a_slow_backend_holds_up_no_other_call() {
             connection
         })
         .collect();
-    slow.wait_for_request();
+    let _asked = slow.wait_for_request();
     let begun = Instant::now();
-    let result: Value = client.send(&ask("quick")).result();
+    let result = client.send(&ask("quick")).result();
     assert_eq!(result["structuredContent"]["scalar"][1], "1");
     assert!(begun.elapsed() < Duration::from_secs(2));
     drop(waiting);

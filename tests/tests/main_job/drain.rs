@@ -79,7 +79,7 @@ fn open_streams_end_as_they_should() {
     let server = Server::fixture(&Settings::default());
     let session = Client::session(server.mcp, "2025-11-25");
     let mut stream = session.listen();
-    assert!(stream.next().unwrap().is_some());
+    assert!(stream.event().unwrap().is_some());
     let stateless = Client::stateless(server.mcp);
     let params = json!({ "notifications": { "toolsListChanged": true } });
     let mut listener =

@@ -83,7 +83,7 @@ fn two_session_ids_are_a_bad_request() {
 fn delete_ends_the_session_and_its_stream() {
     let client = Client::session(server().mcp, "2025-11-25");
     let mut stream = client.listen();
-    assert!(stream.next().unwrap().is_some(), "the first byte comes at once");
+    assert!(stream.event().unwrap().is_some(), "the first byte comes at once");
     let gone = client.delete();
     assert_eq!((gone.status(), gone.http.body.len()), (204, 0));
     assert_eq!(stream.rest(), Vec::<Value>::new());
@@ -116,7 +116,7 @@ fn the_first_byte_of_a_stream_comes_at_once() {
     let client = Client::session(server().mcp, "2025-11-25");
     let mut stream = client.listen();
     stream.patience(Duration::from_secs(2));
-    assert_eq!(stream.next().unwrap(), Some(Event::Comment));
+    assert_eq!(stream.event().unwrap(), Some(Event::Comment));
 }
 
 #[test]

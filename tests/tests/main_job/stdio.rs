@@ -99,7 +99,7 @@ fn calls_in_flight_finish_when_the_input_ends() {
     });
     let mut stdio = Stdio::start(&json!({ "url": backend.url() }));
     stdio.call(5, "x");
-    backend.wait_for_request();
+    let _asked = backend.wait_for_request();
     stdio.process.close_stdin();
     assert_eq!(stdio.process.wait(Duration::from_millis(300)), None, "a call is in flight");
     ended.send(()).unwrap();

@@ -86,7 +86,7 @@ fn a_vector_comes_with_its_labels_and_exact_values() {
         let series = answer["series"].as_array().unwrap();
         assert_eq!(series.len(), 2);
         let mut jobs: Vec<&Value> = series.iter().map(|one| &one["metric"]["job"]).collect();
-        jobs.sort_by_key(|job| job.to_string());
+        jobs.sort_by_key(ToString::to_string);
         assert_eq!(jobs, ["node", "prometheus"]);
         assert!(series.iter().all(|one| one["value"][1] == "1"));
     }

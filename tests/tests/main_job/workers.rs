@@ -62,7 +62,7 @@ fn the_idle_timer_spares_a_session_with_a_call_or_a_stream() {
     let listening = Client::session(server.mcp, "2025-11-25");
     let idle = Client::session(server.mcp, "2025-11-25");
     let mut stream = listening.listen();
-    assert!(stream.next().unwrap().is_some());
+    assert!(stream.event().unwrap().is_some());
     thread::scope(|scope| {
         let call = scope.spawn(|| busy.tool("sleep_ms", json!({ "label": "x", "ms": 4000 })));
         server.wait_for_metric(r#"promgate_sessions_open{worker="0"}"#, 2.0);
@@ -78,7 +78,7 @@ fn a_silent_call_becomes_a_stream_that_is_kept_alive() {
     let server = Server::fixture(&settings);
     for client in Client::of_both_eras(server.mcp) {
         let mut stream = client.stream(&sleep_request(&client, &json!(1), "x", 1500));
-        assert_eq!(stream.next().unwrap(), Some(Event::Comment));
+        assert_eq!(stream.event().unwrap(), Some(Event::Comment));
         let messages = stream.rest();
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0]["result"]["content"][0]["text"], "slept 1500 ms");
@@ -92,7 +92,7 @@ fn a_reader_that_stalls_holds_up_only_its_own_stream() {
         let mut params = json!({ "name": "flood", "arguments": { "count": 100_000 } });
         params["_meta"]["progressToken"] = json!("p");
         let mut stalled = client.stream(&client.request("tools/call", params));
-        assert!(stalled.next().unwrap().is_some());
+        assert!(stalled.event().unwrap().is_some());
         let begun = Instant::now();
         for _call in 0..20 {
             assert_eq!(client.call_tool("counter", json!({})).status(), 200);
@@ -240,7 +240,7 @@ fn every_session_stream_hears_of_a_changed_list() {
         (0..12).map(|_| Client::session(server.mcp, "2025-11-25")).collect();
     let mut streams: Vec<_> = sessions.iter().map(Client::listen).collect();
     for stream in &mut streams {
-        assert!(stream.next().unwrap().is_some());
+        assert!(stream.event().unwrap().is_some());
     }
     assert_eq!(Client::stateless(server.mcp).call_tool("toggle_tools", json!({})).status(), 200);
     for stream in &mut streams {
@@ -272,8 +272,7 @@ fn forgiving_accept_headers_are_understood() {
 
 #[test]
 fn a_body_that_is_no_message_is_refused_in_json() {
-    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{deep}}}"#);
+    let deep = "[".repeat(10_000).into_bytes();
     let cases: [(&str, Vec<u8>, &[i64]); 7] = [
         ("malformed", b"{\"jsonrpc\":".to_vec(), &[-32700]),
         ("empty", Vec::new(), &[-32700, -32600]),
@@ -282,7 +281,7 @@ fn a_body_that_is_no_message_is_refused_in_json() {
             b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}".to_vec(),
             &[-32700],
         ),
-        ("nested", deep.into_bytes(), &[-32700, -32600, -32602]),
+        ("only opening brackets", deep, &[-32700, -32600]),
         ("a batch", br#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#.to_vec(), &[-32600]),
         ("a number", b"7".to_vec(), &[-32700, -32600]),
         ("not 2.0", br#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#.to_vec(), &[-32700, -32600]),
@@ -296,6 +295,31 @@ fn a_body_that_is_no_message_is_refused_in_json() {
             assert!(codes.contains(&code), "{what}: {code}");
         }
     }
+}
+
+#[test]
+fn json_nested_ten_thousand_deep_is_refused_where_it_is_read_and_harms_nobody() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for client in Client::of_both_eras(shared().mcp) {
+        let params = json!({ "name": "counter", "arguments": { "a": "HERE" } });
+        let whole = String::from_utf8(client.request("tools/call", params).bytes()).unwrap();
+        let call = whole.split_once("\r\n\r\n").unwrap().1;
+        let arguments = call.replace("\"HERE\"", &deep);
+        let id = call.replacen("\"id\":", &format!("\"id\":{deep},\"x\":"), 1);
+        let elsewhere = call.replacen('{', &format!("{{\"x\":{deep},"), 1);
+        let send = |body: String| {
+            let request = client.request("tools/call", json!({ "name": "counter" })).body(body);
+            Reply::of(once(shared().mcp, &request))
+        };
+        for body in [arguments, id, deep.clone()] {
+            let reply = send(body);
+            let code = reply.code().unwrap_or_default();
+            assert!([-32700, -32600, -32602].contains(&code), "{}", reply.http.text());
+        }
+        // What nobody reads may be as deep as it likes.
+        assert!([200, 400].contains(&send(elsewhere).status()));
+    }
+    assert_eq!(Client::stateless(shared().mcp).call_tool("counter", json!({})).status(), 200);
 }
 
 /// The ids are minted by the edge; each alone decides which worker owns its session.
@@ -326,7 +350,9 @@ fn a_thousand_sessions_are_spread_evenly_and_each_is_served_by_its_owner() {
                     let statuses =
                         [session.call("ping", json!({})), session.call_tool("counter", json!({}))];
                     let bad = statuses.iter().map(Reply::status).find(|status| *status != 200);
-                    bad.into_iter().for_each(|status| wrong.send(status).unwrap());
+                    if let Some(status) = bad {
+                        wrong.send(status).unwrap();
+                    }
                     session.disconnect();
                 }
             });
