@@ -62,6 +62,20 @@ pub(super) fn typed(request: &Request<'_>) -> Result<ClientRequest, ErrorData> {
     })
 }
 
+/// A request of the stateless era as rmcp's type. Methods that this era has dropped are unknown in it,
+/// whatever their parameters.
+///
+/// # Errors
+/// -32602 when the parameters are not those of the method.
+pub(super) fn typed_stateless(request: &Request<'_>) -> Result<ClientRequest, ErrorData> {
+    match request.method.as_ref() {
+        dropped @ ("logging/setLevel" | "resources/subscribe" | "resources/unsubscribe") => {
+            Ok(CustomRequest::new(dropped.to_owned(), None).into())
+        }
+        _ => typed(request),
+    }
+}
+
 /// The three list requests differ in their method type alone.
 trait IntoRequest {
     fn into_request(self) -> ClientRequest;
