@@ -58,6 +58,10 @@ impl Backends {
     ///
     /// # Errors
     /// [`BackendBuildError`] names the first backend whose settings cannot work.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "each backend shares it; callers hand it over"
+    )]
     pub fn new(
         configs: Vec<BackendConfig>,
         observer: Arc<dyn Observer>,
@@ -154,11 +158,9 @@ impl Fetched<'_> {
     /// # Errors
     /// [`BackendError`] when the backend refused or failed, or speaks something else.
     pub(crate) fn read<'a, D: Deserialize<'a>>(&'a self) -> Result<Answer<D>, BackendError> {
-        let answer = match self.reply.status.is_success() {
-            true => answer::success(&self.reply.body).ok_or_else(|| self.fault()),
-            false => Err(self.fault()),
-        };
-        match answer {
+        let good = self.reply.status.is_success();
+        let answer = if good { answer::success(&self.reply.body) } else { None };
+        match answer.ok_or_else(|| self.fault()) {
             Ok(answer) => {
                 let backend = self.backend;
                 backend.observer.backend_called(&backend.name, BackendOutcome::Ok, self.took);

@@ -177,20 +177,19 @@ impl Exchange {
         let head = response.headers();
         let (media_type, retry_after_s) = (media_type(head), retry_after_s(head));
         let reply = |body| Reply { status, media_type, retry_after_s, body };
-        let bytes_max = match status.is_success() {
-            true => self.bytes_max,
-            false => self.bytes_max.min(ERROR_BODY_BYTES_MAX),
-        };
+        let good = status.is_success();
+        let bytes_max =
+            if good { self.bytes_max } else { self.bytes_max.min(ERROR_BODY_BYTES_MAX) };
         let mut body = Vec::new();
         while let Some(chunk) =
             response.chunk().await.map_err(|f| BackendError::Interrupted(f.without_url()))?
         {
             if chunk.len() > bytes_max.saturating_sub(body.len()) {
-                return match status.is_success() {
-                    true => Err(BackendError::TooLarge { bytes_max }),
-                    // The status says enough; what is this long is no error of the API.
-                    false => Ok(reply(Vec::new())),
-                };
+                if good {
+                    return Err(BackendError::TooLarge { bytes_max });
+                }
+                // The status says enough; what is this long is no error of the API.
+                return Ok(reply(Vec::new()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -213,7 +212,9 @@ impl Endpoint {
 /// Headers of every request besides the credentials.
 fn headers(config: &BackendConfig) -> HeaderMap {
     let mut headers = config.headers.clone();
-    headers.values_mut().for_each(|value| value.set_sensitive(true));
+    for value in headers.values_mut() {
+        value.set_sensitive(true);
+    }
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let agent = concat!("promgate/", env!("CARGO_PKG_VERSION"));
     headers.insert(USER_AGENT, HeaderValue::from_static(agent));
@@ -237,7 +238,9 @@ fn authorization(
     };
     let request = request.build().map_err(|_malformed| BuildFault::CredentialsUnusable)?;
     let mut value = request.headers().get(AUTHORIZATION).cloned();
-    value.iter_mut().for_each(|value| value.set_sensitive(true));
+    if let Some(value) = &mut value {
+        value.set_sensitive(true);
+    }
     Ok(value)
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn config(name: &str, url: &str) -> BackendConfig {
         auth: BackendAuth::None,
         headers: HeaderMap::new(),
         ca_pem: None,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         connect_timeout: Duration::from_secs(30),
         response_bytes_max: 1 << 20,
     }
