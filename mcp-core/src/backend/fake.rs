@@ -139,9 +139,10 @@ async fn read(stream: &mut TcpStream) -> String {
 async fn act(stream: &mut TcpStream, reaction: Reaction, sent: &Mutex<usize>) {
     match reaction {
         Reaction::Send(bytes) => {
-            let written = stream.write_all(&bytes).await;
-            assert!(written.is_ok() || bytes.len() > 4096, "the client hung up on a short answer");
-            drop(stream.shutdown().await);
+            // A client that has read enough may hang up first.
+            if stream.write_all(&bytes).await.is_ok() {
+                drop(stream.shutdown().await);
+            }
         }
         Reaction::Flood(head, bytes_max) => {
             stream.write_all(&head).await.unwrap();

@@ -162,7 +162,10 @@ async fn a_vector_is_answered_in_structure_and_as_short_text() {
 #[tokio::test]
 async fn a_query_without_a_time_leaves_it_to_the_backends_clock() {
     let fake = Fake::holding(VECTOR).await;
-    call(&metrics(vec![fake.config("prom")]), QUERY, json!({"query": "up"})).await;
+    let answer = call(&metrics(vec![fake.config("prom")]), QUERY, json!({"query": "up"})).await;
+    assert!(
+        text_of(&answer).starts_with("2 series from backend `prom` at 2024-01-01T00:00:00.123Z")
+    );
     assert!(!fake.seen()[0].contains("time=1"), "{}", fake.seen()[0]);
 }
 
