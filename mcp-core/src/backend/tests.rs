@@ -174,6 +174,30 @@ async fn the_apis_own_error_is_kept_whole() {
 }
 
 #[tokio::test]
+async fn a_backend_that_repeats_our_credentials_tells_callers_none() {
+    let fake = Fake::start(|request| {
+        let words = serde_json::json!({"status": "error", "errorType": "x", "error": request});
+        Reaction::Send(response("400 Bad Request", "", words.to_string().as_bytes()))
+    })
+    .await;
+    let canary = || Secret::new("canary");
+    for auth in [
+        BackendAuth::Token(canary()),
+        BackendAuth::Basic { username: "user".to_owned(), password: canary() },
+    ] {
+        let mut config = fake.config("a");
+        config.auth = auth;
+        config.headers.insert("x-key", "canary-too".parse().unwrap());
+        let fault = ask(config).await.unwrap_err();
+        let BackendError::Api { error, .. } = fault else { panic!("{fault:?}") };
+        assert!(error.message.contains("authorization: "), "{error:?}");
+        for secret in ["canary", "dXNlcjpjYW5hcnk="] {
+            assert!(!error.message.contains(secret), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_the_api_is_told_by_status_and_media_type() {
     for (status, media_type, body) in [
         ("200 OK", "text/html", "<html>login</html>"),

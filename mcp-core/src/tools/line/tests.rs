@@ -63,12 +63,14 @@ async fn a_client_that_cannot_be_told_does_not_end_the_work() {
     assert!(Line::new(&context).wait(work, LIMIT, &backend()).await.is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn cancelling_ends_the_wait() {
     let mut context = context();
     context.ct = CancellationToken::new();
     context.ct.cancel();
     let never = std::future::pending::<()>();
-    let ended = Line::new(&context).wait(never, LIMIT, &backend()).await;
-    assert!(matches!(ended, Err(ToolError::Cancelled)));
+    let backend = backend();
+    let wait = Line::new(&context).wait(never, LIMIT, &backend);
+    let ended = tokio::time::timeout(LIMIT, wait).await;
+    assert!(matches!(ended, Ok(Err(ToolError::Cancelled))));
 }
