@@ -12,11 +12,11 @@ use rmcp::{
     ErrorData,
     model::{
         CallToolRequest, CallToolRequestParams, CancelTaskRequest, ClientRequest, CompleteRequest,
-        ConstString, CustomRequest, DiscoverRequest, GetPromptRequest, GetTaskRequest,
-        JsonObject, ListPromptsRequest, ListResourceTemplatesRequest,
-        ListResourcesRequest, ListToolsRequest, PaginatedRequestParams, PingRequest,
-        ReadResourceRequest, RequestMetaObject, RequestOptionalParam, SetLevelRequest,
-        SubscribeRequest, SubscriptionsListenRequest, UnsubscribeRequest, UpdateTaskRequest,
+        ConstString, CustomRequest, DiscoverRequest, GetPromptRequest, GetTaskRequest, JsonObject,
+        ListPromptsRequest, ListResourceTemplatesRequest, ListResourcesRequest, ListToolsRequest,
+        PaginatedRequestParams, PingRequest, ReadResourceRequest, RequestMetaObject,
+        RequestOptionalParam, SetLevelRequest, SubscribeRequest, SubscriptionsListenRequest,
+        UnsubscribeRequest, UpdateTaskRequest,
     },
 };
 use serde::{Deserialize, de::DeserializeOwned};
