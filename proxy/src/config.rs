@@ -1,9 +1,30 @@
-//! The settings that the program runs on, in checked form.
+//! The settings that the program runs on, in checked form, and the road to them.
+//!
+//! [`load`] is that road: it reads the YAML file that an operator wrote, expands variables, holds
+//! it against the schema and checks what it means. A [`Config`] is valid as a whole.
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
+
+mod check;
+mod expand;
+mod fault;
+mod form;
+mod hint;
+mod load;
+mod locate;
+mod raw;
+mod source;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+pub use expand::{Environment, NotText, ProcessEnvironment};
+pub use fault::{ConfigFaults, Fault};
+pub use load::{load, parse};
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]
@@ -138,4 +159,10 @@ pub struct AccessLog {
     pub redacted_headers: Vec<HeaderName>,
     /// Bytes of records that may wait for the writer; what is over it is dropped and counted.
     pub queue_bytes_max: usize,
+}
+
+/// The JSON Schema of the file as it is written, draft 2020-12, as pretty JSON with a line end.
+#[must_use]
+pub fn schema_json() -> String {
+    format!("{:#}\n", raw::written_schema())
 }

@@ -1,4 +1,7 @@
 //! Promgate's edge.
 
 pub mod config;
+
 pub mod demo;
+
+pub mod cli;

@@ -1,6 +1,6 @@
 //! What can keep the demo from running.
 
-use std::{io, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use reqwest::StatusCode;
 
@@ -11,7 +11,7 @@ pub enum DemoError {
     #[error(
         "cannot find `{program}` (looked for {}); run `make setup-run` in the project's folder, or \
          install Prometheus 2.42 or newer (Debian, Ubuntu: apt-get install prometheus), or name it \
-         with --prometheus PATH; promtool must lie beside it or in PATH",
+         with --prometheus FILE; promtool belongs beside it, or name it with --promtool FILE",
         list(looked)
     )]
     ProgramMissing {
@@ -43,6 +43,15 @@ pub enum DemoError {
     NotReady {
         /// The last of what it said.
         output: String,
+    },
+    /// The address that was asked for cannot be had.
+    #[error("cannot listen on {address}; name a free one with --listen, or leave it out")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// No loopback port can be had.
     #[error("cannot listen on a loopback port")]

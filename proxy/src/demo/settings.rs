@@ -2,20 +2,12 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    num::NonZeroUsize,
-    thread,
-    time::Duration,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
 };
 
-use http::{HeaderMap, header};
-use mcp_core::config::{BackendAuth, BackendConfig, BackendName, ToolLimits, WorkerLimits};
 use url::Url;
 
 use super::error::DemoError;
-use crate::config::{
-    AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, OriginRule, Server, Transport,
-};
 
 /// Ports that the demo takes when they are free, the same that an own config begins with.
 const MCP_PORT: u16 = 8080;
@@ -24,43 +16,52 @@ const ADMIN_PORT: u16 = 9091;
 /// Where the MCP endpoint is at its listener.
 const MCP_PATH: &str = "/mcp";
 
-/// Names by which this machine calls itself.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-/// The demo's two listeners, on loopback.
+/// The demo's two listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listeners {
     /// Where MCP clients connect.
     pub mcp: SocketAddr,
     /// Where `/metrics` and the health checks are.
     pub admin: SocketAddr,
+    // The usual ports that were busy.
+    busy: [Option<u16>; 2],
 }
 
 impl Listeners {
-    /// Takes the usual ports, or free ones where those are busy.
+    /// Takes the address asked for, else the usual port of loopback or a free one if that is busy;
+    /// for the admin listener always the latter. Nothing holds them until the edge listens.
     ///
     /// # Errors
-    /// [`DemoError::Port`] when no loopback port can be had.
-    pub fn choose() -> Result<Self, DemoError> {
-        let choose =
-            || Ok(Self { mcp: free_or_other(MCP_PORT)?, admin: free_or_other(ADMIN_PORT)? });
-        choose().map_err(DemoError::Port)
+    /// [`DemoError`] when the address asked for, or every loopback port, is busy.
+    pub fn choose(listen: Option<SocketAddr>) -> Result<Self, DemoError> {
+        let mcp = match listen {
+            Some(address) => TcpListener::bind(address)
+                .and_then(|listener| listener.local_addr())
+                .map_err(|source| DemoError::Listen { address, source })?,
+            None => free_or_other(MCP_PORT).map_err(DemoError::Port)?,
+        };
+        let admin = free_or_other(ADMIN_PORT).map_err(DemoError::Port)?;
+        let moved = |usual, now: SocketAddr| (now.port() != usual).then_some(usual);
+        let busy =
+            [listen.map_or_else(|| moved(MCP_PORT, mcp), |_| None), moved(ADMIN_PORT, admin)];
+        Ok(Self { mcp, admin, busy })
     }
 
-    /// The MCP endpoint's address.
+    /// The usual ports that were busy, so that others were taken.
+    pub(super) fn busy(&self) -> impl Iterator<Item = u16> {
+        self.busy.into_iter().flatten()
+    }
+
+    /// The MCP endpoint, as a client on this machine reaches it.
     #[expect(clippy::expect_used, reason = "an address and a constant path always make a URL")]
     pub(super) fn endpoint(self) -> Url {
-        Url::parse(&format!("http://{}{MCP_PATH}", self.mcp)).expect("a URL by its form")
-    }
-
-    /// Says which usual port was busy, one sentence each.
-    pub(super) fn remarks(self) -> Vec<String> {
-        let taken = [("MCP", MCP_PORT, self.mcp), ("admin", ADMIN_PORT, self.admin)];
-        let busy = taken.iter().filter(|(_, usual, address)| address.port() != *usual);
-        busy.map(|(name, usual, address)| {
-            format!("port {usual} is busy, so the {name} listener is at {address}")
-        })
-        .collect()
+        let mut reached = self.mcp;
+        match self.mcp.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => reached.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => reached.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        Url::parse(&format!("http://{reached}{MCP_PATH}")).expect("a URL by its form")
     }
 }
 
@@ -74,81 +75,40 @@ fn free_or_other(port: u16) -> io::Result<SocketAddr> {
 }
 
 /// The configuration of an edge at `listeners` before the Prometheus at `backend`.
-#[must_use]
-pub fn config(backend: &Url, listeners: Listeners) -> Config {
-    let allowed_hosts = LOOPBACK.map(|host| HostRule::Exact { host: host.to_owned(), port: None });
-    // Browser tools that run on this machine; a page from elsewhere is not served.
-    let allowed_origins = LOOPBACK.map(|host| OriginRule::Exact {
-        scheme: "http".to_owned(),
-        host: host.to_owned(),
-        port: None,
-    });
-    Config {
-        server: Server {
-            name: "promgate".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            transport: Transport::Http,
-            http: Http {
-                listen: listeners.mcp,
-                path: MCP_PATH.to_owned(),
-                h2c: true,
-                allowed_hosts: allowed_hosts.into(),
-                allowed_origins: allowed_origins.into(),
-                limits: limits(),
-            },
-            admin: Some(listeners.admin),
-            workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            drain_timeout: Duration::from_secs(10),
-        },
-        access_log: access_log(),
-        worker_limits: WorkerLimits::default(),
-        tools: ToolLimits::default(),
-        backends: vec![backend_config(backend)],
-    }
-}
-
-fn limits() -> HttpLimits {
-    HttpLimits {
-        body_bytes_max: 1 << 20,
-        header_timeout: Duration::from_secs(10),
-        body_timeout: Duration::from_secs(30),
-        idle_timeout: Duration::from_mins(2),
-        write_timeout: Duration::from_secs(30),
-        connections_max: 1000,
-        connections_per_address_max: 1000,
-    }
-}
-
-/// One line a request on the terminal: what a client asks is seen as it asks.
-fn access_log() -> AccessLog {
-    AccessLog {
-        output: AccessLogOutput::Stdout,
-        included_headers: Vec::new(),
-        excluded_headers: vec![header::COOKIE],
-        redacted_headers: vec![header::AUTHORIZATION],
-        queue_bytes_max: 1 << 20,
-    }
-}
-
-#[expect(clippy::expect_used, reason = "the name is a constant that keeps the rule")]
-fn backend_config(url: &Url) -> BackendConfig {
-    BackendConfig {
-        name: BackendName::parse("prometheus").expect("letters only"),
-        url: url.clone(),
-        org_id: None,
-        available_orgs: Vec::new(),
-        auth: BackendAuth::None,
-        headers: HeaderMap::new(),
-        ca_pem: None,
-        timeout: Duration::from_secs(30),
-        connect_timeout: Duration::from_secs(5),
-        response_bytes_max: 32 << 20,
-    }
+///
+/// It is a file like any other, so it gets the defaults that all get, and `promgate stdio` can be
+/// started on it too. The access log shows on the terminal what a client asks as it asks.
+pub(super) fn config_text(backend: &Url, listeners: Listeners) -> String {
+    let Listeners { mcp, admin, .. } = listeners;
+    format!(
+        "# A running `promgate demo`; gone when that ends.\n\
+         server:\n  \
+           transport: {{http: {{host: \"{mcp}\", path: {MCP_PATH}}}}}\n  \
+           admin: {{host: \"{admin}\"}}\n  \
+           drain_timeout: 10s\n\
+         middleware:\n  \
+           access_logs: {{output: stdout}}\n\
+         backends:\n  \
+           prometheus: {{url: \"{backend}\"}}\n"
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::{Config, HostRule, OriginRule, ProcessEnvironment, parse};
+
+    const fn at(port: u16) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+    }
+
+    fn config(listeners: Listeners) -> Config {
+        let url = Url::parse("http://127.0.0.1:9").unwrap();
+        let text = config_text(&url, listeners);
+        parse(Path::new("demo.yaml"), &text, &ProcessEnvironment).unwrap()
+    }
 
     #[test]
     fn a_busy_port_is_replaced_by_a_free_one() {
@@ -161,20 +121,37 @@ mod tests {
     }
 
     #[test]
-    fn only_a_port_that_is_not_the_usual_one_is_remarked_upon() {
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listeners = Listeners { mcp: at(50_123), admin: at(ADMIN_PORT) };
-        let remarks = listeners.remarks();
-        assert_eq!(remarks, ["port 8080 is busy, so the MCP listener is at 127.0.0.1:50123"]);
+    fn an_address_that_was_asked_for_is_taken_or_refused_but_never_replaced() {
+        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let busy = held.local_addr().unwrap();
+        let error = Listeners::choose(Some(busy)).unwrap_err();
+        assert!(error.to_string().contains(&busy.to_string()), "{error}");
+        drop(held);
+        let listeners = Listeners::choose(Some(busy)).unwrap();
+        assert_eq!(listeners.mcp, busy);
+        assert!(listeners.busy().all(|port| port != MCP_PORT), "it was not moved");
+    }
+
+    #[test]
+    fn a_listener_of_all_addresses_is_reached_through_loopback() {
+        for (listen, url) in [
+            ("0.0.0.0:9000", "http://127.0.0.1:9000/mcp"),
+            ("[::]:9000", "http://[::1]:9000/mcp"),
+            ("192.0.2.1:9000", "http://192.0.2.1:9000/mcp"),
+        ] {
+            let listeners =
+                Listeners { mcp: listen.parse().unwrap(), admin: at(1), busy: [None; 2] };
+            assert_eq!(listeners.endpoint().as_str(), url);
+        }
     }
 
     #[test]
     fn the_demo_serves_this_machine_and_nobody_else() {
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let url = Url::parse("http://127.0.0.1:9").unwrap();
-        let config = config(&url, Listeners { mcp: at(1), admin: at(2) });
-        assert!(config.server.http.listen.ip().is_loopback());
-        assert!(config.server.admin.unwrap().ip().is_loopback());
+        let listeners = Listeners { mcp: at(1), admin: at(2), busy: [None; 2] };
+        let config = config(listeners);
+        assert_eq!(config.server.http.listen, listeners.mcp);
+        assert_eq!(config.server.admin, Some(listeners.admin));
+        assert_eq!(listeners.endpoint().path(), config.server.http.path);
         assert!(!config.server.http.allowed_hosts.contains(&HostRule::Any));
         assert!(!config.server.http.allowed_origins.contains(&OriginRule::Any));
     }

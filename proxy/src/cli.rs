@@ -1,0 +1,261 @@
+//! The command line: what can be asked for, and how the answer ends the process.
+//!
+//! Exit codes: 0 good, 1 failure while running, 64 wrong usage, 78 wrong configuration (the last
+//! two as in BSD's `sysexits.h`). Errors are plain sentences on standard error.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigFaults, ProcessEnvironment};
+
+/// Puts metrics backends behind MCP: AI assistants ask, Prometheus answers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "promgate",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = false,
+    after_help = "\
+Start here:
+  promgate demo                          see it work, with a Prometheus of its own
+  promgate check --config my.yaml        name everything that is wrong with a configuration
+  promgate serve --config my.yaml        serve MCP clients over HTTP
+
+Exit codes: 0 good, 1 failure while running, 64 wrong usage, 78 wrong configuration."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve MCP clients over HTTP until SIGTERM or Ctrl-C.
+    #[command(after_help = "\
+Examples:
+  promgate serve
+  promgate serve --config /etc/promgate/promgate.yaml
+  PROMGATE_CONFIG=/etc/promgate/promgate.yaml promgate serve
+
+With `server.transport.type: stdio` in the file, this is the same as `promgate stdio`.")]
+    Serve(ConfigArgs),
+
+    /// Serve one MCP client over standard input and output.
+    #[command(after_help = "\
+A local client starts this itself. For Claude Code:
+  claude mcp add prometheus -- promgate stdio --config /path/to/promgate.yaml
+
+Standard output carries the protocol only; logs go to standard error.")]
+    Stdio(ConfigArgs),
+
+    /// Check a configuration and name every fault, with its line and its remedy.
+    #[command(after_help = "\
+Reads the environment and the files that the configuration names, as `serve` would, and opens
+no connection. Ends with 0 if the configuration is good and with 78 if not.
+
+Examples:
+  promgate check --config conf/promgate.yaml
+  PROM_TOKEN=x promgate check --config conf/grafana-cloud.yaml")]
+    Check(ConfigArgs),
+
+    /// Print the JSON Schema of the configuration file.
+    #[command(after_help = "\
+Editors complete and check against it:
+  promgate schema > promgate.schema.json
+and as the first line of the configuration:
+  # yaml-language-server: $schema=./promgate.schema.json")]
+    Schema,
+
+    /// Show it at work: start a Prometheus with example data, ask it a question, serve clients.
+    #[command(after_help = "\
+Needs the programs `prometheus` and `promtool`; Debian has both in the package `prometheus`.
+
+Examples:
+  promgate demo
+  promgate demo --once
+  promgate demo --prometheus /opt/prometheus/prometheus --listen 127.0.0.1:9000")]
+    Demo(DemoArgs),
+
+    /// Print shell completions.
+    #[command(after_help = "\
+Examples:
+  promgate completions bash > /etc/bash_completion.d/promgate
+  promgate completions zsh > ~/.zfunc/_promgate
+  promgate completions fish > ~/.config/fish/completions/promgate.fish")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = "PROMGATE_CONFIG",
+        default_value = "conf/promgate.yaml"
+    )]
+    pub config: PathBuf,
+}
+
+/// How the demonstration runs.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The `prometheus` program; looked for on the PATH when absent.
+    #[arg(long, value_name = "FILE")]
+    pub prometheus: Option<PathBuf>,
+
+    /// The `promtool` program; looked for beside `prometheus`, then on the PATH, when absent.
+    #[arg(long, value_name = "FILE")]
+    pub promtool: Option<PathBuf>,
+
+    /// Address to serve on; 127.0.0.1:8080, or a free port if that is taken, when absent.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// End after the first question was answered, instead of serving until Ctrl-C.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration has faults.
+    #[error(transparent)]
+    Config(#[from] ConfigFaults),
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    /// The command is not part of this build.
+    #[error("not wired yet")]
+    NotWired,
+}
+
+impl CommandError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) => EX_CONFIG,
+            Self::Output(_) | Self::NotWired => EX_FAILURE,
+        }
+    }
+}
+
+const EX_FAILURE: u8 = 1;
+const EX_USAGE: u8 = 64;
+const EX_CONFIG: u8 = 78;
+
+/// Runs the program with these arguments, the program's name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(answer) => return ExitCode::from(parsed_badly(&answer)),
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader has gone and wants no more: nothing to tell, and nobody to tell it to.
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+/// Help and version are answers, the rest is wrong usage.
+fn parsed_badly(answer: &clap::Error) -> u8 {
+    // A failure to print leaves nothing to do, and the code says the rest.
+    let printed = answer.print();
+    match (answer.use_stderr(), printed) {
+        (true, _) => EX_USAGE,
+        (false, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => EX_FAILURE,
+        (false, _) => 0,
+    }
+}
+
+fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Check(ConfigArgs { config: path }) => {
+            let config = config::load(&path, &ProcessEnvironment)?;
+            say(&format!("{}\n", summary(&path, &config)))
+        }
+        Command::Schema => say(&config::schema_json()),
+        Command::Completions { shell } => say(&completions(shell)),
+        Command::Serve(ConfigArgs { config: path }) => {
+            serve(config::load(&path, &ProcessEnvironment)?)
+        }
+        Command::Stdio(ConfigArgs { config: path }) => {
+            stdio(config::load(&path, &ProcessEnvironment)?)
+        }
+        Command::Demo(args) => demo(args),
+    }
+}
+
+fn serve(_config: Config) -> Result<(), CommandError> {
+    Err(CommandError::NotWired)
+}
+
+fn stdio(_config: Config) -> Result<(), CommandError> {
+    Err(CommandError::NotWired)
+}
+
+fn demo(_args: DemoArgs) -> Result<(), CommandError> {
+    Err(CommandError::NotWired)
+}
+
+/// `conf/promgate.yaml: good (1 backend, 4 workers, http on 127.0.0.1:8080/mcp)`
+fn summary(path: &Path, config: &Config) -> String {
+    let backends = match config.backends.len() {
+        1 => "1 backend".to_owned(),
+        many => format!("{many} backends"),
+    };
+    let transport = match config.server.transport {
+        config::Transport::Http => {
+            format!("http on {}{}", config.server.http.listen, config.server.http.path)
+        }
+        config::Transport::Stdio => "stdio".to_owned(),
+    };
+    format!("{}: good ({backends}, {transport})", path.display())
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "promgate", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+fn say(text: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
+}
+
+/// Prints an error and what caused it, one line each.
+fn complain(error: &CommandError) {
+    let mut text = match error {
+        // Each line begins with the file's name already.
+        CommandError::Config(faults) => format!("{faults}\n"),
+        CommandError::Output(_) | CommandError::NotWired => format!("promgate: {error}\n"),
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!("  because: {error}\n"));
+        cause = error.source();
+    }
+    // Nobody can be told that standard error is closed.
+    drop(io::stderr().lock().write_all(text.as_bytes()));
+}

@@ -1,0 +1,222 @@
+//! From what was written to what it means: the only road to a [`Config`].
+//!
+//! A check that finds a fault records it and goes on with a stand-in, so that one run finds every
+//! fault; the stand-ins are never used, since a configuration with a fault is not returned.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+
+use http::HeaderName;
+use url::Url;
+
+use super::{
+    Config, Server, Transport,
+    fault::{At, Faults},
+    raw, units,
+};
+
+mod access_log;
+mod backend;
+mod host;
+mod http_listener;
+mod limits;
+mod oauth;
+mod secret;
+
+pub(super) use secret::reason;
+
+/// Most MCP workers: far over the cores of any machine, and each costs a table.
+const WORKERS_MAX: u64 = 1024;
+
+/// Longest name or version given to clients, in bytes.
+const LABEL_BYTES_MAX: usize = 128;
+
+/// Faults, and the folder that relative paths start at.
+pub(super) struct Check<'a> {
+    pub(super) faults: &'a mut Faults,
+    pub(super) folder: &'a Path,
+}
+
+impl Check<'_> {
+    /// The whole configuration. It may be used only if no fault was recorded.
+    pub(super) fn config(&mut self, raw: raw::Config) -> Config {
+        let raw::Config {
+            server,
+            middleware,
+            sessions,
+            tools,
+            oauth_authorization_server,
+            oauth_protected_resource,
+            backends,
+        } = raw;
+        let worker_limits = self.worker_limits(&server.limits, &sessions);
+        self.jwt(&middleware.jwt);
+        self.authorization_server(&oauth_authorization_server);
+        let public_host = self.protected_resource(&oauth_protected_resource);
+        Config {
+            server: self.server(server, public_host),
+            access_log: self.access_log(&middleware.access_logs),
+            worker_limits,
+            tools: self.tools(&tools),
+            backends: self.backends(backends),
+        }
+    }
+
+    fn server(&mut self, raw: raw::Server, public_host: Option<String>) -> Server {
+        let at = At::from(["server"]);
+        let http = self.http(&raw.transport.http, public_host);
+        let admin = self.admin(&raw.admin.host, http.listen);
+        let version = raw.version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+        Server {
+            name: self.label(&at.key("name"), raw.name),
+            version: self.label(&at.key("version"), version),
+            transport: match raw.transport.kind {
+                raw::TransportKind::Http => Transport::Http,
+                raw::TransportKind::Stdio => Transport::Stdio,
+            },
+            http,
+            admin,
+            workers: self.workers(&at.key("workers"), raw.workers),
+            drain_timeout: self.span(
+                &at.key("drain_timeout"),
+                &raw.drain_timeout,
+                Duration::ZERO..=Duration::from_hours(1),
+            ),
+        }
+    }
+
+    fn workers(&mut self, at: &At, wanted: u64) -> std::num::NonZeroUsize {
+        let workers = self.count(at, wanted, 0..=WORKERS_MAX);
+        std::num::NonZeroUsize::new(workers).unwrap_or_else(|| {
+            std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN)
+        })
+    }
+
+    fn admin(&mut self, text: &str, http: SocketAddr) -> Option<SocketAddr> {
+        if text == "off" {
+            return None;
+        }
+        let at = At::from(["server", "admin", "host"]);
+        let listen = self.listen(&at, text)?;
+        let same_ip =
+            listen.ip() == http.ip() || listen.ip().is_unspecified() || http.ip().is_unspecified();
+        if listen.port() != 0 && listen.port() == http.port() && same_ip {
+            self.faults.push_unless_known(
+                &at,
+                "the admin listener has the port of the HTTP listener",
+                "give it another port, such as `127.0.0.1:9091`, or write `off`",
+            );
+        }
+        Some(listen)
+    }
+
+    fn label(&mut self, at: &At, text: String) -> String {
+        if text.is_empty() || text.len() > LABEL_BYTES_MAX || text.chars().any(char::is_control) {
+            self.faults.push(
+                at,
+                "is empty, longer than 128 bytes, or holds a control character",
+                "write a short text, or remove the key",
+            );
+        }
+        text
+    }
+
+    /// A duration within the range.
+    pub(super) fn span(
+        &mut self,
+        at: &At,
+        raw::Span(text): &raw::Span,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(span) = units::span(text) else {
+            self.faults.push(
+                at,
+                "not a duration",
+                "write numbers with their units, such as `30s`, `5m` or `1h30m` (ms, s, m, h, d)",
+            );
+            return *range.start();
+        };
+        if !range.contains(&span) {
+            let what = format!("out of range: {:?} to {:?}", range.start(), range.end());
+            self.faults.push(at, what, "write a duration in that range");
+        }
+        span
+    }
+
+    /// A number of bytes within the range.
+    pub(super) fn size(
+        &mut self,
+        at: &At,
+        raw::Size(text): &raw::Size,
+        range: RangeInclusive<u64>,
+    ) -> usize {
+        let Some(size) = units::size(text) else {
+            self.faults.push(
+                at,
+                "not a size",
+                "write a whole number of bytes, or one with a unit such as `64KiB`, `1MiB`, `10MB`",
+            );
+            return 0;
+        };
+        self.count(at, size, range)
+    }
+
+    /// A number within the range.
+    pub(super) fn count(&mut self, at: &At, count: u64, range: RangeInclusive<u64>) -> usize {
+        if !range.contains(&count) {
+            let what = format!("out of range: {} to {}", range.start(), range.end());
+            self.faults.push(at, what, "write a number in that range");
+        }
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    /// The items of a list that hold something; empty ones are faults.
+    pub(super) fn items<'l>(&mut self, at: &At, list: &'l [String]) -> Vec<(At, &'l str)> {
+        let mut good = Vec::with_capacity(list.len());
+        for (index, item) in list.iter().enumerate() {
+            let place = at.item(index);
+            if item.is_empty() {
+                self.faults.push_unless_known(&place, "this item is empty", "remove it");
+            } else {
+                good.push((place, item.as_str()));
+            }
+        }
+        good
+    }
+
+    /// A header's name.
+    pub(super) fn header_name(&mut self, at: &At, text: &str) -> Option<HeaderName> {
+        let name = HeaderName::from_bytes(text.as_bytes()).ok();
+        if name.is_none() {
+            self.faults.push(
+                at,
+                "not the name of a header",
+                "write letters, digits and `-` only, such as `X-Request-Id`",
+            );
+        }
+        name
+    }
+
+    /// An address with the scheme http or https and without user or password.
+    pub(super) fn web_address(&mut self, at: &At, text: &str) -> Option<Url> {
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
+        let Some(url) = url else {
+            self.faults.push(
+                at,
+                "not an http or https address",
+                "write it with its scheme, such as `https://example.com`",
+            );
+            return None;
+        };
+        if url.username().is_empty() && url.password().is_none() {
+            return Some(url);
+        }
+        self.faults.push(
+            at,
+            "the address holds a user name or password",
+            "remove them; a backend's credentials go to its `auth` section",
+        );
+        None
+    }
+}

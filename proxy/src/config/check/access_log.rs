@@ -1,0 +1,84 @@
+//! The access log.
+
+use http::{HeaderName, header};
+
+use super::Check;
+use crate::config::{AccessLog, AccessLogOutput, fault::At, raw};
+
+/// Request headers that hold secrets and can therefore never be written in the clear.
+const SECRET_HEADERS: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-validated-jwt"),
+];
+
+impl Check<'_> {
+    pub(super) fn access_log(&mut self, raw: &raw::AccessLogs) -> AccessLog {
+        let at = At::from(["middleware", "access_logs"]);
+        let mut taken = Vec::new();
+        let excluded = self.headers(&at, "excluded_headers", &raw.excluded_headers, &mut taken);
+        let redacted = self.headers(&at, "redacted_headers", &raw.redacted_headers, &mut taken);
+        let included = self.headers(&at, "included_headers", &raw.included_headers, &mut taken);
+        AccessLog {
+            output: self.output(&at.key("output"), &raw.output),
+            included_headers: included,
+            excluded_headers: excluded,
+            redacted_headers: redacted,
+            queue_bytes_max: self.size(
+                &at.key("queue_bytes_max"),
+                &raw.queue_bytes_max,
+                64 << 10..=1 << 30,
+            ),
+        }
+    }
+
+    fn output(&mut self, at: &At, text: &str) -> AccessLogOutput {
+        match text {
+            "stdout" => return AccessLogOutput::Stdout,
+            "off" => return AccessLogOutput::Off,
+            path if path.contains('/') && !path.ends_with('/') => {}
+            _ => self.faults.push(
+                at,
+                "neither `stdout`, `off` nor the path of a file",
+                "write one of them; a path holds a `/`, as in `./access.log`",
+            ),
+        }
+        AccessLogOutput::File(self.folder.join(text))
+    }
+
+    /// The names of one list; `taken` holds those of the lists before it.
+    fn headers(
+        &mut self,
+        section: &At,
+        key: &'static str,
+        list: &[String],
+        taken: &mut Vec<(HeaderName, &'static str)>,
+    ) -> Vec<HeaderName> {
+        let mut names = Vec::new();
+        for (place, text) in self.items(&section.key(key), list) {
+            let Some(name) = self.header_name(&place, text) else { continue };
+            if key == "included_headers" && SECRET_HEADERS.contains(&name) {
+                self.faults.push(
+                    &place,
+                    "this header holds a secret",
+                    "move it to `redacted_headers`, which records that it was sent",
+                );
+            }
+            match taken.iter().find(|(other, _)| *other == name) {
+                Some((_, list)) if *list != key => {
+                    let what = format!("this header is in `{list}` too");
+                    self.faults.push(&place, what, "keep it in one of the two lists");
+                }
+                Some(_) => {}
+                None => {
+                    taken.push((name.clone(), key));
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+}

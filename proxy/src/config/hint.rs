@@ -1,0 +1,125 @@
+//! Keys that other versions and other programs use, and where their meaning lives here.
+
+use super::fault::{At, Step};
+
+/// One key that is not ours: its place (`*` is any key), what to say and how to mend it.
+struct Moved {
+    at: &'static [&'static str],
+    what: &'static str,
+    mend: &'static str,
+}
+
+const NOT_HERE: &str = "this key is known, but not here";
+const NOT_SERVED: &str = "not served by this version";
+
+const MOVED: [Moved; 30] = [
+    Moved {
+        at: &["prometheus"],
+        what: "this section belongs to prometheus-mcp before 0.6",
+        mend: "move it to `backends.prometheus:`",
+    },
+    Moved {
+        at: &["pmm"],
+        what: "this section belongs to prometheus-mcp before 0.6",
+        mend: "move it to `backends.pmm:`",
+    },
+    Moved { at: &["transport"], what: NOT_HERE, mend: "move it to `server.transport`" },
+    Moved { at: &["admin"], what: NOT_HERE, mend: "move it to `server.admin`" },
+    Moved { at: &["workers"], what: NOT_HERE, mend: "move it to `server.workers`" },
+    Moved { at: &["jwt"], what: NOT_HERE, mend: "move it to `middleware.jwt`" },
+    Moved { at: &["access_logs"], what: NOT_HERE, mend: "move it to `middleware.access_logs`" },
+    Moved {
+        at: &["server", "host"],
+        what: NOT_HERE,
+        mend: "move it to `server.transport.http.host`",
+    },
+    Moved {
+        at: &["server", "port"],
+        what: NOT_HERE,
+        mend: "write `server.transport.http.host: \":PORT\"`",
+    },
+    Moved { at: &["server", "http"], what: NOT_HERE, mend: "move it to `server.transport.http`" },
+    Moved { at: &["server", "sessions"], what: NOT_HERE, mend: "move it to the top level" },
+    Moved {
+        at: &["server", "transport", "host"],
+        what: NOT_HERE,
+        mend: "move it to `server.transport.http.host`",
+    },
+    Moved {
+        at: &["server", "transport", "http", "port"],
+        what: NOT_HERE,
+        mend: "write the port into `host`, as in `host: \":8080\"`",
+    },
+    Moved {
+        at: &["server", "transport", "http", "tls"],
+        what: "TLS is not served by this version",
+        mend: "remove it and terminate TLS in front of Promgate",
+    },
+    Moved {
+        at: &["middleware", "oauth_authorization_server"],
+        what: NOT_HERE,
+        mend: "move it to the top level",
+    },
+    Moved {
+        at: &["middleware", "oauth_protected_resource"],
+        what: NOT_HERE,
+        mend: "move it to the top level",
+    },
+    Moved {
+        at: &["middleware", "access_logs", "enabled"],
+        what: NOT_HERE,
+        mend: "write `output: off` or `output: stdout`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "jwks_uri"],
+        what: NOT_HERE,
+        mend: "move it to `middleware.jwt.validation.local.jwks_uri`",
+    },
+    Moved { at: &["middleware", "rate_limits"], what: NOT_SERVED, mend: "remove it" },
+    Moved { at: &["cluster"], what: NOT_SERVED, mend: "remove it" },
+    Moved {
+        at: &["tenancy"],
+        what: NOT_SERVED,
+        mend: "use `org_id` and `available_orgs` of a backend",
+    },
+    Moved {
+        at: &["backends", "*", "username"],
+        what: NOT_HERE,
+        mend: "move it to `auth.username`",
+    },
+    Moved {
+        at: &["backends", "*", "password"],
+        what: NOT_HERE,
+        mend: "move it to `auth.password`",
+    },
+    Moved { at: &["backends", "*", "token"], what: NOT_HERE, mend: "move it to `auth.token`" },
+    Moved { at: &["backends", "*", "ca_file"], what: NOT_HERE, mend: "move it to `tls.ca_file`" },
+    Moved { at: &["backends", "*", "tenant"], what: "unknown key", mend: "write `org_id`" },
+    Moved { at: &["backends", "*", "tenant_id"], what: "unknown key", mend: "write `org_id`" },
+    Moved { at: &["backends", "*", "auth", "user"], what: "unknown key", mend: "write `username`" },
+    Moved {
+        at: &["backends", "*", "auth", "bearer_token"],
+        what: "unknown key",
+        mend: "write `token`",
+    },
+    Moved {
+        at: &["backends", "*", "tls", "insecure_skip_verify"],
+        what: "certificates are always verified",
+        mend: "remove it and name the authority in `ca_file`",
+    },
+];
+
+/// What to say of a key that is known elsewhere.
+pub(super) fn moved(at: &At) -> Option<(&'static str, &'static str)> {
+    let is = |pattern: &str, step: &Step| match step {
+        Step::Key(key) => pattern == "*" || pattern == key,
+        Step::Item(_) => false,
+    };
+    MOVED
+        .iter()
+        .find(|moved| {
+            moved.at.len() == at.steps().len()
+                && moved.at.iter().zip(at.steps()).all(|(pattern, step)| is(pattern, step))
+        })
+        .map(|moved| (moved.what, moved.mend))
+}

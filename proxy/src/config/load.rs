@@ -1,0 +1,86 @@
+//! From a file to a [`Config`], or to everything that is wrong with it.
+//!
+//! The steps, in order: read (bounded) → parse YAML → merge keys → expand variables → hold
+//! against the schema → check the meaning. Each goes on after a fault where it can.
+
+use std::{fs::File, io::Read, path::Path};
+
+use serde_json::Value;
+
+use super::{
+    Config,
+    check::{Check, reason},
+    expand::{self, Environment},
+    fault::{At, ConfigFaults, Faults},
+    form, raw, source,
+};
+
+/// Largest configuration file, in bytes. One with 64 backends takes about 50 KB.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Loads a configuration file.
+///
+/// # Errors
+/// [`ConfigFaults`] with everything that is wrong: with the file, its YAML, its form, its meaning
+/// or the files that it names.
+pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> {
+    let single = |what: String, mend: &str| ConfigFaults::single(path, None, what, mend.to_owned());
+    let read = File::open(path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    let bytes = read.map_err(|error| {
+        single(
+            format!("cannot be read: {}", reason(&error)),
+            "check the path and that this user may read it, or name another file with `--config`",
+        )
+    })?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_BYTES_MAX) {
+        return Err(single("is larger than 1 MiB".to_owned(), "name the right file"));
+    }
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(single("is not UTF-8 text".to_owned(), "save it as UTF-8"));
+    };
+    parse(path, &text, env)
+}
+
+/// Loads a configuration from its text; `path` names it in faults, and relative paths in it start
+/// at that file's folder.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Config, ConfigFaults> {
+    let mut faults = Faults::default();
+    let mut tree = source::read(text, &mut faults).map_err(|unreadable| {
+        let source::Unreadable { line, what, mend } = unreadable;
+        ConfigFaults::single(path, line, what, mend.to_owned())
+    })?;
+    if let Some(top) = tree.as_object_mut() {
+        top.retain(|key, _| !key.starts_with("x-"));
+    }
+    expand::expand(&mut tree, &At::default(), env, &mut faults);
+    form::fit(&mut tree, &raw::schema(), &mut faults);
+    let raw = raw_config(&tree, &mut faults);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let config = Check { faults: &mut faults, folder }.config(raw);
+    if faults.is_empty() { Ok(config) } else { Err(faults.into_report(path, text)) }
+}
+
+/// The tree as types. It fits them, since it fits their schema; if it ever should not, the place
+/// is named, and the message of the deserializer is dropped because it quotes the value.
+fn raw_config(tree: &Value, faults: &mut Faults) -> raw::Config {
+    match serde_path_to_error::deserialize::<_, raw::Config>(tree) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let place = error.path().iter().fold(At::default(), |at, segment| match segment {
+                serde_path_to_error::Segment::Map { key } => at.key(key),
+                serde_path_to_error::Segment::Seq { index } => at.item(*index),
+                serde_path_to_error::Segment::Enum { .. }
+                | serde_path_to_error::Segment::Unknown => at,
+            });
+            faults.push(&place, "this value does not fit", "see `promgate schema` for its form");
+            raw::Config::default()
+        }
+    }
+}

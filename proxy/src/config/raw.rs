@@ -1,0 +1,414 @@
+//! The file as an operator writes it, and its JSON Schema.
+//!
+//! These types mirror the file and hold nothing but its form; their comments are the descriptions
+//! that `promgate schema` prints. The loader holds a file against that schema (`form.rs`), so the
+//! two cannot differ. What the values mean is decided in `check.rs`.
+
+use std::collections::BTreeMap;
+
+use mcp_core::secret::Secret;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+mod access;
+mod schema;
+
+pub(super) use access::{
+    AuthorizationServer, Jwt, JwtLocal, JwtValidation, ProtectedResource, Strategy,
+};
+pub(super) use schema::{schema, written_schema};
+
+/// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(
+    title = "a duration",
+    extend("examples" = ["30s", "5m", "1h30m"], "pattern" = r"^(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h|d|w))+)$")
+)]
+pub(super) struct Span(pub(super) String);
+
+/// A number of bytes, plain or with a unit (`KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB`).
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(
+    title = "a size",
+    extend(
+        "type" = ["string", "integer"],
+        "minimum" = 0,
+        "examples" = ["1MiB", "64KiB"],
+        "pattern" = r"^[0-9]+ *(B|KiB|MiB|GiB|kB|MB|GB)?$"
+    )
+)]
+pub(super) struct Size(pub(super) String);
+
+/// A secret. Best given as `${VARIABLE}`, or in a file named by the key's `_file` sibling.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(from = "String")]
+#[schemars(title = "text")]
+pub(super) struct SecretText(#[schemars(with = "String")] pub(super) Secret);
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+fn span(text: &str) -> Span {
+    Span(text.to_owned())
+}
+
+fn size(text: &str) -> Size {
+    Size(text.to_owned())
+}
+
+/// Configuration of Promgate.
+///
+/// In values, `${VAR}`, `${VAR:-default}` and `$VAR` are replaced from the environment; `$$` is a
+/// dollar sign. Top-level keys that begin with `x-` are not read: they may hold YAML anchors.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("patternProperties" = { "^x-": true }))]
+pub(super) struct Config {
+    /// The process and its listeners.
+    pub(super) server: Server,
+    /// What happens to a request before it reaches a worker.
+    pub(super) middleware: Middleware,
+    /// Sessions of clients that speak MCP up to revision 2025-11-25.
+    pub(super) sessions: Sessions,
+    /// Bounds of the tools' questions and answers.
+    pub(super) tools: Tools,
+    /// OAuth authorization server metadata. Not served by this version.
+    pub(super) oauth_authorization_server: AuthorizationServer,
+    /// OAuth protected resource metadata. Not served by this version.
+    pub(super) oauth_protected_resource: ProtectedResource,
+    /// The metrics backends by name; at least one. A name is 1 to 64 of letters, digits, `.`, `_`
+    /// and `-`.
+    pub(super) backends: BTreeMap<String, Backend>,
+}
+
+/// The process and its listeners.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Server {
+    /// Name given to MCP clients.
+    pub(super) name: String,
+    /// Version given to MCP clients; Promgate's own when absent.
+    pub(super) version: Option<String>,
+    /// How clients reach Promgate.
+    pub(super) transport: Transport,
+    /// The listener of `/metrics`, `/healthz` and `/readyz`.
+    pub(super) admin: Admin,
+    /// Number of MCP workers; `0` is one for each processor core.
+    pub(super) workers: u64,
+    /// Bounds of each worker.
+    pub(super) limits: WorkerLimits,
+    /// How long calls in flight may go on after SIGTERM.
+    pub(super) drain_timeout: Span,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            name: "promgate".to_owned(),
+            version: None,
+            transport: Transport::default(),
+            admin: Admin::default(),
+            workers: 0,
+            limits: WorkerLimits::default(),
+            drain_timeout: span("30s"),
+        }
+    }
+}
+
+/// How clients reach Promgate.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Transport {
+    /// `http` for streamable HTTP, `stdio` for standard input and output.
+    #[serde(rename = "type")]
+    pub(super) kind: TransportKind,
+    /// The HTTP listener.
+    pub(super) http: Http,
+}
+
+#[derive(Default, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TransportKind {
+    #[default]
+    Http,
+    Stdio,
+}
+
+/// The HTTP listener.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http {
+    /// Address and port to listen on. `:8080` is port 8080 of every IPv4 address, `[::]:8080` of
+    /// every address; port 0 takes a free one.
+    pub(super) host: String,
+    /// Path of the MCP endpoint. It is served with and without a slash at its end.
+    pub(super) path: String,
+    /// Accept HTTP/2 without TLS, from clients that know beforehand.
+    pub(super) h2c: bool,
+    /// `Host` values served: `*`, names or addresses, with a port or for every port. When empty:
+    /// `localhost`, `127.0.0.1`, `::1` and the host of `oauth_protected_resource.resource`.
+    pub(super) allowed_hosts: Vec<String>,
+    /// `Origin` values served, such as `https://app.example.com`; without a port, for every port;
+    /// `*` for all. When empty: http and https of `localhost`, `127.0.0.1` and `[::1]`.
+    pub(super) allowed_origins: Vec<String>,
+    /// Bounds on what a client may send.
+    pub(super) limits: HttpLimits,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1:8080".to_owned(),
+            path: "/mcp".to_owned(),
+            h2c: true,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            limits: HttpLimits::default(),
+        }
+    }
+}
+
+/// Bounds on what a client may send.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct HttpLimits {
+    /// Largest request body; a larger one is answered with 413.
+    pub(super) body_bytes_max: Size,
+    /// Longest time from the first byte of a request's header to its last.
+    pub(super) header_timeout: Span,
+    /// Longest time from the end of the header to the last byte of the body.
+    pub(super) body_timeout: Span,
+    /// How long a connection may stay open without a request.
+    pub(super) idle_timeout: Span,
+    /// How long one write of an answer may wait for a client that does not read.
+    pub(super) write_timeout: Span,
+    /// Most connections open at once.
+    pub(super) connections_max: u64,
+    /// Most connections open at once from one address. Raise it behind a load balancer.
+    pub(super) connections_per_address_max: u64,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: size("4MiB"),
+            header_timeout: span("10s"),
+            body_timeout: span("30s"),
+            idle_timeout: span("75s"),
+            write_timeout: span("30s"),
+            connections_max: 20_000,
+            connections_per_address_max: 2_000,
+        }
+    }
+}
+
+/// The admin listener. It has no authentication: keep it off public addresses.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    /// Address and port to listen on, or `off`.
+    pub(super) host: String,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { host: "127.0.0.1:9091".to_owned() }
+    }
+}
+
+/// Bounds of each worker.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WorkerLimits {
+    /// Most calls in flight at once; one more is answered with 503.
+    pub(super) calls_per_worker_max: u64,
+    /// Most `subscriptions/listen` streams open at once; one more is answered with 503.
+    pub(super) listeners_per_worker_max: u64,
+    /// A call that takes longer is ended and answered with an error.
+    pub(super) call_timeout: Span,
+    /// A call that has said nothing for this long is answered as a stream, so that
+    /// intermediaries see bytes.
+    pub(super) stream_after: Span,
+    /// Interval of the comments that keep an open stream alive.
+    pub(super) keep_alive: Span,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self {
+            calls_per_worker_max: 10_000,
+            listeners_per_worker_max: 10_000,
+            call_timeout: span("2m"),
+            stream_after: span("5s"),
+            keep_alive: span("15s"),
+        }
+    }
+}
+
+/// Sessions.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Sessions {
+    /// A session in which nothing happened for this long ends. A running call or an open stream
+    /// keeps it.
+    pub(super) idle_timeout: Span,
+    /// Most sessions open at once in each worker; one more is answered with 503.
+    pub(super) per_worker_max: u64,
+    /// Most calls in flight at once in one session; one more is answered with 429.
+    pub(super) calls_per_session_max: u64,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { idle_timeout: span("1h"), per_worker_max: 100_000, calls_per_session_max: 64 }
+    }
+}
+
+/// Bounds of the tools' questions and answers.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tools {
+    /// Longest PromQL text accepted.
+    pub(super) query_bytes_max: Size,
+    /// Largest answer, as JSON; what is over it is cut at a whole series, and the answer says so.
+    pub(super) answer_bytes_max: Size,
+    /// Most points in each series of a range query that names no step.
+    pub(super) points_default_max: u64,
+    /// Most metric names on one page.
+    pub(super) page_max: u64,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self {
+            query_bytes_max: size("16KiB"),
+            answer_bytes_max: size("64KiB"),
+            points_default_max: 250,
+            page_max: 1000,
+        }
+    }
+}
+
+/// What happens to a request before it reaches a worker.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Middleware {
+    /// The access log: one JSON line for each request.
+    pub(super) access_logs: AccessLogs,
+    /// Verification of bearer tokens. Not served by this version: `enabled` must be `false`.
+    pub(super) jwt: Jwt,
+}
+
+/// The access log: one JSON line for each request. Headers appear only by the rules below.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AccessLogs {
+    /// `stdout`, `off`, or the path of a file, which must hold a `/`. A relative path starts at
+    /// the folder of the configuration file.
+    pub(super) output: String,
+    /// Request headers that are written in the clear.
+    pub(super) included_headers: Vec<String>,
+    /// Request headers that never appear, not even masked.
+    pub(super) excluded_headers: Vec<String>,
+    /// Request headers that are recorded as present, with the value masked whole.
+    pub(super) redacted_headers: Vec<String>,
+    /// Bytes of records that may wait to be written; what is over it is dropped and counted.
+    pub(super) queue_bytes_max: Size,
+}
+
+impl Default for AccessLogs {
+    fn default() -> Self {
+        Self {
+            output: "stdout".to_owned(),
+            included_headers: Vec::new(),
+            excluded_headers: Vec::new(),
+            redacted_headers: Vec::new(),
+            queue_bytes_max: size("8MiB"),
+        }
+    }
+}
+
+/// One metrics backend that speaks the Prometheus HTTP API.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["url"]))]
+pub(super) struct Backend {
+    /// Base address, such as `http://prometheus:9090`; `/api/v1/…` is appended to its path.
+    pub(super) url: Option<String>,
+    /// Tenant of a call that names none, sent as `X-Scope-OrgID`.
+    pub(super) org_id: Option<String>,
+    /// Tenants that a call may name. When empty, only `org_id`.
+    pub(super) available_orgs: Vec<String>,
+    /// How Promgate proves itself to the backend.
+    pub(super) auth: Auth,
+    /// Further headers of every request, by name.
+    pub(super) headers: BTreeMap<String, SecretText>,
+    /// Files that hold the value of a further header, by the header's name.
+    pub(super) header_files: BTreeMap<String, String>,
+    /// TLS towards the backend.
+    pub(super) tls: BackendTls,
+    /// Longest time of one request, from connecting to the last byte.
+    pub(super) timeout: Span,
+    /// Longest time of connecting.
+    pub(super) connect_timeout: Span,
+    /// Largest answer read, after decompression.
+    pub(super) response_bytes_max: Size,
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self {
+            url: None,
+            org_id: None,
+            available_orgs: Vec::new(),
+            auth: Auth::default(),
+            headers: BTreeMap::new(),
+            header_files: BTreeMap::new(),
+            tls: BackendTls::default(),
+            timeout: span("30s"),
+            connect_timeout: span("5s"),
+            response_bytes_max: size("32MiB"),
+        }
+    }
+}
+
+/// How Promgate proves itself to a backend.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    /// `none`, `basic` (a user name and a password) or `token` (a bearer token).
+    #[serde(rename = "type")]
+    pub(super) kind: AuthKind,
+    /// User name, for `basic`.
+    pub(super) username: Option<String>,
+    /// Password, for `basic`.
+    pub(super) password: Option<SecretText>,
+    /// File that holds the password.
+    pub(super) password_file: Option<String>,
+    /// Bearer token, for `token`, without the word `Bearer`.
+    pub(super) token: Option<SecretText>,
+    /// File that holds the token.
+    pub(super) token_file: Option<String>,
+}
+
+#[derive(Default, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AuthKind {
+    #[default]
+    None,
+    Basic,
+    Token,
+}
+
+/// TLS towards a backend.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct BackendTls {
+    /// Certificate authorities to trust instead of the public ones: a PEM file.
+    pub(super) ca_file: Option<String>,
+}
