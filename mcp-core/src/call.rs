@@ -251,6 +251,16 @@ impl Outbox {
         !self.queue.lock().frames.is_empty()
     }
 
+    /// Waits until a frame waits, and leaves it there.
+    pub(crate) fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.queue.lock();
+        if !queue.frames.is_empty() {
+            return Poll::Ready(());
+        }
+        queue.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Takes everything that waits, joined into one piece. `Ready(None)` once closed and empty.
     pub(crate) fn poll_frames(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut queue = self.queue.lock();

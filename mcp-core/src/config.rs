@@ -35,7 +35,9 @@ impl BackendName {
     pub fn parse(name: &str) -> Result<Self, BadName> {
         let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
-            return Err(BadName { rule: "a backend name is 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-'" });
+            return Err(BadName {
+                rule: "a backend name is 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-'",
+            });
         }
         Ok(Self(name.into()))
     }

@@ -7,11 +7,25 @@
 //! 3. [`config`]: checked settings
 //! 4. [`observe`]: what is reported to whoever counts
 //! 5. [`call`]: a tool's line to its client and to the record
+//! 6. [`backend`]: clients of the metrics backends
+//! 7. [`tools`]: the tools and the MCP handler that offers them
+//! 8. [`server`]: messages, sessions, workers
+//! 9. [`stdio`]: the same over standard input and output
 
 pub mod secret;
+
 pub mod session;
 
 pub mod config;
+
 pub mod observe;
 
 pub mod call;
+
+pub mod backend;
+
+pub mod tools;
+
+pub mod server;
+
+pub mod stdio;

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+
 /// Longest session id accepted, in bytes.
 ///
 /// Ours are 43; 128 leaves room for signed ids and bounds what a client can make us hash.
@@ -9,9 +11,6 @@ pub const SESSION_ID_BYTES_MAX: usize = 128;
 
 /// Randomness in an id that we mint, in bytes: 256 bits, far beyond guessing.
 const RANDOM_BYTES: usize = 32;
-
-/// Digits of an id, RFC 4648 §5 order: visible ASCII that no proxy needs to escape.
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The id of an MCP session, as it travels in `Mcp-Session-Id`.
 ///
@@ -54,16 +53,7 @@ impl SessionId {
     pub fn mint() -> Result<Self, NoRandomness> {
         let mut random = [0_u8; RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(NoRandomness)?;
-        let mut text = String::with_capacity(43);
-        for group in random.chunks(3) {
-            let bits = group.iter().fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte));
-            let bits = bits << (8 * (3 - group.len()));
-            for shift in [18, 12, 6, 0].into_iter().take(group.len() + 1) {
-                let digit = usize::try_from((bits >> shift) & 63).unwrap_or_default();
-                text.push(char::from(DIGITS.get(digit).copied().unwrap_or(b'A')));
-            }
-        }
-        Ok(Self(text.into()))
+        Ok(Self(BASE64_URL_SAFE_NO_PAD.encode(random).into()))
     }
 
     /// The id as it goes on the wire.

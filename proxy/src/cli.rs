@@ -6,14 +6,17 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigFaults, ProcessEnvironment};
+use crate::{
+    config::{self, Config, ConfigFaults, ProcessEnvironment},
+    demo::{self, DemoError},
+    run::{self, RunError},
+};
 
 /// Puts metrics backends behind MCP: AI assistants ask, Prometheus answers.
 #[derive(Debug, Parser)]
@@ -82,8 +85,16 @@ Needs the programs `prometheus` and `promtool`; Debian has both in the package `
 Examples:
   promgate demo
   promgate demo --once
-  promgate demo --prometheus /opt/prometheus/prometheus --listen 127.0.0.1:9000")]
+  promgate demo --prometheus /opt/prometheus/prometheus")]
     Demo(DemoArgs),
+
+    /// Becomes the demo's Prometheus, tied to the life of the process that asks.
+    #[command(hide = true)]
+    DemoChild {
+        /// Process id of the demo, the program, and its arguments.
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
 
     /// Print shell completions.
     #[command(after_help = "\
@@ -114,17 +125,9 @@ pub struct ConfigArgs {
 /// How the demonstration runs.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// The `prometheus` program; looked for on the PATH when absent.
+    /// The `prometheus` program, with `promtool` beside it; looked for on the PATH when absent.
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
-
-    /// The `promtool` program; looked for beside `prometheus`, then on the PATH, when absent.
-    #[arg(long, value_name = "FILE")]
-    pub promtool: Option<PathBuf>,
-
-    /// Address to serve on; 127.0.0.1:8080, or a free port if that is taken, when absent.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<SocketAddr>,
 
     /// End after the first question was answered, instead of serving until Ctrl-C.
     #[arg(long)]
@@ -140,16 +143,19 @@ pub enum CommandError {
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
-    /// The command is not part of this build.
-    #[error("not wired yet")]
-    NotWired,
+    /// The run ended badly.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The demo's child cannot become its program.
+    #[error(transparent)]
+    Child(#[from] DemoError),
 }
 
 impl CommandError {
     fn code(&self) -> u8 {
         match self {
             Self::Config(_) => EX_CONFIG,
-            Self::Output(_) | Self::NotWired => EX_FAILURE,
+            Self::Output(_) | Self::Run(_) | Self::Child(_) => EX_FAILURE,
         }
     }
 }
@@ -164,7 +170,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(answer) => return ExitCode::from(parsed_badly(&answer)),
     };
-    match run(cli.command) {
+    match obey(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has gone and wants no more: nothing to tell, and nobody to tell it to.
         Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -188,7 +194,7 @@ fn parsed_badly(answer: &clap::Error) -> u8 {
     }
 }
 
-fn run(command: Command) -> Result<(), CommandError> {
+fn obey(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Check(ConfigArgs { config: path }) => {
             let config = config::load(&path, &ProcessEnvironment)?;
@@ -197,25 +203,14 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Schema => say(&config::schema_json()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ConfigArgs { config: path }) => {
-            serve(config::load(&path, &ProcessEnvironment)?)
+            Ok(run::serve(config::load(&path, &ProcessEnvironment)?)?)
         }
         Command::Stdio(ConfigArgs { config: path }) => {
-            stdio(config::load(&path, &ProcessEnvironment)?)
+            Ok(run::stdio(config::load(&path, &ProcessEnvironment)?)?)
         }
-        Command::Demo(args) => demo(args),
+        Command::Demo(DemoArgs { prometheus, once }) => Ok(run::demo(prometheus, once)?),
+        Command::DemoChild { args } => Err(demo::child::exec(&args).into()),
     }
-}
-
-fn serve(_config: Config) -> Result<(), CommandError> {
-    Err(CommandError::NotWired)
-}
-
-fn stdio(_config: Config) -> Result<(), CommandError> {
-    Err(CommandError::NotWired)
-}
-
-fn demo(_args: DemoArgs) -> Result<(), CommandError> {
-    Err(CommandError::NotWired)
 }
 
 /// `conf/promgate.yaml: good (1 backend, 4 workers, http on 127.0.0.1:8080/mcp)`
@@ -249,7 +244,9 @@ fn complain(error: &CommandError) {
     let mut text = match error {
         // Each line begins with the file's name already.
         CommandError::Config(faults) => format!("{faults}\n"),
-        CommandError::Output(_) | CommandError::NotWired => format!("promgate: {error}\n"),
+        CommandError::Output(_) | CommandError::Run(_) | CommandError::Child(_) => {
+            format!("promgate: {error}\n")
+        }
     };
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

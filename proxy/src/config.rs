@@ -3,7 +3,7 @@
 //! [`load`] is that road: it reads the YAML file that an operator wrote, expands variables, holds
 //! it against the schema and checks what it means. A [`Config`] is valid as a whole.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
@@ -55,7 +55,7 @@ pub struct Server {
     /// Listener of `/metrics`, `/healthz` and `/readyz`; none when off.
     pub admin: Option<SocketAddr>,
     /// Number of MCP workers.
-    pub workers: NonZeroUsize,
+    pub workers: NonZeroU16,
     /// How long calls in flight may go on after SIGTERM.
     pub drain_timeout: Duration,
 }

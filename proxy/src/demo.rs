@@ -2,7 +2,7 @@
 //!
 //! The demo keeps a small imaginary shop. [`Backend::start`] writes three hours of its history,
 //! starts Prometheus as a child over it, and serves the shop's present, so that the story goes on
-//! for as long as the demo runs. [`Backend::config_file`] is what the edge is then started on;
+//! for as long as the demo runs. [`Backend::config`] is what the edge is then started on;
 //! [`ask`] puts one question to it and prints the answer, [`invite`] prints how to connect clients.
 //!
 //! Modules in their order: [`error`](DemoError); `programs` finds Prometheus; `folder` owns what is

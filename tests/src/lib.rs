@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Whole-system tests of Promgate against real parts, and what they are made of.
+//!
+//! Modules stand in this order and name only modules before them:
+//!
+//! 1. [`fixture`]: an MCP handler with the conformance suite's tools and with tools that misbehave
+//! 2. [`settings`]: how the server that mounts it is configured
+//! 3. [`paths`]: where programs and tools stand
+//! 4. [`process`]: child processes that never outlive the test
+//! 5. [`http`]: HTTP/1.1 by hand
+//! 6. [`mcp`]: an MCP client that hides nothing
+//! 7. [`backend`]: a metrics backend that misbehaves as told
+//! 8. [`prometheus`]: a real one
+//! 9. [`server`]: the server under test
+//! 10. [`clients`]: real MCP clients and the official conformance suite
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's parts fail the test by panicking")]
+
+pub mod fixture;
+pub mod settings;
+
+pub mod paths;
+pub mod process;
+
+pub mod http;
+pub mod mcp;
+
+pub mod backend;
+pub mod prometheus;
+pub mod server;
+
+pub mod clients;

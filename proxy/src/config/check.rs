@@ -3,7 +3,7 @@
 //! A check that finds a fault records it and goes on with a stand-in, so that one run finds every
 //! fault; the stand-ins are never used, since a configuration with a fault is not returned.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path, time::Duration};
 
 use http::HeaderName;
 use url::Url;
@@ -65,10 +65,14 @@ impl Check<'_> {
         let at = At::from(["server"]);
         let http = self.http(&raw.transport.http, public_host);
         let admin = self.admin(&raw.admin.host, http.listen);
-        let version = raw.version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+        let own_version = env!("CARGO_PKG_VERSION");
         Server {
-            name: self.label(&at.key("name"), raw.name),
-            version: self.label(&at.key("version"), version),
+            name: self.label(&at.key("name"), &raw.name, "promgate"),
+            version: self.label(
+                &at.key("version"),
+                raw.version.as_deref().unwrap_or_default(),
+                own_version,
+            ),
             transport: match raw.transport.kind {
                 raw::TransportKind::Http => Transport::Http,
                 raw::TransportKind::Stdio => Transport::Stdio,
@@ -84,11 +88,13 @@ impl Check<'_> {
         }
     }
 
-    fn workers(&mut self, at: &At, wanted: u64) -> std::num::NonZeroUsize {
+    fn workers(&mut self, at: &At, wanted: u64) -> NonZeroU16 {
+        let one_per_core = || {
+            let cores = std::thread::available_parallelism().ok();
+            cores.and_then(|cores| NonZeroU16::try_from(cores).ok()).unwrap_or(NonZeroU16::MIN)
+        };
         let workers = self.count(at, wanted, 0..=WORKERS_MAX);
-        std::num::NonZeroUsize::new(workers).unwrap_or_else(|| {
-            std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN)
-        })
+        u16::try_from(workers).ok().and_then(NonZeroU16::new).unwrap_or_else(one_per_core)
     }
 
     fn admin(&mut self, text: &str, http: SocketAddr) -> Option<SocketAddr> {
@@ -109,15 +115,16 @@ impl Check<'_> {
         Some(listen)
     }
 
-    fn label(&mut self, at: &At, text: String) -> String {
-        if text.is_empty() || text.len() > LABEL_BYTES_MAX || text.chars().any(char::is_control) {
+    /// A text for clients; an empty one counts as absent.
+    fn label(&mut self, at: &At, text: &str, default: &str) -> String {
+        if text.len() > LABEL_BYTES_MAX || text.chars().any(char::is_control) {
             self.faults.push(
                 at,
-                "is empty, longer than 128 bytes, or holds a control character",
+                "is longer than 128 bytes or holds a control character",
                 "write a short text, or remove the key",
             );
         }
-        text
+        if text.is_empty() { default.to_owned() } else { text.to_owned() }
     }
 
     /// A duration within the range.
@@ -136,7 +143,8 @@ impl Check<'_> {
             return *range.start();
         };
         if !range.contains(&span) {
-            let what = format!("out of range: {:?} to {:?}", range.start(), range.end());
+            let (low, high) = (units::shown_span(*range.start()), units::shown_span(*range.end()));
+            let what = format!("out of range: {low} to {high}");
             self.faults.push(at, what, "write a duration in that range");
         }
         span
@@ -157,7 +165,12 @@ impl Check<'_> {
             );
             return 0;
         };
-        self.count(at, size, range)
+        if !range.contains(&size) {
+            let (low, high) = (units::shown_size(*range.start()), units::shown_size(*range.end()));
+            let what = format!("out of range: {low} to {high}");
+            self.faults.push(at, what, "write a size in that range");
+        }
+        usize::try_from(size).unwrap_or(usize::MAX)
     }
 
     /// A number within the range.

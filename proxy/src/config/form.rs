@@ -188,13 +188,16 @@ fn choice(text: &str, schema: &Value, at: &At, faults: &mut Faults) -> bool {
     if names.contains(&text) {
         return true;
     }
+    if text.is_empty() {
+        // As in prometheus-mcp, an empty choice counts as absent.
+        return false;
+    }
     let list = names.join("`, `");
-    let what = if text.is_empty() { "is empty" } else { "unknown choice" };
     let mend = match similar(text, &names) {
         Some(name) => format!("write `{name}`; the choices are `{list}`"),
         None => format!("write one of `{list}`"),
     };
-    faults.push(at, what, mend);
+    faults.push(at, "unknown choice", mend);
     false
 }
 
@@ -202,7 +205,10 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
     let found = match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
+        Value::Number(_) if wanted != Wanted::Number => "a number",
+        Value::Number(number) if number.is_i64() => "a negative one",
+        Value::Number(_) => "a fraction",
+        Value::String(text) if is_digits(text) => "one that large",
         Value::String(_) => "text",
         Value::Array(_) => "a list",
         Value::Object(_) => "a section",
@@ -223,9 +229,13 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         (Wanted::Text, None, Value::Number(_) | Value::Bool(_)) => "put it in quotes".to_owned(),
         (Wanted::Section, _, _) => "write its keys on the next lines, indented".to_owned(),
         (Wanted::List, _, _) => "write `[…]`, or each item on its own line after `- `".to_owned(),
-        (Wanted::Number, _, _) => "write digits only".to_owned(),
+        (Wanted::Number, _, _) => "write digits only, as in `100`".to_owned(),
         (Wanted::Flag, _, _) => "write one of these words".to_owned(),
         (Wanted::Text | Wanted::TextOrNumber, None, _) => "write one line of text".to_owned(),
     };
     (format!("{noun} is wanted here, not {found}"), mend)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -88,6 +88,10 @@ impl<'de> Visitor<'de> for Seek<'_> {
         self.scalar()
     }
 
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        self.scalar()
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let (wanted, rest) = match self.steps.split_first() {
             None => return Err(A::Error::custom(HERE)),

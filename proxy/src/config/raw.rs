@@ -67,7 +67,7 @@ fn size(text: &str) -> Size {
 /// dollar sign. Top-level keys that begin with `x-` are not read: they may hold YAML anchors.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("patternProperties" = { "^x-": true }))]
+#[schemars(title = "Promgate configuration", extend("patternProperties" = { "^x-": true }))]
 pub(super) struct Config {
     /// The process and its listeners.
     pub(super) server: Server,

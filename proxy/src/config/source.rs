@@ -41,7 +41,6 @@ pub(super) fn read(text: &str, faults: &mut Faults) -> Result<Value, Unreadable>
             what: format!("its aliases unfold to more than {NODES_MAX} values or 4 MiB"),
             mend: "use fewer aliases",
         }),
-        Err(error) if error.to_string().starts_with("EOF") => Ok(Value::Null),
         Err(error) => Err(unreadable(&error)),
     }
 }
@@ -151,6 +150,11 @@ impl<'de> Visitor<'de> for Build<'_, '_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        self.scalar(Value::Null)
+    }
+
+    /// What the parser calls for a file without any value.
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
         self.scalar(Value::Null)
     }
 

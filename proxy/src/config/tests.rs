@@ -1,1 +1,505 @@
+//! Whole files through the loader.
 
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use mcp_core::config::BackendAuth;
+use proptest::prelude::*;
+
+use super::*;
+
+mod faults;
+mod hostile;
+
+/// An environment of a test's own.
+#[derive(Default)]
+struct Variables(BTreeMap<&'static str, &'static str>);
+
+impl<const N: usize> From<[(&'static str, &'static str); N]> for Variables {
+    fn from(pairs: [(&'static str, &'static str); N]) -> Self {
+        Self(BTreeMap::from(pairs))
+    }
+}
+
+impl Environment for Variables {
+    fn get(&self, name: &str) -> Result<Option<String>, NotText> {
+        Ok(self.0.get(name).map(|value| (*value).to_owned()))
+    }
+}
+
+fn parsed(text: &str) -> Config {
+    parsed_with(text, &Variables::default())
+}
+
+fn parsed_with(text: &str, env: &Variables) -> Config {
+    parse(Path::new("c.yaml"), text, env).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// Each fault as `line: place: what; mend`.
+fn faults_of(text: &str) -> Vec<String> {
+    let faults = parse(Path::new("c.yaml"), text, &Variables::default()).expect_err("faults");
+    let shown = |fault: &Fault| match fault.line {
+        Some(line) => format!("{line}: {fault}"),
+        None => fault.to_string(),
+    };
+    faults.faults().iter().map(shown).collect()
+}
+
+fn conf_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf")
+}
+
+const ONE_BACKEND: &str = "backends:\n  p:\n    url: http://p:9090\n";
+
+fn with_backend(text: &str) -> String {
+    format!("{text}{ONE_BACKEND}")
+}
+
+#[test]
+fn every_file_in_conf_loads() {
+    let env = Variables::from([
+        ("PROMETHEUS_PASSWORD", "a"),
+        ("GRAFANA_CLOUD_USER", "123456"),
+        ("GRAFANA_CLOUD_TOKEN", "glc_x"),
+        ("PMM_TOKEN", "glsa_x"),
+    ]);
+    let mut count = 0;
+    for entry in fs::read_dir(conf_folder()).expect("conf/") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            load(&path, &env).unwrap_or_else(|faults| panic!("{faults}"));
+            count += 1;
+        }
+    }
+    assert!(count >= 9, "{count}");
+}
+
+#[test]
+fn the_schema_in_conf_is_that_of_the_types() {
+    let file = fs::read_to_string(conf_folder().join("promgate.schema.json")).expect("the schema");
+    assert!(
+        file == schema_json(),
+        "run `cargo run -p promgate -- schema > conf/promgate.schema.json`"
+    );
+}
+
+#[test]
+fn the_default_file_shows_every_default_as_it_is() {
+    let text = fs::read_to_string(conf_folder().join("promgate.yaml")).expect("the file");
+    let shown: String = text.lines().map(|line| uncommented(line) + "\n").collect();
+    // The version is the one value that is an example.
+    let shown = shown.replace("version: \"1.2.3\"", "version: \"\"");
+    let minimal = "middleware: {access_logs: {redacted_headers: [Authorization]}}\n\
+                   backends: {prometheus: {url: \"http://127.0.0.1:9090\"}}\n";
+    assert_eq!(format!("{:#?}", parsed(&shown)), format!("{:#?}", parsed(minimal)));
+}
+
+/// The line with its key, if it is a default behind a `#`.
+fn uncommented(line: &str) -> String {
+    let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
+    match rest.strip_prefix('#') {
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{indent}{key}"),
+        _ => line.to_owned(),
+    }
+}
+
+#[test]
+fn the_default_file_shows_every_key() {
+    let text = fs::read_to_string(conf_folder().join("promgate.yaml")).expect("the file");
+    let schema = raw::schema();
+    let sections = schema["$defs"].as_object().expect("definitions");
+    let not_served = ["Jwt", "JwtValidation", "JwtLocal", "Condition", "AuthorizationServer"];
+    for (section, schema) in sections {
+        if not_served.contains(&section.as_str()) || section == "ProtectedResource" {
+            continue;
+        }
+        for key in schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
+            let shown = text.contains(&format!("{key}:")) || key == "jwt";
+            assert!(shown, "{section}.{key} is not in conf/promgate.yaml");
+        }
+    }
+}
+
+#[test]
+fn a_small_file_gets_the_defaults() {
+    let config = parsed(ONE_BACKEND);
+    assert_eq!(config.server.transport, Transport::Http);
+    assert_eq!(config.server.http.listen, "127.0.0.1:8080".parse().expect("an address"));
+    assert_eq!(config.server.http.path, "/mcp");
+    assert_eq!(config.server.admin, "127.0.0.1:9091".parse().ok());
+    assert_eq!(config.server.name, "promgate");
+    assert_eq!(config.server.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(config.worker_limits, WorkerLimits::default());
+    assert_eq!(config.tools, ToolLimits::default());
+    assert_eq!(config.access_log.output, AccessLogOutput::Stdout);
+    let hosts: Vec<_> = config.server.http.allowed_hosts;
+    let any_port = |host: &str| HostRule::Exact { host: host.into(), port: None };
+    assert_eq!(hosts, ["localhost", "127.0.0.1", "::1"].map(any_port));
+    assert_eq!(config.server.http.allowed_origins.len(), 6);
+}
+
+#[test]
+fn every_setting_arrives() {
+    let config = parsed(
+        r#"
+server:
+  name: n
+  version: "1.10"
+  transport:
+    type: stdio
+    http:
+      host: "[::1]:0"
+      path: /a/b
+      h2c: false
+      allowed_hosts: ["*", "A.example:8443", "::1"]
+      allowed_origins: ["https://a.example", "*"]
+      limits:
+        body_bytes_max: 2048
+        header_timeout: 1s
+        body_timeout: 2s
+        idle_timeout: 3s
+        write_timeout: 4s
+        connections_max: 5
+        connections_per_address_max: 6
+  admin: { host: "off" }
+  workers: 3
+  limits:
+    calls_per_worker_max: 7
+    listeners_per_worker_max: 8
+    call_timeout: 9s
+    stream_after: 10s
+    keep_alive: 11s
+  drain_timeout: 0s
+middleware:
+  access_logs:
+    output: logs/access.log
+    included_headers: [X-A]
+    excluded_headers: [x-b]
+    redacted_headers: [X-C, x-c]
+    queue_bytes_max: 64KiB
+sessions: { idle_timeout: 12s, per_worker_max: 13, calls_per_session_max: 14 }
+tools: { query_bytes_max: 100, answer_bytes_max: 2KiB, points_default_max: 15, page_max: 16 }
+backends:
+  b:
+    url: https://b.example/prometheus
+    org_id: o
+    available_orgs: [o, p, o]
+    auth: { type: basic, username: u, password: pw }
+    headers: { X-D: d }
+    timeout: 17s
+    connect_timeout: 18s
+    response_bytes_max: 19KiB
+  a:
+    url: http://a
+    auth: { type: token, token: t }
+"#,
+    );
+    let shown = format!("{config:?}");
+    let secs = Duration::from_secs;
+    let Server { http, .. } = &config.server;
+    assert_eq!(config.server.version, "1.10");
+    assert_eq!(config.server.transport, Transport::Stdio);
+    assert_eq!((http.listen.port(), http.path.as_str(), http.h2c), (0, "/a/b", false));
+    assert_eq!(http.allowed_hosts.len(), 3);
+    assert_eq!(
+        http.allowed_hosts[1],
+        HostRule::Exact { host: "a.example".into(), port: Some(8443) }
+    );
+    assert_eq!(http.allowed_origins[1], OriginRule::Any);
+    let limits = HttpLimits {
+        body_bytes_max: 2048,
+        header_timeout: secs(1),
+        body_timeout: secs(2),
+        idle_timeout: secs(3),
+        write_timeout: secs(4),
+        connections_max: 5,
+        connections_per_address_max: 6,
+    };
+    assert_eq!(http.limits, limits);
+    assert_eq!(config.server.admin, None);
+    assert_eq!((config.server.workers.get(), config.server.drain_timeout), (3, secs(0)));
+    let limits = WorkerLimits {
+        sessions_max: 13,
+        session_calls_max: 14,
+        calls_max: 7,
+        listeners_max: 8,
+        idle_timeout: secs(12),
+        call_timeout: secs(9),
+        stream_after: secs(10),
+        keep_alive: secs(11),
+    };
+    assert_eq!(config.worker_limits, limits);
+    let tools = ToolLimits {
+        query_bytes_max: 100,
+        answer_bytes_max: 2048,
+        points_default_max: 15,
+        page_max: 16,
+    };
+    assert_eq!(config.tools, tools);
+    assert_eq!(config.access_log.output, AccessLogOutput::File("logs/access.log".into()));
+    assert_eq!(config.access_log.redacted_headers.len(), 1);
+    let [a, b] = config.backends.as_slice() else { panic!("two backends") };
+    assert_eq!((a.name.as_str(), b.name.as_str()), ("a", "b"));
+    assert!(matches!(&a.auth, BackendAuth::Token(token) if token.expose() == "t"));
+    assert!(matches!(&b.auth, BackendAuth::Basic { username, password }
+            if username == "u" && password.expose() == "pw"));
+    assert_eq!(b.available_orgs.len(), 2);
+    assert!(b.headers["x-d"].is_sensitive());
+    assert_eq!(
+        (b.timeout, b.connect_timeout, b.response_bytes_max),
+        (secs(17), secs(18), 19 << 10)
+    );
+    assert!(!shown.contains("pw") && !shown.contains("\"d\""), "{shown}");
+}
+
+#[test]
+fn a_bare_port_is_every_address() {
+    let text = with_backend("server: {transport: {http: {host: \":8080\"}}}\n");
+    let listen = parsed(&text).server.http.listen;
+    assert_eq!(listen, "0.0.0.0:8080".parse().expect("an address"));
+}
+
+#[test]
+fn no_workers_means_one_for_each_core() {
+    let cores =
+        u16::try_from(std::thread::available_parallelism().expect("cores").get()).expect("few");
+    assert_eq!(parsed(&with_backend("server: {workers: 0}\n")).server.workers.get(), cores);
+}
+
+#[test]
+fn the_public_host_is_served_by_default() {
+    let text = "oauth_protected_resource: {resource: \"https://MCP.example.com/mcp\"}\n";
+    let http = parsed(&with_backend(text)).server.http;
+    let public = HostRule::Exact { host: "mcp.example.com".into(), port: None };
+    assert!(http.allowed_hosts.contains(&public));
+}
+
+#[test]
+fn a_variable_may_stand_for_any_kind_of_value() {
+    let env = Variables::from([
+        ("WORKERS", "3"),
+        ("H2C", "false"),
+        ("SIZE", "2MiB"),
+        ("BYTES", "4096"),
+        ("VERSION", "1.10"),
+        ("TIMEOUT", "7s"),
+        ("KIND", "stdio"),
+    ]);
+    let config = parsed_with(
+        &with_backend(
+            "server:\n  workers: ${WORKERS}\n  version: $VERSION\n  transport:\n    type: $KIND\n    \
+             http:\n      h2c: ${H2C}\n      limits:\n        body_bytes_max: $SIZE\n        \
+             body_timeout: $TIMEOUT\ntools:\n  query_bytes_max: $BYTES\n",
+        ),
+        &env,
+    );
+    assert_eq!(config.server.workers.get(), 3);
+    assert_eq!(config.server.version, "1.10");
+    assert_eq!(config.server.transport, Transport::Stdio);
+    assert!(!config.server.http.h2c);
+    assert_eq!(config.server.http.limits.body_bytes_max, 2 << 20);
+    assert_eq!(config.tools.query_bytes_max, 4096);
+}
+
+#[test]
+fn what_a_variable_holds_cannot_become_structure() {
+    let evil = "x\"\n  workers: 9\nbackends: {}\n# ${HOME} *a <<: !tag";
+    let env = Variables::from([("NAME", evil), ("ORG", "org #1, [a]: b")]);
+    let text =
+        with_backend("server:\n  workers: 2\n") + "    auth: {type: token, token: \"$NAME\"}\n";
+    let faults = parse(Path::new("c.yaml"), &text, &env).expect_err("a token with line ends");
+    assert_eq!(faults.faults().len(), 1, "{faults}");
+    assert_eq!(faults.faults()[0].at, "backends.p.auth.token");
+    assert!(!faults.to_string().contains("workers"), "the value is not shown: {faults}");
+    let config = parsed_with(&with_backend("server:\n  name: \"$ORG\"\n"), &env);
+    assert_eq!(config.server.name, "org #1, [a]: b");
+}
+
+#[test]
+fn a_key_is_never_expanded() {
+    let faults = faults_of("backends:\n  $NAME:\n    url: http://p\n");
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].contains("a backend name is"), "{faults:?}");
+}
+
+#[test]
+fn anchors_and_merge_keys_work_and_own_keys_win() {
+    let config = parsed(
+        "x-base: &base\n  url: http://base:9090\n  timeout: 7s\n  auth: &auth {type: token, token: t}\n\
+         x-orgs: &orgs\n  org_id: o\n  timeout: 8s\n\
+         x-both: &both\n  <<: [*base, *orgs]\n\
+         backends:\n  a:\n    <<: *both\n  b:\n    <<: *both\n    timeout: 9s\n  c:\n    \
+         url: http://c\n    auth: *auth\n",
+    );
+    let seconds: Vec<u64> = config.backends.iter().map(|b| b.timeout.as_secs()).collect();
+    assert_eq!(seconds, [7, 9, 30]);
+    assert!(config.backends.iter().all(|b| matches!(b.auth, BackendAuth::Token(_))));
+    assert_eq!(config.backends[0].org_id.as_ref().map(|id| id.as_str()), Some("o"));
+}
+
+#[test]
+fn variables_of_keys_that_are_not_read_are_not_asked_for() {
+    parsed(&with_backend("x-later:\n  token: $NOT_SET\n"));
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("c.yaml");
+    fs::write(folder.path().join("token"), "hunter2\r\n").expect("written");
+    fs::write(folder.path().join("empty"), "\n").expect("written");
+    fs::write(folder.path().join("large"), "x".repeat((64 << 10) + 1)).expect("written");
+    fs::write(folder.path().join("binary"), [0xff, 0xfe]).expect("written");
+    let text = |file: &str| {
+        format!(
+            "{ONE_BACKEND}    auth: {{type: token, token_file: {file}}}\n    header_files:\n      \
+             X-Key: {file}\n"
+        )
+    };
+    let env = Variables::default();
+    let config = parse(&path, &text("token"), &env).expect("a configuration");
+    let backend = &config.backends[0];
+    assert!(matches!(&backend.auth, BackendAuth::Token(token) if token.expose() == "hunter2"));
+    assert_eq!(backend.headers["x-key"], "hunter2");
+    assert!(backend.headers["x-key"].is_sensitive());
+    for (file, what) in [
+        ("empty", "the file is empty"),
+        ("large", "the file is larger than 64 KiB"),
+        ("binary", "the file is not UTF-8 text"),
+        (".", "the file cannot be read: it is a folder"),
+    ] {
+        let faults = parse(&path, &text(file), &env).expect_err(file);
+        let found: Vec<_> =
+            faults.faults().iter().map(|f| (f.at.as_str(), f.what.as_str())).collect();
+        let places = ["backends.p.auth.token_file", "backends.p.header_files.X-Key"];
+        assert_eq!(found, places.map(|at| (at, what)));
+    }
+}
+
+#[test]
+fn a_file_of_authorities_is_read_and_must_hold_certificates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("c.yaml");
+    let pem = "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n";
+    for content in ["", "hello", pem] {
+        fs::write(folder.path().join("ca.pem"), content).expect("written");
+        let text = format!("{ONE_BACKEND}    tls: {{ca_file: ca.pem}}\n");
+        let faults = parse(&path, &text, &Variables::default()).expect_err(content);
+        assert_eq!(faults.faults()[0].what, "the file does not hold certificates in PEM form");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_loaded_is_one_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("c.yaml");
+    let fault = |path: &Path| load(path, &Variables::default()).expect_err("a fault").to_string();
+    assert!(fault(&path).contains("c.yaml: cannot be read: there is no such file; "));
+    assert!(fault(folder.path()).contains(": cannot be read: it is a folder; "));
+    fs::write(&path, [b'a', 0xff]).expect("written");
+    assert!(fault(&path).contains("c.yaml: is not UTF-8 text; "));
+    fs::write(&path, "#".repeat((1 << 20) + 1)).expect("written");
+    assert!(fault(&path).contains("c.yaml: is larger than 1 MiB; "));
+}
+
+/// Equal in content to the HTTP example without authentication of prometheus-mcp's documentation.
+const FREEPIK_HTTP: &str = r#"
+server:
+  name: "Prometheus MCP"
+  version: "0.1.0"
+  transport:
+    type: "http"
+    http:
+      host: ":8080"
+middleware:
+  access_logs:
+    excluded_headers: ["X-Excluded"]
+    redacted_headers: ["Authorization", "X-Validated-Jwt"]
+  jwt:
+    enabled: false
+    validation:
+      strategy: "local"
+      forwarded_header: "X-Validated-Jwt"
+      local:
+        jwks_uri: &JwksUri "https://keycloak.example.com/realms/mcp/protocol/openid-connect/certs"
+        cache_interval: "10s"
+        allow_conditions:
+          - expression: 'payload.groups.exists(g, g == "sre")'
+oauth_authorization_server:
+  enabled: false
+  issuer_uri: "https://keycloak.example.com/realms/mcp"
+oauth_protected_resource:
+  enabled: false
+  resource: "https://mcp.example.com/mcp"
+  auth_servers: ["https://keycloak.example.com/realms/mcp"]
+  jwks_uri: *JwksUri
+  scopes_supported: [openid, groups]
+  bearer_methods_supported: [header]
+  resource_signing_alg_values_supported: [RS256]
+  resource_name: "Prometheus MCP"
+  resource_documentation: ""
+  resource_policy_uri: ""
+  resource_tos_uri: ""
+  tls_client_certificate_bound_access_tokens: false
+  authorization_details_types_supported: []
+  dpop_signing_alg_values_supported: []
+  dpop_bound_access_tokens_required: false
+  url_suffix: "/mcp"
+backends:
+  prometheus:
+    url: "$PROMETHEUS_URL"
+    org_id: ""
+    auth: { type: "basic", username: "${USER_NAME}", password: "${PASSWORD}" }
+  mimir:
+    url: "https://mimir.example.com/prometheus"
+    org_id: "tenant-1"
+    available_orgs: ["tenant-1", "tenant-2"]
+    auth: { type: "token", token: "${TOKEN}" }
+  pmm:
+    url: "https://pmm.example.com/prometheus"
+    auth: { type: "" }
+"#;
+
+fn freepik_env() -> Variables {
+    Variables::from([
+        ("PROMETHEUS_URL", "http://prometheus:9090"),
+        ("USER_NAME", "u"),
+        ("PASSWORD", "p$1"),
+        ("TOKEN", "t"),
+    ])
+}
+
+#[test]
+fn a_file_of_prometheus_mcp_over_http_loads() {
+    let config = parsed_with(FREEPIK_HTTP, &freepik_env());
+    assert_eq!(config.server.transport, Transport::Http);
+    assert_eq!(config.backends.len(), 3);
+    assert!(matches!(config.backends[1].auth, BackendAuth::None));
+    assert!(config.backends[2].org_id.is_none());
+}
+
+#[test]
+fn a_file_of_prometheus_mcp_over_stdio_loads() {
+    let config = parsed(
+        "server:\n  name: \"Prometheus MCP\"\n  version: \"0.1.0\"\n  transport:\n    type: stdio\n\
+         backends:\n  prometheus:\n    url: \"http://localhost:9090\"\n    auth:\n      \
+         username: \"\"\n      password: \"\"\n",
+    );
+    assert_eq!(config.server.transport, Transport::Stdio);
+}
+
+#[test]
+fn a_file_of_prometheus_mcp_that_asks_for_tokens_is_refused_with_a_hint() {
+    let text = FREEPIK_HTTP.replacen("enabled: false", "enabled: true", 1);
+    let faults = parse(Path::new("c.yaml"), &text, &freepik_env()).expect_err("refused");
+    assert_eq!(
+        faults.to_string(),
+        "c.yaml:14: middleware.jwt.enabled: this version does not verify tokens, so it would serve \
+         everyone; let a proxy in front verify them, keep Promgate reachable from that proxy only, \
+         and write `enabled: false`"
+    );
+}

@@ -70,6 +70,25 @@ pub(super) fn size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// Writes a duration as [`span`] reads it, in the largest unit that divides it.
+pub(super) fn shown_span(span: Duration) -> String {
+    let shown = SPANS.iter().rev().find_map(|(name, unit)| {
+        let nanos = span.as_nanos();
+        let unit = u128::from(*unit);
+        (nanos > 0 && nanos % unit == 0).then(|| format!("{}{name}", nanos / unit))
+    });
+    shown.unwrap_or_else(|| "0s".to_owned())
+}
+
+/// Writes a size as [`size`] reads it, in the largest binary unit that divides it.
+pub(super) fn shown_size(bytes: u64) -> String {
+    let mut binary = SIZES.iter().rev().filter(|(name, _)| name.is_empty() || name.contains('i'));
+    let shown = binary.find_map(|(name, unit)| {
+        (bytes > 0 && bytes % unit == 0).then(|| format!("{}{name}", bytes / unit))
+    });
+    shown.unwrap_or_else(|| bytes.to_string())
+}
+
 /// Splits before the first character that fits; the whole text is the first part if none does.
 fn split_where(text: &str, fits: impl Fn(char) -> bool) -> Option<(&str, &str)> {
     text.split_at_checked(text.find(fits).unwrap_or(text.len()))
@@ -128,6 +147,19 @@ mod tests {
         {
             assert_eq!(size(text), Some(bytes), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_reads_as_the_same() {
+        for text in ["0s", "1ms", "1h", "90s", "30d", "1500us"] {
+            let read = span(text).expect("a duration");
+            assert_eq!(span(&shown_span(read)), Some(read), "{text}");
+        }
+        assert_eq!(shown_span(Duration::from_secs(3600)), "1h");
+        for bytes in [0, 1, 1000, 1024, 64 << 10, 1 << 30] {
+            assert_eq!(size(&shown_size(bytes)), Some(bytes));
+        }
+        assert_eq!(shown_size(4 << 30), "4GiB");
     }
 
     #[test]

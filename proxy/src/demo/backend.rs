@@ -21,6 +21,7 @@ use super::{
     shop::{INSTANCES, Instance, JOB, STEP_S, Shop},
     supervisor::{Launch, Supervisor},
 };
+use crate::config::{self, Config, ProcessEnvironment};
 
 /// How long Prometheus may take to become ready; it takes a tenth of a second.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,8 +46,6 @@ const CONFIG: &str = "promgate.yaml";
 pub struct Options {
     /// The `prometheus` to run, where the user named one.
     pub prometheus: Option<PathBuf>,
-    /// The `promtool` to run, where the user named one.
-    pub promtool: Option<PathBuf>,
     /// The edge's listeners; Prometheus scrapes the second.
     pub listeners: Listeners,
 }
@@ -69,8 +68,7 @@ impl Backend {
     /// # Errors
     /// [`DemoError`] when a program is missing or fails, or the temporary folder cannot be written.
     pub fn start(options: &Options) -> Result<Self, DemoError> {
-        let (prometheus, promtool) = (&options.prometheus, &options.promtool);
-        let programs = Programs::find(prometheus.as_deref(), promtool.as_deref())?;
+        let programs = Programs::find(options.prometheus.as_deref())?;
         let folder = Folder::create(&std::env::temp_dir()).map_err(DemoError::Folder)?;
         let shop = Shop::with_past_until(unix_now());
         write_past(&shop, &programs.promtool, folder.path())?;
@@ -89,10 +87,17 @@ impl Backend {
         &self.url
     }
 
-    /// The file to start the edge on, with this Prometheus as its backend; `promgate stdio` can
-    /// be started on it too. It exists as long as this does.
-    #[must_use]
-    pub fn config_file(&self) -> PathBuf {
+    /// What to start the edge on, with this Prometheus as its backend.
+    ///
+    /// # Errors
+    /// [`DemoError::Config`] when the demo's own file is refused, which no input brings about.
+    pub fn config(&self) -> Result<Config, DemoError> {
+        Ok(config::load(&self.config_file(), &ProcessEnvironment)?)
+    }
+
+    /// The file with that configuration; `promgate stdio` can be started on it too. It exists as
+    /// long as this does.
+    pub(super) fn config_file(&self) -> PathBuf {
         self.folder.path().join(CONFIG)
     }
 

@@ -1,8 +1,10 @@
 //! What can keep the demo from running.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use reqwest::StatusCode;
+
+use crate::config::ConfigFaults;
 
 /// Why the demo cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +13,7 @@ pub enum DemoError {
     #[error(
         "cannot find `{program}` (looked for {}); run `make setup-run` in the project's folder, or \
          install Prometheus 2.42 or newer (Debian, Ubuntu: apt-get install prometheus), or name it \
-         with --prometheus FILE; promtool belongs beside it, or name it with --promtool FILE",
+         with --prometheus FILE; promtool must lie beside it or in PATH",
         list(looked)
     )]
     ProgramMissing {
@@ -44,15 +46,9 @@ pub enum DemoError {
         /// The last of what it said.
         output: String,
     },
-    /// The address that was asked for cannot be had.
-    #[error("cannot listen on {address}; name a free one with --listen, or leave it out")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// The demo's own configuration is refused.
+    #[error("the demo's configuration is faulty, which is a defect of promgate")]
+    Config(#[from] ConfigFaults),
     /// No loopback port can be had.
     #[error("cannot listen on a loopback port")]
     Port(#[source] io::Error),

@@ -23,24 +23,16 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Finds each where it was said to be, else in `PATH`, else where the project's set-up unpacks
-    /// it; `promtool` beside `prometheus` before all these.
-    pub(super) fn find(
-        prometheus: Option<&Path>,
-        promtool: Option<&Path>,
-    ) -> Result<Self, DemoError> {
-        let folders = folders(env::var_os("PATH").as_deref(), &project_roots());
-        Self::find_in(prometheus, promtool, folders)
+    /// Finds `prometheus` at the path given, else in `PATH`, else where the project's set-up unpacks
+    /// it; `promtool` beside it, else in the same places.
+    pub(super) fn find(given: Option<&Path>) -> Result<Self, DemoError> {
+        Self::find_in(given, folders(env::var_os("PATH").as_deref(), &project_roots()))
     }
 
-    fn find_in(
-        prometheus: Option<&Path>,
-        promtool: Option<&Path>,
-        mut folders: Vec<PathBuf>,
-    ) -> Result<Self, DemoError> {
-        let prometheus = first("prometheus", prometheus, &folders)?;
+    fn find_in(given: Option<&Path>, mut folders: Vec<PathBuf>) -> Result<Self, DemoError> {
+        let prometheus = first("prometheus", given, &folders)?;
         folders.splice(..0, prometheus.parent().map(Path::to_owned));
-        Ok(Self { promtool: first("promtool", promtool, &folders)?, prometheus })
+        Ok(Self { promtool: first("promtool", None, &folders)?, prometheus })
     }
 }
 
@@ -100,7 +92,7 @@ mod tests {
         let bin = root.path().join("bin");
         let prometheus = place(&bin, "prometheus", 0o755);
         let found = folders(Some(bin.as_os_str()), &[root.path().to_owned()]);
-        let programs = Programs::find_in(None, None, found).unwrap();
+        let programs = Programs::find_in(None, found).unwrap();
         assert_eq!(programs, Programs { prometheus, promtool });
     }
 
@@ -110,8 +102,7 @@ mod tests {
         let named = place(&root.path().join("named"), "prometheus-3", 0o755);
         let beside = place(&root.path().join("named"), "promtool", 0o755);
         place(&root.path().join("bin"), "promtool", 0o755);
-        let programs =
-            Programs::find_in(Some(&named), None, vec![root.path().join("bin")]).unwrap();
+        let programs = Programs::find_in(Some(&named), vec![root.path().join("bin")]).unwrap();
         assert_eq!(programs.promtool, beside);
     }
 
@@ -123,23 +114,21 @@ mod tests {
         }
         let missing = root.path().join("missing");
         let folders = vec![root.path().to_owned()];
-        assert!(Programs::find_in(Some(&missing), None, folders.clone()).is_err());
-        assert!(Programs::find_in(None, Some(&missing), folders.clone()).is_err());
-        assert!(Programs::find_in(None, None, folders).is_ok());
+        assert!(Programs::find_in(Some(&missing), folders.clone()).is_err());
+        assert!(Programs::find_in(None, folders).is_ok());
     }
 
     #[test]
     fn a_file_that_cannot_be_run_is_passed_over() {
         let root = tempfile::tempdir().unwrap();
         place(root.path(), "prometheus", 0o644);
-        let error = Programs::find_in(None, None, vec![root.path().to_owned()]).unwrap_err();
+        let error = Programs::find_in(None, vec![root.path().to_owned()]).unwrap_err();
         assert!(matches!(error, DemoError::ProgramMissing { program: "prometheus", .. }));
     }
 
     #[test]
     fn the_error_says_where_it_looked_and_what_to_install() {
-        let error =
-            Programs::find_in(None, None, vec!["/nowhere/bin".into()]).unwrap_err().to_string();
+        let error = Programs::find_in(None, vec!["/nowhere/bin".into()]).unwrap_err().to_string();
         for part in ["/nowhere/bin/prometheus", "apt-get install prometheus", "--prometheus FILE"] {
             assert!(error.contains(part), "{error}");
         }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
 };
 
 use url::Url;
@@ -20,31 +20,24 @@ const MCP_PATH: &str = "/mcp";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listeners {
     /// Where MCP clients connect.
-    pub mcp: SocketAddr,
+    pub(super) mcp: SocketAddr,
     /// Where `/metrics` and the health checks are.
-    pub admin: SocketAddr,
+    pub(super) admin: SocketAddr,
     // The usual ports that were busy.
     busy: [Option<u16>; 2],
 }
 
 impl Listeners {
-    /// Takes the address asked for, else the usual port of loopback or a free one if that is busy;
-    /// for the admin listener always the latter. Nothing holds them until the edge listens.
+    /// Takes the usual ports of loopback, or free ones where those are busy. Nothing holds them
+    /// until the edge listens.
     ///
     /// # Errors
-    /// [`DemoError`] when the address asked for, or every loopback port, is busy.
-    pub fn choose(listen: Option<SocketAddr>) -> Result<Self, DemoError> {
-        let mcp = match listen {
-            Some(address) => TcpListener::bind(address)
-                .and_then(|listener| listener.local_addr())
-                .map_err(|source| DemoError::Listen { address, source })?,
-            None => free_or_other(MCP_PORT).map_err(DemoError::Port)?,
-        };
+    /// [`DemoError::Port`] when no loopback port can be had.
+    pub fn choose() -> Result<Self, DemoError> {
+        let mcp = free_or_other(MCP_PORT).map_err(DemoError::Port)?;
         let admin = free_or_other(ADMIN_PORT).map_err(DemoError::Port)?;
         let moved = |usual, now: SocketAddr| (now.port() != usual).then_some(usual);
-        let busy =
-            [listen.map_or_else(|| moved(MCP_PORT, mcp), |_| None), moved(ADMIN_PORT, admin)];
-        Ok(Self { mcp, admin, busy })
+        Ok(Self { mcp, admin, busy: [moved(MCP_PORT, mcp), moved(ADMIN_PORT, admin)] })
     }
 
     /// The usual ports that were busy, so that others were taken.
@@ -52,16 +45,10 @@ impl Listeners {
         self.busy.into_iter().flatten()
     }
 
-    /// The MCP endpoint, as a client on this machine reaches it.
+    /// The MCP endpoint's address.
     #[expect(clippy::expect_used, reason = "an address and a constant path always make a URL")]
-    pub(super) fn endpoint(self) -> Url {
-        let mut reached = self.mcp;
-        match self.mcp.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => reached.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => reached.set_ip(Ipv6Addr::LOCALHOST.into()),
-            IpAddr::V4(_) | IpAddr::V6(_) => {}
-        }
-        Url::parse(&format!("http://{reached}{MCP_PATH}")).expect("a URL by its form")
+    pub(super) fn endpoint(&self) -> Url {
+        Url::parse(&format!("http://{}{MCP_PATH}", self.mcp)).expect("a URL by its form")
     }
 }
 
@@ -100,8 +87,8 @@ mod tests {
     use super::*;
     use crate::config::{Config, HostRule, OriginRule, ProcessEnvironment, parse};
 
-    const fn at(port: u16) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+    fn at(port: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, port).into()
     }
 
     fn config(listeners: Listeners) -> Config {
@@ -118,31 +105,6 @@ mod tests {
         assert!(other.port() != busy && other.port() != 0);
         drop(held);
         assert_eq!(free_or_other(busy).unwrap().port(), busy);
-    }
-
-    #[test]
-    fn an_address_that_was_asked_for_is_taken_or_refused_but_never_replaced() {
-        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let busy = held.local_addr().unwrap();
-        let error = Listeners::choose(Some(busy)).unwrap_err();
-        assert!(error.to_string().contains(&busy.to_string()), "{error}");
-        drop(held);
-        let listeners = Listeners::choose(Some(busy)).unwrap();
-        assert_eq!(listeners.mcp, busy);
-        assert!(listeners.busy().all(|port| port != MCP_PORT), "it was not moved");
-    }
-
-    #[test]
-    fn a_listener_of_all_addresses_is_reached_through_loopback() {
-        for (listen, url) in [
-            ("0.0.0.0:9000", "http://127.0.0.1:9000/mcp"),
-            ("[::]:9000", "http://[::1]:9000/mcp"),
-            ("192.0.2.1:9000", "http://192.0.2.1:9000/mcp"),
-        ] {
-            let listeners =
-                Listeners { mcp: listen.parse().unwrap(), admin: at(1), busy: [None; 2] };
-            assert_eq!(listeners.endpoint().as_str(), url);
-        }
     }
 
     #[test]

@@ -31,7 +31,9 @@ const HOUR: Duration = Duration::from_hours(1);
 impl Check<'_> {
     pub(super) fn backends(&mut self, raw: BTreeMap<String, raw::Backend>) -> Vec<BackendConfig> {
         let at = At::from(["backends"]);
-        if raw.is_empty() {
+        // A section in the wrong place was named already.
+        let misplaced = ["prometheus", "pmm", "backend"];
+        if raw.is_empty() && !misplaced.iter().any(|key| self.faults.knows(&At::from([*key]))) {
             self.faults.push_unless_known(
                 &at,
                 "there is no backend",
@@ -128,11 +130,17 @@ impl Check<'_> {
 
     fn auth(&mut self, at: &At, raw: raw::Auth) -> BackendAuth {
         let raw::Auth { kind, username, password, password_file, token, token_file } = raw;
-        let has_basic =
-            filled(username.as_deref()).is_some() || password.is_some() || password_file.is_some();
-        let has_token = token.is_some() || token_file.is_some();
-        let password = Pair { key: "password", value: password, file: password_file.as_deref() };
-        let token = Pair { key: "token", value: token, file: token_file.as_deref() };
+        // An empty secret counts as absent, as in prometheus-mcp; the type says whether it may be.
+        let given =
+            |value: Option<raw::SecretText>| value.filter(|text| !text.0.expose().is_empty());
+        let password = Pair {
+            key: "password",
+            value: given(password),
+            file: filled(password_file.as_deref()),
+        };
+        let token = Pair { key: "token", value: given(token), file: filled(token_file.as_deref()) };
+        let has_basic = filled(username.as_deref()).is_some() || password.is_given();
+        let has_token = token.is_given();
         match kind {
             raw::AuthKind::None => {
                 if has_basic || has_token {
@@ -174,7 +182,7 @@ impl Check<'_> {
             None => {
                 self.faults.push_unless_known(
                     &at.key("username"),
-                    "is missing, though the type is `basic`",
+                    "is missing or empty, though the type is `basic`",
                     "write the user name",
                 );
                 ""
@@ -205,12 +213,12 @@ impl Check<'_> {
     }
 
     fn needed(&mut self, at: &At, pair: Pair<'_>, kind: &str) -> Option<Secret> {
-        let (key, given) = (pair.key, pair.value.is_some() || pair.file.is_some());
+        let (key, given) = (pair.key, pair.is_given());
         let secret = self.secret(at, pair);
         if !given && !self.faults.knows(&at.key(&format!("{key}_file"))) {
             self.faults.push_unless_known(
                 &at.key(key),
-                format!("is missing, though the type is `{kind}`"),
+                format!("is missing or empty, though the type is `{kind}`"),
                 format!("write `{key}: ${{VARIABLE}}`, or name a file with `{key}_file`"),
             );
         }
@@ -257,6 +265,10 @@ impl Check<'_> {
             return;
         }
         let Some(value) = value else { return };
+        if value.expose().is_empty() {
+            self.faults.push(at, "is empty", "give the value, or remove the key");
+            return;
+        }
         let Ok(mut value) = HeaderValue::from_str(value.expose()) else {
             self.faults.push(
                 at,

@@ -130,7 +130,7 @@ impl Check<'_> {
     }
 
     fn http_limits(&mut self, at: &At, raw: &raw::HttpLimits) -> HttpLimits {
-        let limits = HttpLimits {
+        HttpLimits {
             body_bytes_max: self.size(
                 &at.key("body_bytes_max"),
                 &raw.body_bytes_max,
@@ -150,15 +150,7 @@ impl Check<'_> {
                 raw.connections_per_address_max,
                 1..=1_000_000,
             ),
-        };
-        if limits.connections_per_address_max > limits.connections_max {
-            self.faults.push_unless_known(
-                &at.key("connections_per_address_max"),
-                "larger than `connections_max`",
-                "lower it, or raise `connections_max`",
-            );
         }
-        limits
     }
 
     fn wait(&mut self, at: &At, key: &str, raw: &raw::Span) -> Duration {

@@ -21,10 +21,15 @@ pub(super) struct Pair<'a> {
     pub(super) file: Option<&'a str>,
 }
 
+impl Pair<'_> {
+    pub(super) fn is_given(&self) -> bool {
+        self.value.is_some() || self.file.is_some()
+    }
+}
+
 impl Check<'_> {
     /// The secret from its key or from its file; both is a fault, neither is none.
     pub(super) fn secret(&mut self, section: &At, pair: Pair<'_>) -> Option<Secret> {
-        let at = section.key(pair.key);
         let file_at = section.key(&format!("{}_file", pair.key));
         match (pair.value, pair.file) {
             (Some(_), Some(_)) => {
@@ -32,12 +37,7 @@ impl Check<'_> {
                 self.faults.push(&file_at, what, "keep one of them");
                 None
             }
-            (Some(raw::SecretText(secret)), None) => {
-                if secret.expose().is_empty() {
-                    self.faults.push(&at, "is empty", "give the secret, or remove the key");
-                }
-                Some(secret)
-            }
+            (Some(raw::SecretText(secret)), None) => Some(secret),
             (None, Some(file)) => self.secret_file(&file_at, file),
             (None, None) => None,
         }

@@ -1,0 +1,186 @@
+//! What a worker answers, before it is HTTP on a connection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use rmcp::{ErrorData, model::ErrorCode};
+
+use super::{
+    era::RouteError,
+    running::{Bound, Ending, Outcome},
+    stream::EventStream,
+    wire::WireError,
+};
+use crate::{call::Call, session::SessionId};
+
+/// Which answers a client can read, from its `Accept`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepts {
+    /// `application/json`.
+    pub json: bool,
+    /// `text/event-stream`.
+    pub sse: bool,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// None.
+    Empty,
+    /// One JSON text.
+    Json(Bytes),
+    /// Server-sent events.
+    Stream(EventStream),
+    /// A stream of server-sent events that has ended already.
+    EmptyStream,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Body.
+    pub body: Body,
+    /// Id of the session just opened.
+    pub session: Option<SessionId>,
+    /// When a client that was turned away may try again.
+    pub retry_after: Option<Duration>,
+    /// For logs and metrics. A stream's ending is asked of the stream.
+    pub ending: Ending,
+    /// The call, with what its tool noted.
+    pub call: Option<Call>,
+}
+
+impl Reply {
+    /// An answer without a body.
+    #[must_use]
+    pub const fn empty(status: StatusCode, ending: Ending) -> Self {
+        Self { status, body: Body::Empty, session: None, retry_after: None, ending, call: None }
+    }
+
+    /// A JSON answer of status 200.
+    #[must_use]
+    pub const fn json(body: Bytes) -> Self {
+        Self {
+            status: StatusCode::OK,
+            body: Body::Json(body),
+            session: None,
+            retry_after: None,
+            ending: Ending::Answered,
+            call: None,
+        }
+    }
+
+    /// A JSON-RPC error. `id_raw` is left out where the request's id could not be read.
+    #[must_use]
+    pub fn error(
+        status: StatusCode,
+        id_raw: Option<&str>,
+        error: &ErrorData,
+        ending: Ending,
+    ) -> Self {
+        let body = Body::Json(error_json(id_raw, error));
+        Self { status, body, session: None, retry_after: None, ending, call: None }
+    }
+
+    /// The answer to a body that is no message.
+    #[must_use]
+    pub fn not_a_message(error: WireError) -> Self {
+        let error = ErrorData::new(error.code(), error.to_string(), None);
+        Self::error(StatusCode::BAD_REQUEST, None, &error, Ending::Refused)
+    }
+
+    /// The answer to a message that goes nowhere.
+    #[must_use]
+    pub fn not_routed(error: &RouteError, id_raw: Option<&str>) -> Self {
+        match error {
+            RouteError::UnknownSession => Self::unknown_session(id_raw),
+            RouteError::Refused(status, error) => {
+                Self::error(*status, id_raw, error, Ending::Refused)
+            }
+        }
+    }
+
+    /// The answer to a session id that is not, or no longer, known.
+    #[must_use]
+    pub fn unknown_session(id_raw: Option<&str>) -> Self {
+        let error = ErrorData::invalid_request(
+            "session not found: it has ended or was never opened; send `initialize` to open one",
+            None,
+        );
+        Self::error(StatusCode::NOT_FOUND, id_raw, &error, Ending::UnknownSession)
+    }
+
+    /// The answer when a bound is reached.
+    #[must_use]
+    pub fn busy(id_raw: Option<&str>, bound: Bound) -> Self {
+        let (status, why) = match bound {
+            Bound::Sessions => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open; try again later")
+            }
+            Bound::SessionCalls => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many calls are in flight in this session; wait for one to end",
+            ),
+            Bound::Calls => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many calls are in flight; try again later")
+            }
+            Bound::Listeners => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many subscriptions/listen streams are open; try again later",
+            ),
+        };
+        let error = ErrorData::new(ErrorCode::INTERNAL_ERROR, why, None);
+        let mut reply = Self::error(status, id_raw, &error, Ending::Busy(bound));
+        reply.retry_after = Some(Duration::from_secs(1));
+        reply
+    }
+
+    /// The answer of a call that ended before it became a stream.
+    pub(super) fn of_call(outcome: Outcome, call: Option<Call>, accepts: Accepts) -> Self {
+        let Outcome { answer, status, ending } = outcome;
+        let body = match answer {
+            Some(answer) => Body::Json(answer),
+            None if accepts.sse => Body::EmptyStream,
+            None => return Self { call, ..Self::empty(StatusCode::ACCEPTED, ending) },
+        };
+        Self { status, body, session: None, retry_after: None, ending, call }
+    }
+}
+
+/// `{"jsonrpc":"2.0","id":…,"result":…}` around a result that is JSON already.
+pub(super) fn result_json(id_raw: &str, result: &[u8]) -> Bytes {
+    let mut json = result_start(id_raw, result.len());
+    json.extend_from_slice(result);
+    json.push(b'}');
+    json.into()
+}
+
+/// What comes before the result; a `}` comes after it.
+pub(super) fn result_start(id_raw: &str, result_bytes: usize) -> Vec<u8> {
+    let mut json = Vec::with_capacity(result_bytes + id_raw.len() + 40);
+    json.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    json.extend_from_slice(id_raw.as_bytes());
+    json.extend_from_slice(br#","result":"#);
+    json
+}
+
+/// `{"jsonrpc":"2.0","id":…,"error":…}`.
+pub(super) fn error_json(id_raw: Option<&str>, error: &ErrorData) -> Bytes {
+    let mut json = Vec::with_capacity(256);
+    json.extend_from_slice(br#"{"jsonrpc":"2.0","#);
+    if let Some(id_raw) = id_raw {
+        json.extend_from_slice(br#""id":"#);
+        json.extend_from_slice(id_raw.as_bytes());
+        json.push(b',');
+    }
+    json.extend_from_slice(br#""error":"#);
+    if serde_json::to_writer(&mut json, error).is_err() {
+        // An error is a code and two plain values, which always serialise; a client still gets JSON.
+        json.extend_from_slice(br#"{"code":-32603,"message":"internal error"}"#);
+    }
+    json.push(b'}');
+    json.into()
+}

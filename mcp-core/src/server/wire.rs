@@ -1,0 +1,266 @@
+//! One POSTed JSON-RPC message, read no further than routing needs.
+//!
+//! Parameters stay raw bytes of the body until the method is known, so that a message is parsed once
+//! as an envelope and once as what its method says. What a proxy would have to guess from headers
+//! (method, name, version) is read from the body itself.
+//!
+//! Spec: JSON-RPC 2.0 §4; MCP 2026-07-28, Base Protocol.
+
+use std::{borrow::Cow, fmt};
+
+use rmcp::model::{ErrorCode, RequestId};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+
+/// A borrowed string where JSON has no escapes, an owned one where it has.
+///
+/// `Cow<str>` inside an `Option` never borrows under serde, hence this type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> de::Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_owned()))
+    }
+}
+
+/// One message of a client.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// Wants an answer.
+    Request(Request<'a>),
+    /// Wants none.
+    Notification(Notification<'a>),
+    /// Answers a request of ours.
+    Response(Response<'a>),
+}
+
+/// A request of a client.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Its id.
+    pub id: RequestId,
+    /// Its id as the client wrote it, to be repeated byte for byte.
+    pub id_raw: &'a str,
+    /// Its method.
+    pub method: Cow<'a, str>,
+    /// Its parameters.
+    pub params: Option<&'a RawValue>,
+    /// What routing and header checks need of the parameters.
+    pub head: ParamsHead<'a>,
+}
+
+/// A notification of a client.
+#[derive(Debug)]
+pub struct Notification<'a> {
+    /// Its method.
+    pub method: Cow<'a, str>,
+    /// Its parameters.
+    pub params: Option<&'a RawValue>,
+}
+
+/// A client's answer to a request of ours.
+#[derive(Debug)]
+pub struct Response<'a> {
+    /// Id of the request that it answers.
+    pub id: RequestId,
+    /// Result or error.
+    pub outcome: Result<&'a RawValue, &'a RawValue>,
+}
+
+/// The parameters that headers mirror, and the request's own metadata.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ParamsHead<'a> {
+    /// Request metadata.
+    #[serde(borrow, rename = "_meta")]
+    pub meta: Option<&'a RawValue>,
+    /// Tool or prompt.
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    /// Resource.
+    #[serde(borrow)]
+    pub uri: Option<Text<'a>>,
+    /// Task.
+    #[serde(borrow, rename = "taskId")]
+    pub task_id: Option<Text<'a>>,
+}
+
+/// Why a body is no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The body is not JSON.
+    #[error("the body is not valid JSON")]
+    NotJson,
+    /// The body is an array of messages.
+    #[error("batches are not supported: send one message a request")]
+    Batch,
+    /// The body is JSON, but no JSON-RPC 2.0 message.
+    #[error(
+        "the body is not a JSON-RPC 2.0 message: it needs `jsonrpc: \"2.0\"` and a method, or an id with a result or an error"
+    )]
+    NotAMessage,
+    /// The id is neither a string nor an integer.
+    #[error("the id must be a string or an integer")]
+    BadId,
+    /// `params` is not an object.
+    #[error("params must be an object")]
+    BadParams,
+}
+
+impl WireError {
+    /// The JSON-RPC error code.
+    #[must_use]
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::NotJson => ErrorCode::PARSE_ERROR,
+            Self::Batch | Self::NotAMessage | Self::BadId | Self::BadParams => {
+                ErrorCode::INVALID_REQUEST
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    jsonrpc: Option<Text<'a>>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<Text<'a>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// Reads a POSTed body.
+///
+/// # Errors
+/// [`WireError`] when it is not one JSON-RPC 2.0 message.
+pub fn parse(body: &[u8]) -> Result<Message<'_>, WireError> {
+    let text = std::str::from_utf8(body).map_err(|_utf8| WireError::NotJson)?;
+    let envelope: Envelope<'_> =
+        serde_json::from_str(text).map_err(|error| not_a_message(text, &error))?;
+    if envelope.jsonrpc.as_ref().is_none_or(|version| version.0 != "2.0") {
+        return Err(WireError::NotAMessage);
+    }
+    let Some(method) = envelope.method else { return response(&envelope) };
+    let params = envelope.params.filter(|params| params.get() != "null");
+    let Some(id_raw) = envelope.id else {
+        return Ok(Message::Notification(Notification { method: method.0, params }));
+    };
+    let head = match params {
+        Some(params) => {
+            serde_json::from_str(params.get()).map_err(|_shape| WireError::BadParams)?
+        }
+        None => ParamsHead::default(),
+    };
+    let id = request_id(id_raw)?;
+    Ok(Message::Request(Request { id, id_raw: id_raw.get(), method: method.0, params, head }))
+}
+
+fn not_a_message(text: &str, error: &serde_json::Error) -> WireError {
+    match error.classify() {
+        // Valid JSON of another shape; an array would be a batch.
+        serde_json::error::Category::Data if text.trim_start().starts_with('[') => WireError::Batch,
+        serde_json::error::Category::Data => WireError::NotAMessage,
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => WireError::NotJson,
+    }
+}
+
+fn response<'a>(envelope: &Envelope<'a>) -> Result<Message<'a>, WireError> {
+    let id = request_id(envelope.id.ok_or(WireError::NotAMessage)?)?;
+    let outcome = match (envelope.result, envelope.error) {
+        (Some(result), None) => Ok(result),
+        (None, Some(error)) => Err(error),
+        (None, None) | (Some(_), Some(_)) => return Err(WireError::NotAMessage),
+    };
+    Ok(Message::Response(Response { id, outcome }))
+}
+
+fn request_id(raw: &RawValue) -> Result<RequestId, WireError> {
+    serde_json::from_str(raw.get()).map_err(|_shape| WireError::BadId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(body: &str) -> WireError {
+        parse(body.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn a_request_keeps_its_id_as_written_and_shows_what_headers_mirror() {
+        let body = br#"{"jsonrpc":"2.0","id":"a\u0062","method":"tools/call","params":{"name":"x","arguments":{}}}"#;
+        let Message::Request(request) = parse(body).unwrap() else { panic!("a request") };
+        assert_eq!(request.id, RequestId::String("ab".into()));
+        assert_eq!(request.id_raw, r#""a\u0062""#);
+        assert_eq!(request.method, "tools/call");
+        assert_eq!(request.head.name.unwrap().0, "x");
+    }
+
+    #[test]
+    fn what_is_not_one_message_is_refused_with_its_reason() {
+        assert_eq!(error("{"), WireError::NotJson);
+        assert_eq!(error(""), WireError::NotJson);
+        assert_eq!(error("[]"), WireError::Batch);
+        assert_eq!(error(r#" [{"jsonrpc":"2.0","method":"ping","id":1}]"#), WireError::Batch);
+        assert_eq!(error("7"), WireError::NotAMessage);
+        assert_eq!(error(r#"{"id":1,"method":"ping"}"#), WireError::NotAMessage);
+        assert_eq!(error(r#"{"jsonrpc":"2.0","id":1}"#), WireError::NotAMessage);
+        assert_eq!(
+            error(r#"{"jsonrpc":"2.0","id":null,"method":"x","params":{}}"#),
+            WireError::BadId
+        );
+        assert_eq!(error(r#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#), WireError::BadId);
+        assert_eq!(
+            error(r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}"#),
+            WireError::BadParams
+        );
+        assert_eq!(parse(b"\xff").unwrap_err(), WireError::NotJson);
+    }
+
+    #[test]
+    fn deep_nesting_neither_overflows_the_stack_nor_is_parsed() {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"a":{deep}}}}}"#);
+        assert!(parse(body.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_response_carries_a_result_or_an_error_but_not_both() {
+        assert!(matches!(
+            parse(br#"{"jsonrpc":"2.0","id":3,"result":{}}"#).unwrap(),
+            Message::Response(Response { id: RequestId::Number(3), outcome: Ok(_) })
+        ));
+        assert_eq!(
+            error(r#"{"jsonrpc":"2.0","id":3,"result":{},"error":{}}"#),
+            WireError::NotAMessage
+        );
+    }
+}

@@ -1,0 +1,488 @@
+//! A worker: one shard of sessions and calls, with its own bounds.
+//!
+//! Requests are served in the caller's task. Nothing is spawned; what must happen without a request
+//! (idle sessions, deadlines of calls whose reader stalls) happens in [`Worker::sweep`].
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Instant,
+};
+
+use futures_util::future::poll_fn;
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use rmcp::{
+    ErrorData,
+    model::{
+        ClientRequest, InitializeRequestParams, ProtocolVersion, RequestId, ServerJsonRpcMessage,
+        ServerResult, SubscriptionFilter, SubscriptionsListenResult,
+    },
+    service::RequestContext,
+};
+use serde::Deserialize;
+use tokio::time::{Sleep, sleep};
+
+use super::{
+    changes::{Audience, Change},
+    listeners::Listeners,
+    mirror,
+    reply::{Accepts, Body, Reply, result_json},
+    request,
+    running::{Bound, CallFuture, Ending, Outcome, Slot},
+    service::{Job, Permit, Places, Service, dead_peer},
+    sessions::{CannotBegin, Session, Table},
+    stream::EventStream,
+    wire::{Message, Notification, Request, Response},
+};
+use crate::{
+    call::{Call, Questions, frame, notification_message},
+    config::WorkerLimits,
+    session::SessionId,
+};
+
+/// Frames that may wait in a session's GET stream; a client that is further behind is cut off and
+/// may open the stream anew.
+const SESSION_FRAMES_MAX: usize = 64;
+/// Longest `initialize` parameters, in bytes. They are kept as long as the session lives.
+const INITIALIZE_BYTES_MAX: usize = 64 << 10;
+
+/// One shard of sessions and calls.
+#[derive(Debug)]
+pub struct Worker {
+    service: Arc<Service>,
+    limits: WorkerLimits,
+    sessions: Table,
+    listeners: Arc<Listeners>,
+    calls: Arc<AtomicUsize>,
+    counts: Counts,
+    /// Calls that became streams, for the sweep.
+    slots: Mutex<Vec<Weak<Slot>>>,
+}
+
+/// What a worker holds at the moment, and what it has counted since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Sessions open.
+    pub sessions: u64,
+    /// Calls in flight.
+    pub calls: u64,
+    /// Sessions opened.
+    pub sessions_opened: u64,
+    /// Sessions refused because there were too many.
+    pub sessions_refused: u64,
+    /// Sessions that their client ended.
+    pub sessions_deleted: u64,
+    /// Sessions that ended because nothing happened in them.
+    pub sessions_idle: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    opened: AtomicU64,
+    refused: AtomicU64,
+    deleted: AtomicU64,
+    idle: AtomicU64,
+}
+
+/// What a sweep found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Sessions ended because nothing happened in them.
+    pub idle_sessions: usize,
+    /// Calls ended at their deadline although nobody read their stream.
+    pub overdue_calls: usize,
+}
+
+impl Worker {
+    /// Makes a worker that serves `service`.
+    #[must_use]
+    pub fn new(service: Arc<Service>, limits: WorkerLimits) -> Arc<Self> {
+        let worker = Arc::new(Self {
+            sessions: Table::new(limits.sessions_max),
+            listeners: Arc::new(Listeners::new(limits.listeners_max)),
+            calls: Arc::default(),
+            counts: Counts::default(),
+            slots: Mutex::default(),
+            service,
+            limits,
+        });
+        let weak = Arc::downgrade(&worker);
+        worker.service.changes().subscribe(weak);
+        worker
+    }
+
+    /// What the worker holds at the moment, and what it has counted.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            sessions: wide(self.sessions.len()),
+            calls: wide(self.calls()),
+            sessions_opened: self.counts.opened.load(Ordering::Relaxed),
+            sessions_refused: self.counts.refused.load(Ordering::Relaxed),
+            sessions_deleted: self.counts.deleted.load(Ordering::Relaxed),
+            sessions_idle: self.counts.idle.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Calls in flight.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Opens the session `id`.
+    pub async fn initialize(
+        &self,
+        id: SessionId,
+        request: &Request<'_>,
+        params: InitializeRequestParams,
+        accepts: Accepts,
+    ) -> Reply {
+        let id_raw = Some(request.id_raw);
+        let raw = request.params.map_or("{}", |params| params.get());
+        if raw.len() > INITIALIZE_BYTES_MAX {
+            let message = format!("initialize params are over {INITIALIZE_BYTES_MAX} bytes");
+            let error = ErrorData::invalid_params(message, None);
+            return Reply::error(StatusCode::PAYLOAD_TOO_LARGE, id_raw, &error, Ending::Refused);
+        }
+        if self.sessions.is_full() {
+            return self.sessions_full(id_raw);
+        }
+        let result = match self.service.initialize(params.clone()).await {
+            Ok(result) => result,
+            Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
+        };
+        let version = result.protocol_version.clone();
+        let facts = self.sessions.facts(raw, params, version, |agreed| {
+            let peer = dead_peer();
+            peer.set_peer_info(agreed);
+            peer
+        });
+        let Ok(json) = serde_json::to_vec(&ServerResult::InitializeResult(result)) else {
+            let error = ErrorData::internal_error("the answer could not be written as JSON", None);
+            return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError);
+        };
+        if self.sessions.open(id.clone(), facts).is_err() {
+            return self.sessions_full(id_raw);
+        }
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        let outcome = Outcome {
+            answer: Some(result_json(request.id_raw, &json)),
+            status: StatusCode::OK,
+            ending: Ending::Answered,
+        };
+        let mut reply = Reply::of_call(outcome, None, accepts);
+        reply.session = Some(id);
+        reply
+    }
+
+    /// Serves a message in the session `id`.
+    pub async fn session(&self, id: &SessionId, message: Message<'_>, accepts: Accepts) -> Reply {
+        let Some(session) = self.sessions.get(id) else {
+            let id_raw = match &message {
+                Message::Request(request) => Some(request.id_raw),
+                Message::Notification(_) | Message::Response(_) => None,
+            };
+            return Reply::unknown_session(id_raw);
+        };
+        match message {
+            Message::Request(request) => self.session_request(&session, &request, accepts).await,
+            Message::Notification(notification) => notified(&session, &notification),
+            Message::Response(response) => responded(&session, &response),
+        }
+    }
+
+    /// Checks the headers that mirror arguments of a stateless `tools/call`.
+    ///
+    /// # Errors
+    /// The reply that refuses the request.
+    pub fn check_headers(
+        &self,
+        message: &Message<'_>,
+        headers: &HeaderMap,
+    ) -> Result<(), Box<Reply>> {
+        let Message::Request(request) = message else { return Ok(()) };
+        let (Some(tool), "tools/call") = (&request.head.name, request.method.as_ref()) else {
+            return Ok(());
+        };
+        let mirrored = self.service.mirrored(&tool.0);
+        mirror::check_arguments(headers, &mirrored, request.params).map_err(|mismatch| {
+            let error = ErrorData::header_mismatch(mismatch, None);
+            let id_raw = Some(request.id_raw);
+            Box::new(Reply::error(StatusCode::BAD_REQUEST, id_raw, &error, Ending::Refused))
+        })
+    }
+
+    /// Serves a message that stands for itself.
+    pub async fn stateless(&self, message: Message<'_>, accepts: Accepts) -> Reply {
+        let Message::Request(request) = message else {
+            // A notification of this era concerns nothing that we hold.
+            return Reply::empty(StatusCode::ACCEPTED, Ending::Answered);
+        };
+        let id_raw = Some(request.id_raw);
+        let meta = request::metadata(&request);
+        let version = meta.protocol_version().unwrap_or(ProtocolVersion::LATEST);
+        let keep = match self.service.kept(&request, &version) {
+            Ok(answer) => return Reply::json(answer),
+            Err(keep) => keep,
+        };
+        let typed = match request::typed(&request) {
+            Ok(typed) => typed,
+            Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
+        };
+        if let ClientRequest::SubscriptionsListenRequest(listen) = &typed
+            && let Some(filter) = self.service.accepted(&listen.params.notifications)
+        {
+            return self.listen(&request, filter);
+        }
+        let call = if accepts.sse { Call::streaming(None) } else { Call::silent() };
+        let mut context = RequestContext::new(request.id.clone(), self.service.stranger().clone());
+        context.meta = meta;
+        let Some(permit) = self.permit() else { return Reply::busy(id_raw, Bound::Calls) };
+        let places = Places { _worker: permit, _session: None };
+        let job = Job {
+            id_raw: request.id_raw.into(),
+            request: typed,
+            context,
+            places,
+            call_timeout: self.limits.call_timeout,
+            stateless: true,
+            keep,
+        };
+        self.run(job, call, None, accepts).await
+    }
+
+    /// Opens the GET stream of the session `id`.
+    pub fn open_stream(&self, id: &SessionId) -> Reply {
+        let Some(session) = self.sessions.get(id) else { return Reply::unknown_session(None) };
+        let Some(outbox) = session.open_stream(SESSION_FRAMES_MAX) else {
+            return Reply::unknown_session(None);
+        };
+        let forget = Arc::clone(&outbox);
+        let at_end = Box::new(move || session.close_stream(&forget));
+        let stream = EventStream::of_session(outbox, self.limits.keep_alive, at_end);
+        let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
+        reply.body = Body::Stream(stream);
+        reply
+    }
+
+    /// Ends the session `id`.
+    pub fn close(&self, id: &SessionId) -> Reply {
+        if self.sessions.close(id) {
+            self.counts.deleted.fetch_add(1, Ordering::Relaxed);
+            return Reply::empty(StatusCode::NO_CONTENT, Ending::Answered);
+        }
+        Reply::unknown_session(None)
+    }
+
+    /// Ends idle sessions and overdue calls. To be called about once a second.
+    pub fn sweep(&self) -> Swept {
+        let now = Instant::now();
+        let mut overdue = Vec::new();
+        self.slots.lock().retain(|slot| {
+            let Some(slot) = slot.upgrade() else { return false };
+            let keep = slot.deadline() > now;
+            if !keep {
+                overdue.push(slot);
+            }
+            keep
+        });
+        overdue.iter().for_each(|slot| slot.kill());
+        let idle_sessions = self.sessions.expire(self.limits.idle_timeout);
+        self.counts.idle.fetch_add(wide(idle_sessions), Ordering::Relaxed);
+        Swept { idle_sessions, overdue_calls: overdue.len() }
+    }
+
+    async fn session_request(
+        &self,
+        session: &Arc<Session>,
+        request: &Request<'_>,
+        accepts: Accepts,
+    ) -> Reply {
+        let id_raw = Some(request.id_raw);
+        if request.method == "ping" {
+            return Reply::json(result_json(request.id_raw, b"{}"));
+        }
+        let keep = match self.service.kept(request, &session.facts.version) {
+            Ok(answer) => return Reply::json(answer),
+            Err(keep) => keep,
+        };
+        let typed = match request::typed(request) {
+            Ok(typed) => typed,
+            Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
+        };
+        let in_flight = match session.begin(&request.id, self.limits.session_calls_max) {
+            Ok(in_flight) => in_flight,
+            Err(why) => return cannot_begin(why, request.id_raw),
+        };
+        let Some(permit) = self.permit() else { return Reply::busy(id_raw, Bound::Calls) };
+        let questions: Arc<dyn Questions> = Arc::<Session>::clone(session);
+        let call = if accepts.sse { Call::streaming(Some(questions)) } else { Call::silent() };
+        let mut meta = request::metadata(request);
+        let peer = session.facts.introduce(self.service.stranger(), &mut meta);
+        let mut context = RequestContext::new(request.id.clone(), peer);
+        context.meta = meta;
+        context.ct = in_flight.ct.clone();
+        let places = Places { _worker: permit, _session: Some(in_flight) };
+        let job = Job {
+            id_raw: request.id_raw.into(),
+            request: typed,
+            context,
+            places,
+            call_timeout: self.limits.call_timeout,
+            stateless: false,
+            keep,
+        };
+        self.run(job, call, Some((session, &request.id)), accepts).await
+    }
+
+    /// Runs a call until it ends or has something to say, whichever is first.
+    async fn run(
+        &self,
+        mut job: Job,
+        call: Call,
+        session: Option<(&Arc<Session>, &RequestId)>,
+        accepts: Accepts,
+    ) -> Reply {
+        job.context.extensions.insert(call.clone());
+        let deadline = Instant::now() + self.limits.call_timeout;
+        let mut future = self.service.call(job);
+        let ended =
+            if accepts.json { self.until_it_speaks(&mut future, &call).await } else { None };
+        if let Some(outcome) = ended {
+            return Reply::of_call(outcome, Some(call), accepts);
+        }
+        let slot = Arc::new(Slot::new(future, deadline));
+        self.slots.lock().push(Arc::downgrade(&slot));
+        if let Some((session, id)) = session {
+            session.moved_to(id, &slot);
+        }
+        let stream = EventStream::of_call(slot, call.clone(), self.limits.keep_alive);
+        let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
+        reply.body = Body::Stream(stream);
+        reply.call = Some(call);
+        reply
+    }
+
+    /// `Some` when the call ended in silence; `None` when its answer must become a stream.
+    async fn until_it_speaks(&self, future: &mut CallFuture, call: &Call) -> Option<Outcome> {
+        let Some(outbox) = call.outbox() else { return Some(future.await) };
+        // Made only for a call that waits: most have ended at the first poll.
+        let mut patience: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            // What was said before the end comes before the result, hence on a stream.
+            match (polled, outbox.poll_waiting(cx)) {
+                (Poll::Ready(outcome), Poll::Ready(())) => {
+                    *future = Box::pin(std::future::ready(outcome));
+                    return Poll::Ready(None);
+                }
+                (Poll::Ready(outcome), Poll::Pending) => return Poll::Ready(Some(outcome)),
+                (Poll::Pending, Poll::Ready(())) => return Poll::Ready(None),
+                (Poll::Pending, Poll::Pending) => {}
+            }
+            patience
+                .get_or_insert_with(|| Box::pin(sleep(self.limits.stream_after)))
+                .as_mut()
+                .poll(cx)
+                .map(|()| None)
+        })
+        .await
+    }
+
+    fn listen(&self, request: &Request<'_>, filter: SubscriptionFilter) -> Reply {
+        let Some(outbox) = self.listeners.add(request.id.clone(), filter) else {
+            return Reply::busy(Some(request.id_raw), Bound::Listeners);
+        };
+        let mut result = SubscriptionsListenResult::complete(request.id.clone());
+        result.meta.set_server_info(self.service.config().server_info);
+        let result = ServerResult::SubscriptionsListenResult(result);
+        let goodbye = ServerJsonRpcMessage::response(result, request.id.clone());
+        let goodbye = frame(&goodbye).unwrap_or_default();
+        let (listeners, forget) = (Arc::clone(&self.listeners), Arc::clone(&outbox));
+        let at_end = Box::new(move || listeners.remove(&forget));
+        let stream = EventStream::of_listener(outbox, goodbye, self.limits.keep_alive, at_end);
+        let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
+        reply.body = Body::Stream(stream);
+        reply
+    }
+
+    fn sessions_full(&self, id_raw: Option<&str>) -> Reply {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        Reply::busy(id_raw, Bound::Sessions)
+    }
+
+    fn permit(&self) -> Option<Permit> {
+        let before = self.calls.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(Arc::clone(&self.calls));
+        (before < self.limits.calls_max).then_some(permit)
+    }
+}
+
+impl Audience for Worker {
+    fn hear(&self, change: &Change) {
+        self.listeners.hear(change);
+        let streams = self.sessions.streams();
+        if streams.is_empty() {
+            return;
+        }
+        let Ok(frame) = frame(&notification_message(change.notification())) else { return };
+        for stream in streams {
+            if stream.try_push(frame.clone()).is_err() {
+                stream.close();
+            }
+        }
+    }
+}
+
+/// A client's notification in a session.
+fn notified(session: &Session, notification: &Notification<'_>) -> Reply {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Cancelled {
+        request_id: RequestId,
+    }
+    if notification.method == "notifications/cancelled"
+        && let Some(params) = notification.params
+        && let Ok(cancelled) = serde_json::from_str::<Cancelled>(params.get())
+    {
+        session.cancel(&cancelled.request_id);
+    }
+    Reply::empty(StatusCode::ACCEPTED, Ending::Answered)
+}
+
+/// A client's answer to a question of ours. One that nobody waits for any longer is taken too, as the
+/// client cannot know.
+fn responded(session: &Session, response: &Response<'_>) -> Reply {
+    let answer = match response.outcome {
+        Ok(result) => serde_json::from_str(result.get()).map(Ok),
+        Err(error) => serde_json::from_str(error.get()).map(Err),
+    };
+    let answer = answer.unwrap_or_else(|error| {
+        let message = format!("the client's answer could not be read: {error}");
+        Err(ErrorData::invalid_params(message, None))
+    });
+    session.answer(&response.id, answer);
+    Reply::empty(StatusCode::ACCEPTED, Ending::Answered)
+}
+
+fn cannot_begin(why: CannotBegin, id_raw: &str) -> Reply {
+    match why {
+        CannotBegin::DuplicateId => {
+            let message = "a request with this id is in flight in this session; use another id";
+            let error = ErrorData::invalid_request(message, None);
+            Reply::error(StatusCode::BAD_REQUEST, Some(id_raw), &error, Ending::Refused)
+        }
+        CannotBegin::TooMany => Reply::busy(Some(id_raw), Bound::SessionCalls),
+        CannotBegin::Ended => Reply::unknown_session(Some(id_raw)),
+    }
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

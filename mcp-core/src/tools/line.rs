@@ -1,0 +1,96 @@
+//! A running tool's line to its client.
+
+use std::time::Duration;
+
+use rmcp::{
+    RoleServer,
+    model::{ProgressNotification, ProgressNotificationParam, ProgressToken, ServerNotification},
+    service::RequestContext,
+};
+
+use super::error::ToolError;
+use crate::{call::Call, config::BackendName, observe::ToolOutcome};
+
+/// How often a client that asked for it hears that the backend still works.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// The call that a tool serves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    context: &'a RequestContext<RoleServer>,
+    call: Option<&'a Call>,
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn new(context: &'a RequestContext<RoleServer>) -> Self {
+        Self { context, call: Call::of(context) }
+    }
+
+    pub(crate) fn note_backend(self, backend: &BackendName) {
+        if let Some(call) = self.call {
+            call.note_backend(backend);
+        }
+    }
+
+    pub(crate) fn note_outcome(self, outcome: ToolOutcome) {
+        if let Some(call) = self.call {
+            call.note_outcome(outcome);
+        }
+    }
+
+    /// Waits for `work`, which takes `limit` at most, telling the client of it if it asked to be
+    /// told, and giving up when the client cancels.
+    pub(crate) async fn wait<T>(
+        self,
+        work: impl Future<Output = T>,
+        limit: Duration,
+        backend: &BackendName,
+    ) -> Result<T, ToolError> {
+        tokio::select! { biased;
+            done = work => Ok(done),
+            () = self.context.ct.cancelled() => Err(ToolError::Cancelled),
+            () = self.tell(limit, backend) => Err(ToolError::Cancelled),
+        }
+    }
+
+    /// Sends progress until it is dropped.
+    async fn tell(self, limit: Duration, backend: &BackendName) {
+        if let Some(token) = self.context.meta.get_progress_token() {
+            let mut waited = Duration::ZERO;
+            loop {
+                tokio::time::sleep(PROGRESS_EVERY).await;
+                waited += PROGRESS_EVERY;
+                if !self.notify(progress(token.clone(), waited, limit, backend)).await {
+                    break;
+                }
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Whether the client could be told. When it cannot, the work goes on in silence: whoever
+    /// drives the call notices a client that is gone.
+    async fn notify(self, progress: ProgressNotificationParam) -> bool {
+        match self.call {
+            Some(call) => {
+                let notification = ProgressNotification::new(progress);
+                call.notify(ServerNotification::ProgressNotification(notification)).await.is_ok()
+            }
+            None => self.context.peer.notify_progress(progress).await.is_ok(),
+        }
+    }
+}
+
+fn progress(
+    token: ProgressToken,
+    waited: Duration,
+    limit: Duration,
+    backend: &BackendName,
+) -> ProgressNotificationParam {
+    ProgressNotificationParam::new(token, waited.as_secs_f64())
+        .with_total(limit.as_secs_f64())
+        .with_message(format!("waiting for backend `{backend}`"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Which backend and tenant a call is about.
+
+use std::time::Duration;
+
+use url::form_urlencoded;
+
+use super::{
+    arguments::Arguments,
+    error::{ArgumentError, ToolError, echo},
+};
+use crate::{
+    backend::{Backend, BackendError, Backends, Endpoint, Question},
+    config::OrgId,
+};
+
+/// A backend and one of its tenants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'b> {
+    pub(crate) backend: &'b Backend,
+    pub(crate) org: Option<&'b OrgId>,
+    /// Limit of the question, from connecting to the last byte.
+    pub(crate) deadline: Duration,
+}
+
+impl<'b> Target<'b> {
+    /// Reads `backend`, `org_id` and `timeout`.
+    pub(crate) fn read(
+        backends: &'b Backends,
+        arguments: &Arguments,
+    ) -> Result<Self, ArgumentError> {
+        let backend = pick(backends, arguments.text("backend")?)?;
+        let org = match arguments.text("org_id")? {
+            None => backend.org_id(),
+            Some(wanted) => Some(allowed(backend, wanted)?),
+        };
+        let timeout = arguments.span("timeout")?;
+        let deadline = timeout.map_or(backend.timeout(), |t| t.duration().min(backend.timeout()));
+        Ok(Self { backend, org, deadline })
+    }
+
+    /// A question with these parameters; a parameter without a value is left out.
+    pub(crate) fn question(
+        self,
+        endpoint: Endpoint,
+        parameters: &[(&str, Option<&str>)],
+    ) -> Question<'b> {
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(256));
+        for (name, value) in parameters {
+            if let Some(value) = value {
+                form.append_pair(name, value);
+            }
+        }
+        Question { endpoint, form: form.finish(), org: self.org, deadline: self.deadline }
+    }
+
+    /// The limit to give the backend itself: a little shorter than ours, so that its own words
+    /// about it reach the caller.
+    pub(crate) fn backend_timeout_s(self) -> String {
+        let margin = (self.deadline / 10).min(Duration::from_millis(500));
+        format!("{:.3}", self.deadline.saturating_sub(margin).as_secs_f64())
+    }
+
+    pub(crate) fn failed(self, source: BackendError) -> ToolError {
+        ToolError::Backend {
+            backend: self.backend.name().clone(),
+            has_org: self.org.is_some(),
+            source,
+        }
+    }
+
+    pub(crate) fn unreadable(self, what: &'static str) -> ToolError {
+        ToolError::Unreadable { backend: self.backend.name().clone(), what }
+    }
+}
+
+fn pick<'b>(backends: &'b Backends, wanted: Option<&str>) -> Result<&'b Backend, ArgumentError> {
+    let known = || backends.all().iter().map(|b| b.name().as_str()).collect::<Vec<_>>().join(", ");
+    match (wanted, backends.all()) {
+        (_, []) => Err(ArgumentError::NoBackend),
+        (None, [only]) => Ok(only),
+        (None, _several) => Err(ArgumentError::BackendNeeded { known: known() }),
+        (Some(name), _) => backends
+            .get(name)
+            .ok_or_else(|| ArgumentError::UnknownBackend { got: echo(name), known: known() }),
+    }
+}
+
+/// The tenant that a call names, if the operator made it available.
+fn allowed<'b>(backend: &'b Backend, wanted: &str) -> Result<&'b OrgId, ArgumentError> {
+    backend.orgs().find(|org| org.as_str() == wanted).ok_or_else(|| ArgumentError::OrgRefused {
+        got: echo(wanted),
+        backend: backend.name().clone(),
+        allowed: backend.orgs().map(OrgId::as_str).collect::<Vec<_>>().join(", "),
+    })
+}

@@ -1,0 +1,125 @@
+//! From a message to the worker that answers it.
+
+use http::{HeaderMap, StatusCode};
+use mcp_core::{
+    server::{
+        Accepts, Ending, Reply,
+        era::{self, Route, RouteError, RouteFault},
+        wire::{self, Message, Request},
+    },
+    session::SessionId,
+};
+
+use super::context::Context;
+use crate::{
+    metrics::{Metrics, labels::Rejection},
+    workers::{Chosen, Workers},
+};
+
+/// A message with the worker that answers it.
+pub(super) struct Plan<'a> {
+    message: Message<'a>,
+    accepts: Accepts,
+    chosen: Chosen<'a>,
+    route: Route,
+    /// Id of the session that the message belongs to or is about to open.
+    session: Option<SessionId>,
+}
+
+impl<'a> Plan<'a> {
+    /// Reads the message and finds its worker.
+    ///
+    /// # Errors
+    /// The reply, when the message goes nowhere.
+    pub(super) fn make(
+        body: &'a [u8],
+        headers: &HeaderMap,
+        accepts: Accepts,
+        (workers, metrics): (&'a Workers, &Metrics),
+        context: &mut Context,
+    ) -> Result<Self, Box<Reply>> {
+        let message = wire::parse(body).map_err(|error| {
+            metrics.rejected(Rejection::Message);
+            Reply::not_a_message(error)
+        })?;
+        context.note_message(&message);
+        if let Some(rpc) = &context.rpc {
+            metrics.rpc_called(rpc.method);
+        }
+        let route = era::route(&message, headers).map_err(|error| {
+            metrics.rejected(rejection(&error));
+            Reply::not_routed(&error, id_raw(&message))
+        })?;
+        context.era = Some(if matches!(route, Route::Stateless) { "stateless" } else { "session" });
+        let (session, chosen) = match &route {
+            // The id comes first: it decides the worker.
+            Route::Initialize(_) => {
+                let (id, chosen) = workers.mint().map_err(|_no_randomness| unavailable())?;
+                (Some(id), chosen)
+            }
+            Route::Session(id) => (Some(id.clone()), workers.owner(id)),
+            Route::Stateless => (None, workers.any()),
+        };
+        let chosen = chosen.ok_or_else(unavailable)?;
+        context.worker = Some(chosen.index);
+        if matches!(route, Route::Stateless) {
+            chosen.worker.check_headers(&message, headers).inspect_err(|_refused| {
+                metrics.rejected(Rejection::HeaderMismatch);
+            })?;
+        }
+        Ok(Self { message, accepts, chosen, route, session })
+    }
+
+    /// Has the worker answer.
+    pub(super) async fn run(self) -> Reply {
+        let Self { message, accepts, chosen, route, session } = self;
+        match (route, session, message) {
+            (Route::Initialize(params), Some(id), Message::Request(request)) => {
+                chosen.worker.initialize(id, &request, *params, accepts).await
+            }
+            (Route::Session(id), _, message) => chosen.worker.session(&id, message, accepts).await,
+            (_, _, message) => chosen.worker.stateless(message, accepts).await,
+        }
+    }
+}
+
+/// The worker that owns the session of a GET or DELETE.
+///
+/// # Errors
+/// The reply, when it names none.
+pub(super) fn session_owner<'a>(
+    headers: &HeaderMap,
+    (workers, metrics): (&'a Workers, &Metrics),
+    context: &mut Context,
+) -> Result<(SessionId, Chosen<'a>), Box<Reply>> {
+    context.era = Some("session");
+    let id = era::session(headers).map_err(|error| {
+        metrics.rejected(rejection(&error));
+        Reply::not_routed(&error, None)
+    })?;
+    let chosen = workers.owner(&id).ok_or_else(unavailable)?;
+    context.worker = Some(chosen.index);
+    Ok((id, chosen))
+}
+
+fn id_raw<'a>(message: &Message<'a>) -> Option<&'a str> {
+    match message {
+        Message::Request(Request { id_raw, .. }) => Some(id_raw),
+        Message::Notification(_) | Message::Response(_) => None,
+    }
+}
+
+fn rejection(error: &RouteError) -> Rejection {
+    match error.fault() {
+        RouteFault::SessionUnknown => Rejection::SessionUnknown,
+        RouteFault::SessionMissing => Rejection::SessionMissing,
+        RouteFault::ProtocolVersion => Rejection::ProtocolVersion,
+        RouteFault::HeaderMismatch => Rejection::HeaderMismatch,
+        RouteFault::Metadata => Rejection::Message,
+    }
+}
+
+/// No randomness or no worker: a state that a running process does not reach.
+fn unavailable() -> Reply {
+    Reply::empty(StatusCode::SERVICE_UNAVAILABLE, Ending::Panicked)
+}

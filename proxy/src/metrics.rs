@@ -1,0 +1,252 @@
+//! What is counted, for `/metrics`.
+//!
+//! Every series is made when the process starts: label values come from closed sets
+//! ([`labels`]), from our own tool names and from the configured backend names. What a client sends
+//! never becomes a label. `metrics/names.txt` lists every metric, and a test keeps it true.
+
+mod family;
+pub mod labels;
+mod series;
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use mcp_core::{
+    config::BackendName,
+    observe::{BackendOutcome, Observer, ToolOutcome},
+    server::Figures,
+};
+use parking_lot::Mutex;
+use prometheus::{
+    IntCounter, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector,
+};
+
+use self::{
+    family::Maker,
+    labels::{HttpMethod, Limit, Outcome, Rejection, RpcMethod, StatusCode, StreamKind},
+    series::{Backend, Edge, Tool, Worker},
+};
+
+/// Media type of [`Metrics::render`]'s text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The metrics of this process, in a registry of their own.
+pub struct Metrics {
+    registry: Registry,
+    edge: Edge,
+    tools: Vec<Tool>,
+    other_tool: Tool,
+    backends: HashMap<BackendName, Backend>,
+    other_backend: Backend,
+    workers: Vec<Worker>,
+    access_log: LogCounters,
+    panics: IntCounter,
+    /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
+    source: Mutex<Option<WorkerSource>>,
+}
+
+/// The metrics could not be set up or written. Only a mistake in this module can cause it.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics are not well formed")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// What the metrics are about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subjects<'a> {
+    /// Names of our tools.
+    pub tools: &'a [&'static str],
+    /// Names of the configured backends.
+    pub backends: &'a [BackendName],
+    /// Number of workers.
+    pub workers: usize,
+}
+
+/// Gives the figures of every worker, in the order of their numbers.
+pub type WorkerSource = Box<dyn Fn() -> Vec<Figures> + Send + Sync>;
+
+/// Something that is counted as long as it exists.
+#[derive(Debug)]
+#[must_use = "it counts only while it is held"]
+pub struct Held(Option<IntGauge>);
+
+/// What the access log counts about itself.
+#[derive(Debug, Clone)]
+pub struct LogCounters {
+    /// Records written.
+    pub written: IntCounter,
+    /// Records lost: no room, or not writable.
+    pub dropped: IntCounter,
+    /// Writes that failed.
+    pub write_errors: IntCounter,
+}
+
+impl Metrics {
+    /// Makes every series that there will be.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when two metrics have one name, which is a mistake in this module.
+    pub fn new(subjects: Subjects<'_>) -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let make = Maker(&registry);
+        make.gauges("build_info", "The version that runs; always 1.", &["version"])?
+            .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
+            .set(1);
+        let edge = Edge::new(&make)?;
+        let (tools, other_tool) = Tool::all(&make, subjects.tools)?;
+        let (backends, other_backend) = Backend::all(&make, subjects.backends)?;
+        let workers = Worker::all(&make, subjects.workers)?;
+        let access_log = LogCounters::new(&make)?;
+        let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
+        let source = Mutex::new(None);
+        Ok(Self {
+            registry,
+            edge,
+            tools,
+            other_tool,
+            backends,
+            other_backend,
+            workers,
+            access_log,
+            panics,
+            source,
+        })
+    }
+
+    /// Counts a request as in flight while the answer is held.
+    pub fn request_started(&self) -> Held {
+        Held::take(&self.edge.in_flight)
+    }
+
+    /// A request ended. `status` is 0 when no answer was begun.
+    pub fn request_finished(
+        &self,
+        method: HttpMethod,
+        status: u16,
+        outcome: Outcome,
+        took: Duration,
+    ) {
+        if let Some(codes) = self.edge.requests.of(method) {
+            codes.inc(StatusCode::of(status));
+        }
+        if let Some(seconds) = self.edge.seconds.of(method) {
+            seconds.observe(took.as_secs_f64());
+        }
+        self.edge.outcomes.inc(outcome);
+    }
+
+    /// Counts a connection as open while the answer is held.
+    pub fn connection_opened(&self) -> Held {
+        Held::take(&self.edge.connections)
+    }
+
+    /// A connection was refused before a byte of it was read.
+    pub fn connection_refused(&self) {
+        self.edge.connections_refused.inc();
+    }
+
+    /// The edge refused a request.
+    pub fn rejected(&self, reason: Rejection) {
+        self.edge.rejections.inc(reason);
+    }
+
+    /// A JSON-RPC message arrived.
+    pub fn rpc_called(&self, method: RpcMethod) {
+        self.edge.rpc_calls.inc(method);
+    }
+
+    /// Counts a stream as open while the answer is held.
+    pub fn stream_opened(&self, kind: StreamKind) -> Held {
+        self.edge.streams.of(kind).map_or(Held(None), Held::take)
+    }
+
+    /// Something ran into a configured bound.
+    pub fn limit_reached(&self, limit: Limit) {
+        self.edge.limits.inc(limit);
+    }
+
+    /// A panic was caught.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// The counters that the access log keeps.
+    #[must_use]
+    pub fn access_log(&self) -> LogCounters {
+        self.access_log.clone()
+    }
+
+    /// Says where the workers' figures come from. Asked once for each scrape.
+    pub fn read_workers_from(&self, source: WorkerSource) {
+        *self.source.lock() = Some(source);
+    }
+
+    /// Everything counted so far, in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a metric cannot be written as text.
+    pub fn render(&self) -> Result<Vec<u8>, MetricsError> {
+        let source = self.source.lock();
+        if let Some(source) = source.as_ref() {
+            for (worker, figures) in self.workers.iter().zip(source()) {
+                worker.catch_up(&figures);
+            }
+        }
+        let mut text = String::new();
+        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
+        drop(source);
+        Ok(text.into_bytes())
+    }
+}
+
+impl Observer for Metrics {
+    fn tool_called(&self, name: &'static str, outcome: ToolOutcome, took: Duration) {
+        let named = self.tools.iter().find(|known| known.name == name);
+        let series = named.unwrap_or(&self.other_tool);
+        series.calls.inc(outcome);
+        series.seconds.observe(took.as_secs_f64());
+    }
+
+    fn backend_called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
+        let series = self.backends.get(name).unwrap_or(&self.other_backend);
+        series.requests.inc(outcome);
+        series.seconds.observe(took.as_secs_f64());
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Held {
+    fn take(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(Some(gauge.clone()))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(gauge) = &self.0 {
+            gauge.dec();
+        }
+    }
+}
+
+impl LogCounters {
+    fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            written: make.counter("access_log_records_total", "Access records written.")?,
+            dropped: make.counter(
+                "access_log_records_dropped_total",
+                "Access records lost because the queue was full or the output failed.",
+            )?,
+            write_errors: make
+                .counter("access_log_write_errors_total", "Failed writes of access records.")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use std::fmt::Write as _;
+
+use prometheus::core::Collector as _;
+
+use super::{labels::Label as _, *};
+
+fn metrics() -> Metrics {
+    let backends = [BackendName::parse("eu").unwrap()];
+    Metrics::new(Subjects { tools: &["prometheus_query"], backends: &backends, workers: 2 })
+        .unwrap()
+}
+
+fn text(metrics: &Metrics) -> String {
+    String::from_utf8(metrics.render().unwrap()).unwrap()
+}
+
+/// Asserts that `line` is one of the lines of the text.
+#[track_caller]
+fn shows(metrics: &Metrics, line: &str) {
+    let text = text(metrics);
+    assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
+}
+
+#[test]
+fn every_metric_stands_in_the_checked_in_list() {
+    let mut found = String::new();
+    for family in metrics().registry.gather() {
+        let mut labels: Vec<String> = family
+            .get_metric()
+            .iter()
+            .flat_map(|metric| metric.get_label().iter().map(|l| l.name().to_owned()))
+            .collect();
+        labels.sort_unstable();
+        labels.dedup();
+        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+        let line = format!("{} {kind} {}", family.name(), labels.join(","));
+        writeln!(found, "{}", line.trim_end()).unwrap();
+    }
+    let listed = include_str!("names.txt");
+    assert_eq!(found, listed, "metrics/names.txt should be:\n{found}");
+}
+
+#[test]
+fn a_finished_request_is_counted_by_method_code_and_outcome() {
+    let metrics = metrics();
+    metrics.request_finished(HttpMethod::Post, 200, Outcome::Ok, Duration::from_millis(3));
+    metrics.request_finished(HttpMethod::Post, 299, Outcome::ClientGone, Duration::ZERO);
+    shows(&metrics, r#"promgate_requests_total{code="200",method="POST"} 1"#);
+    shows(&metrics, r#"promgate_requests_total{code="other",method="POST"} 1"#);
+    shows(&metrics, r#"promgate_requests_total{code="200",method="GET"} 0"#);
+    shows(&metrics, r#"promgate_request_outcomes_total{outcome="client_gone"} 1"#);
+    shows(&metrics, r#"promgate_request_duration_seconds_count{method="POST"} 2"#);
+    shows(&metrics, r#"promgate_request_duration_seconds_bucket{method="POST",le="0.0025"} 1"#);
+    shows(&metrics, r#"promgate_request_duration_seconds_bucket{method="POST",le="0.005"} 2"#);
+}
+
+#[test]
+fn what_is_held_is_counted_until_it_is_dropped() {
+    let metrics = metrics();
+    let request = metrics.request_started();
+    let stream = metrics.stream_opened(StreamKind::Listen);
+    let connection = metrics.connection_opened();
+    shows(&metrics, "promgate_requests_in_flight 1");
+    shows(&metrics, r#"promgate_streams_open{kind="listen"} 1"#);
+    shows(&metrics, "promgate_connections_open 1");
+    drop((request, stream, connection));
+    shows(&metrics, "promgate_requests_in_flight 0");
+    shows(&metrics, r#"promgate_streams_open{kind="listen"} 0"#);
+    shows(&metrics, "promgate_connections_open 0");
+}
+
+#[test]
+fn a_tool_or_backend_that_was_not_configured_is_other() {
+    let metrics = metrics();
+    let took = Duration::from_millis(1);
+    metrics.tool_called("prometheus_query", ToolOutcome::CallerError, took);
+    metrics.tool_called("made_up", ToolOutcome::Ok, took);
+    metrics.backend_called(&BackendName::parse("eu").unwrap(), BackendOutcome::Timeout, took);
+    metrics.backend_called(&BackendName::parse("us").unwrap(), BackendOutcome::Ok, took);
+    shows(
+        &metrics,
+        r#"promgate_tool_calls_total{outcome="caller_error",tool="prometheus_query"} 1"#,
+    );
+    shows(&metrics, r#"promgate_tool_calls_total{outcome="ok",tool="other"} 1"#);
+    shows(&metrics, r#"promgate_backend_requests_total{backend="eu",outcome="timeout"} 1"#);
+    shows(&metrics, r#"promgate_backend_requests_total{backend="other",outcome="ok"} 1"#);
+    assert!(!text(&metrics).contains("made_up"));
+    assert!(!text(&metrics).contains("\"us\""));
+}
+
+#[test]
+fn counting_makes_no_series_that_was_not_there() {
+    let metrics = metrics();
+    let before = text(&metrics).lines().count();
+    let took = Duration::from_secs(1);
+    for status in 0..700 {
+        metrics.request_finished(HttpMethod::Other, status, Outcome::Rejected, took);
+    }
+    for reason in Rejection::ALL {
+        metrics.rejected(*reason);
+    }
+    metrics.rpc_called(RpcMethod::of("x\"} 1\nevil 2"));
+    metrics.limit_reached(Limit::BodyBytes);
+    metrics.connection_refused();
+    metrics.panicked();
+    assert_eq!(text(&metrics).lines().count(), before);
+}
+
+#[test]
+fn the_workers_figures_are_read_at_each_scrape() {
+    let metrics = metrics();
+    let opened = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(3));
+    let seen = std::sync::Arc::clone(&opened);
+    metrics.read_workers_from(Box::new(move || {
+        let sessions_opened = seen.load(std::sync::atomic::Ordering::Relaxed);
+        let first = Figures { sessions: 2, sessions_opened, ..Figures::default() };
+        vec![first, Figures { sessions_idle: 1, ..Figures::default() }]
+    }));
+    shows(&metrics, r#"promgate_sessions_open{worker="0"} 2"#);
+    shows(&metrics, r#"promgate_sessions_opened_total{worker="0"} 3"#);
+    shows(&metrics, r#"promgate_sessions_ended_total{reason="idle",worker="1"} 1"#);
+    opened.store(5, std::sync::atomic::Ordering::Relaxed);
+    shows(&metrics, r#"promgate_sessions_opened_total{worker="0"} 5"#);
+}
+
+#[test]
+fn two_processes_worth_of_metrics_do_not_meet() {
+    let (a, b) = (metrics(), metrics());
+    a.panicked();
+    shows(&a, "promgate_panics_total 1");
+    shows(&b, "promgate_panics_total 0");
+}
+
+#[test]
+fn the_build_and_the_process_are_described() {
+    let metrics = metrics();
+    let version = env!("CARGO_PKG_VERSION");
+    shows(&metrics, &format!("promgate_build_info{{version=\"{version}\"}} 1"));
+    assert_eq!(ProcessCollector::for_self().desc().len(), 7);
+    assert!(text(&metrics).contains("\nprocess_resident_memory_bytes "));
+}

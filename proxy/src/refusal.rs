@@ -1,0 +1,179 @@
+//! Why the edge answers a request itself, and how.
+
+use http::StatusCode;
+
+use crate::metrics::labels::{Limit, Outcome, Rejection};
+
+/// A request that never reaches a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such path.
+    #[error("not found: this server has one endpoint, the one set by server.transport.http.path")]
+    Path,
+    /// The endpoint does not take the method.
+    #[error("method not allowed: the endpoint takes POST, GET and DELETE")]
+    Method,
+    /// The revision of the request has POST only.
+    #[error("method not allowed: protocol version 2026-07-28 has POST only")]
+    MethodOfEra,
+    /// No `Host`, or several.
+    #[error("the request needs exactly one Host header")]
+    HostMissing,
+    /// A `Host` that is not served.
+    #[error("this Host is not served; add it to server.transport.http.allowed_hosts")]
+    HostForbidden,
+    /// An `Origin` that is not served.
+    #[error("this Origin is not served; add it to server.transport.http.allowed_origins")]
+    OriginForbidden,
+    /// Content-Length together with Transfer-Encoding.
+    #[error("Content-Length and Transfer-Encoding must not stand together")]
+    TwoLengths,
+    /// Transfer-Encoding other than `chunked`.
+    #[error("Transfer-Encoding must be `chunked` and nothing else")]
+    TransferEncoding,
+    /// More than one Content-Length, or one that is not a number.
+    #[error("Content-Length must appear once and be a number")]
+    ContentLength,
+    /// A target that is neither a path nor this host's absolute form.
+    #[error("the request target must be a path")]
+    Target,
+    /// `Upgrade`.
+    #[error("Upgrade is not supported")]
+    Upgrade,
+    /// `Accept` allows neither form of answer.
+    #[error("Accept must allow application/json or text/event-stream")]
+    NotAcceptable,
+    /// `Content-Type` is not JSON.
+    #[error("Content-Type must be application/json")]
+    ContentType,
+    /// A compressed body.
+    #[error("Content-Encoding is not supported; send the body as it is")]
+    ContentEncoding,
+    /// A body over the limit.
+    #[error("the body is larger than this server takes")]
+    BodyTooLarge,
+    /// A body that did not arrive in time.
+    #[error("the body did not arrive in time")]
+    BodyTimeout,
+    /// A body that broke off or is badly framed.
+    #[error("the body broke off or is badly framed")]
+    BodyBroken,
+    /// The process is stopping.
+    #[error("the server is stopping; try another or try again")]
+    Draining,
+    /// A fault of ours.
+    #[error("the server failed")]
+    Internal,
+}
+
+impl Refusal {
+    /// HTTP status of the answer.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Path => StatusCode::NOT_FOUND,
+            Self::Method | Self::MethodOfEra => StatusCode::METHOD_NOT_ALLOWED,
+            Self::HostForbidden | Self::OriginForbidden => StatusCode::FORBIDDEN,
+            Self::HostMissing
+            | Self::TwoLengths
+            | Self::TransferEncoding
+            | Self::ContentLength
+            | Self::Target
+            | Self::Upgrade
+            | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Why, as metrics say it; none for a fault of ours.
+    #[must_use]
+    pub const fn reason(self) -> Option<Rejection> {
+        Some(match self {
+            Self::Path => Rejection::Path,
+            Self::Method | Self::MethodOfEra => Rejection::Method,
+            Self::HostMissing | Self::HostForbidden => Rejection::Host,
+            Self::OriginForbidden => Rejection::Origin,
+            Self::TwoLengths | Self::TransferEncoding | Self::ContentLength => Rejection::Framing,
+            Self::Target => Rejection::Target,
+            Self::Upgrade => Rejection::Upgrade,
+            Self::NotAcceptable => Rejection::Accept,
+            Self::ContentType => Rejection::ContentType,
+            Self::ContentEncoding => Rejection::ContentEncoding,
+            Self::BodyTooLarge => Rejection::BodySize,
+            Self::BodyTimeout => Rejection::BodyTime,
+            Self::BodyBroken => Rejection::BodyTruncated,
+            Self::Draining => Rejection::Draining,
+            Self::Internal => return None,
+        })
+    }
+
+    /// How the request ended, as the access log says it.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Path => Outcome::NotFound,
+            Self::BodyTooLarge => Outcome::TooLarge,
+            Self::BodyTimeout => Outcome::SlowClient,
+            Self::Draining => Outcome::Draining,
+            Self::Internal => Outcome::Internal,
+            Self::Method
+            | Self::MethodOfEra
+            | Self::HostMissing
+            | Self::HostForbidden
+            | Self::OriginForbidden
+            | Self::TwoLengths
+            | Self::TransferEncoding
+            | Self::ContentLength
+            | Self::Target
+            | Self::Upgrade
+            | Self::NotAcceptable
+            | Self::ContentType
+            | Self::ContentEncoding
+            | Self::BodyBroken => Outcome::Rejected,
+        }
+    }
+
+    /// The configured bound that was reached, if that is why.
+    #[must_use]
+    pub const fn limit(self) -> Option<Limit> {
+        match self {
+            Self::BodyTooLarge => Some(Limit::BodyBytes),
+            Self::BodyTimeout => Some(Limit::BodyTime),
+            _ => None,
+        }
+    }
+
+    /// Value of `Allow` that goes with the status.
+    #[must_use]
+    pub const fn allow(self) -> Option<&'static str> {
+        match self {
+            Self::Method => Some("POST, GET, DELETE"),
+            Self::MethodOfEra => Some("POST"),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection must not be used again: where a request ends may be in doubt, or its
+    /// rest is still on the way.
+    #[must_use]
+    pub const fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::TwoLengths
+                | Self::TransferEncoding
+                | Self::ContentLength
+                | Self::Target
+                | Self::Upgrade
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+                | Self::BodyBroken
+                | Self::Draining
+                | Self::Internal
+        )
+    }
+}

@@ -1,0 +1,220 @@
+//! Runs what was asked for, from a valid configuration to the end of the process.
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use mcp_core::{
+    backend::{BackendBuildError, Backends},
+    observe::{Observer, Unobserved},
+    server::{Changes, Service},
+    stdio::StdioError,
+    tools::{Metrics as Tools, TOOL_NAMES},
+};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    config::{Config, Environment as _, NotText, ProcessEnvironment, Transport},
+    demo::{self, DemoError},
+    server::{self, Running, StartError, Stopped},
+    telemetry::{self, LOG_VARIABLE, TelemetryError},
+};
+
+/// How long the runtime may take to end when all is done. What is left then waits for nobody.
+const RUNTIME_END: Duration = Duration::from_millis(100);
+
+/// Why a run ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The log cannot be set up.
+    #[error("cannot set up the log")]
+    Telemetry(#[from] TelemetryError),
+    /// A variable is not text.
+    #[error("{LOG_VARIABLE} is not UTF-8")]
+    LogVariable(#[source] NotText),
+    /// The runtime or its signal handling cannot start.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    /// A backend's client cannot be made.
+    #[error("cannot prepare a backend")]
+    Backend(#[from] BackendBuildError),
+    /// The server cannot start.
+    #[error("cannot start the server")]
+    Start(#[from] StartError),
+    /// Serving over stdio failed.
+    #[error("serving over standard input and output failed")]
+    Stdio(#[from] StdioError),
+    /// The demo cannot run.
+    #[error("the demo cannot run")]
+    Demo(#[from] DemoError),
+    /// A second signal came while calls were still finishing.
+    #[error("ended at once by a second signal; calls in flight were cut")]
+    Impatient,
+}
+
+/// Serves as the configuration says, until a signal ends it.
+///
+/// # Errors
+/// [`RunError`] when it cannot start.
+pub fn serve(config: Config) -> Result<(), RunError> {
+    match config.server.transport {
+        Transport::Http => {
+            log_to_stderr(None)?;
+            in_runtime(serve_http(config))
+        }
+        Transport::Stdio => stdio(config),
+    }
+}
+
+/// Serves one client over standard input and output, until the input or a signal ends it.
+///
+/// # Errors
+/// [`RunError`] when it cannot start, or the client does not speak MCP.
+pub fn stdio(config: Config) -> Result<(), RunError> {
+    log_to_stderr(Some("warn"))?;
+    in_runtime(async {
+        let mut signals = Signals::new()?;
+        let patience = config.server.drain_timeout;
+        let tools = tools(config, Arc::new(Unobserved))?;
+        let streams = (tokio::io::stdin(), tokio::io::stdout());
+        let stop = async move { signals.end().await };
+        Ok(mcp_core::stdio::serve(tools, streams, patience, stop).await?)
+    })
+}
+
+/// Shows it at work: starts a Prometheus, asks it a question through the edge, prints the answer and how
+/// to connect, then serves until a signal ends it, or ends at once if `once`.
+///
+/// # Errors
+/// [`RunError`] when Prometheus is not to be found, or something cannot start.
+pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
+    log_to_stderr(Some("warn"))?;
+    let listeners = demo::Listeners::choose()?;
+    // Outlives the runtime, so that calls in flight have their backend to the end.
+    let backend = demo::Backend::start(&demo::Options { prometheus, listeners })?;
+    let config = backend.config()?;
+    in_runtime(async {
+        let mut signals = Signals::new()?;
+        let running = start(config).await?;
+        let mut out = io::stdout();
+        let asked = tokio::select! {
+            asked = demo::ask(&mut out, &backend) => asked.map(|()| !once),
+            () = signals.end() => Ok(false),
+        };
+        let invited = asked.and_then(|stay| {
+            if stay {
+                demo::invite(&mut out, &backend)?;
+            }
+            Ok(stay)
+        });
+        if matches!(invited, Ok(true)) {
+            wait(&running, &mut signals).await;
+        }
+        stop(running, &mut signals).await?;
+        invited?;
+        Ok(())
+    })
+}
+
+async fn serve_http(config: Config) -> Result<(), RunError> {
+    let mut signals = Signals::new()?;
+    let path = config.server.http.path.clone();
+    let open_to_all = !config.server.http.listen.ip().is_loopback();
+    let running = start(config).await?;
+    tracing::info!(
+        mcp = %format_args!("http://{}{path}", running.address),
+        admin = running.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}")),
+        "listening"
+    );
+    if open_to_all {
+        tracing::warn!(
+            address = %running.address,
+            "this version checks no tokens: whoever reaches this address can query every backend; \
+             listen on loopback, or put an authenticating proxy in front"
+        );
+    }
+    wait(&running, &mut signals).await;
+    stop(running, &mut signals).await
+}
+
+async fn start(config: Config) -> Result<Running, RunError> {
+    let metrics = server::metrics(&config, &TOOL_NAMES)?;
+    let observer: Arc<dyn Observer> = Arc::<crate::metrics::Metrics>::clone(&metrics);
+    let service = Arc::new(Service::new(tools(config.clone(), observer)?, Changes::default()));
+    Ok(server::start(&config, service, metrics).await?)
+}
+
+fn tools(config: Config, observer: Arc<dyn Observer>) -> Result<Tools, RunError> {
+    let backends = Backends::new(config.backends, Arc::clone(&observer))?;
+    Ok(Tools::new(config.server.name, config.server.version, backends, config.tools, observer))
+}
+
+async fn wait(running: &Running, signals: &mut Signals) {
+    loop {
+        let Signals { terminate, interrupt, hangup } = signals;
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hangup.recv() => running.reopen_access_log(),
+        }
+    }
+}
+
+async fn stop(running: Running, signals: &mut Signals) -> Result<(), RunError> {
+    tracing::info!("stopping");
+    tokio::select! {
+        stopped = running.stop() => match stopped {
+            Stopped::Drained => tracing::info!("stopped"),
+            Stopped::Cut(requests) => tracing::warn!(requests, "stopped, and cut what took too long"),
+        },
+        () = signals.end() => return Err(RunError::Impatient),
+    }
+    Ok(())
+}
+
+/// The signals that concern us.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RunError> {
+        let listen = |kind| signal(kind).map_err(RunError::Runtime);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn in_runtime<T>(work: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+    let runtime = Runtime::new().map_err(RunError::Runtime)?;
+    let done = runtime.block_on(work);
+    // Not dropped: that would wait for a thread that reads standard input.
+    runtime.shutdown_timeout(RUNTIME_END);
+    done
+}
+
+fn log_to_stderr(default: Option<&str>) -> Result<(), RunError> {
+    let chosen = ProcessEnvironment.get(LOG_VARIABLE).map_err(RunError::LogVariable)?;
+    let colour = io::stderr().is_terminal();
+    Ok(telemetry::install(chosen.as_deref().or(default), colour)?)
+}

@@ -1,0 +1,256 @@
+//! The running server: listeners, workers, and how they stop.
+//!
+//! Pingora's `Server` is not used. Its drain is a fixed sleep after which streams are torn, and it ends the
+//! process itself; here its services run on our runtime, and we know when the last request has gone.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::IntoRawFd as _,
+    sync::{Arc, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
+
+use mcp_core::{config::BackendConfig, server::Service};
+use pingora::{
+    apps::HttpServerOptions,
+    protocols::http::v2::server::H2Options,
+    proxy::HttpProxy,
+    server::{Fds, configuration::ServerConf},
+    services::{Service as _, listening},
+};
+use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
+
+use crate::{
+    access_log::{AccessLog, AccessLogError},
+    admin::{Admin, AdminState, Phase, Readiness},
+    config::{self, Config},
+    edge::Edge,
+    listener::EdgeApp,
+    metrics::{Metrics, MetricsError, Subjects, labels::Limit},
+    request_id::RequestIds,
+    workers::Workers,
+};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
+/// How long answers say `Connection: close` before the listeners close, so that clients with idle
+/// connections hear of it on their next answer and not by a broken one.
+const FAREWELL: Duration = Duration::from_millis(200);
+/// How often draining looks whether the last request has gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// How long the access log may take to write what waits.
+const LOG_FLUSH: Duration = Duration::from_secs(5);
+/// Buffer of a connection for answers: a header and a `tools/list` leave in one write.
+const WRITE_BUFFER_BYTES: usize = 16 << 10;
+/// Buffer of a connection for requests.
+const READ_BUFFER_BYTES: usize = 8 << 10;
+/// Streams that one HTTP/2 connection may have open.
+const H2_STREAMS_MAX: u32 = 100;
+/// Largest header block of an HTTP/2 request, in bytes.
+const H2_HEADER_BYTES_MAX: u32 = 64 << 10;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log")]
+    AccessLog(#[from] AccessLogError),
+    /// The metrics are not well formed.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] MetricsError),
+    /// No randomness.
+    #[error("the operating system gave no randomness")]
+    Randomness(#[from] getrandom::Error),
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Address of the MCP listener.
+    pub address: SocketAddr,
+    /// Address of the admin listener.
+    pub admin: Option<SocketAddr>,
+    access_log: AccessLog,
+    readiness: Readiness,
+    drain: watch::Sender<bool>,
+    shutdown: watch::Sender<bool>,
+    in_flight: Arc<AtomicUsize>,
+    drain_timeout: Duration,
+    listeners: Vec<JoinHandle<()>>,
+    sweeper: JoinHandle<()>,
+}
+
+/// How a server stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every request in service was served to its end.
+    Drained,
+    /// So many requests were still in service when the time was over.
+    Cut(usize),
+}
+
+/// Makes the metrics for a configuration.
+///
+/// # Errors
+/// [`StartError::Metrics`] when they are not well formed.
+pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, StartError> {
+    let backends: Vec<_> =
+        config.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
+    let workers = config.server.workers.get().into();
+    Ok(Arc::new(Metrics::new(Subjects { tools, backends: &backends, workers })?))
+}
+
+/// Starts to serve. Must be called inside a multi-threaded tokio runtime.
+///
+/// # Errors
+/// [`StartError`] when an address is taken, or the access log cannot be opened.
+pub async fn start(
+    config: &Config,
+    service: Arc<Service>,
+    metrics: Arc<Metrics>,
+) -> Result<Running, StartError> {
+    let http = config.server.http.clone();
+    let (listener, address) = listen(http.listen)?;
+    let admin_listener = config.server.admin.map(listen).transpose()?;
+    let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
+    let workers = Arc::new(Workers::new(config.server.workers, &service, config.worker_limits));
+    let for_scrapes = Arc::clone(&workers);
+    metrics.read_workers_from(Box::new(move || for_scrapes.figures()));
+
+    let (drain, draining) = watch::channel(false);
+    let (shutdown, shutting_down) = watch::channel(false);
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let limits = http.limits;
+    let edge = Edge {
+        workers: Arc::clone(&workers),
+        metrics: Arc::clone(&metrics),
+        access_log: access_log.clone(),
+        request_ids: RequestIds::new()?,
+        in_flight: Arc::clone(&in_flight),
+        drain: draining,
+        http,
+    };
+    let app =
+        EdgeApp::new(proxy(edge, &limits, config.server.http.h2c), Arc::clone(&metrics), &limits);
+    let mut endpoint = listening::Service::new("mcp".to_owned(), app);
+    endpoint.add_listener(pingora::listeners::ListenerConfig::tcp(address.to_string()).l4_buffer(
+        pingora::protocols::l4::stream::L4BufferSettings::new(
+            READ_BUFFER_BYTES,
+            WRITE_BUFFER_BYTES,
+        ),
+    ));
+    let mut listeners = vec![run(endpoint, listener, address, shutting_down.clone())];
+
+    let readiness = Readiness::default();
+    let admin = admin_listener.map(|(listener, address)| {
+        let state = AdminState { metrics: Arc::clone(&metrics), readiness: readiness.clone() };
+        let mut endpoint = listening::Service::new("admin".to_owned(), Admin(state));
+        endpoint.add_tcp(&address.to_string());
+        listeners.push(run(endpoint, listener, address, shutting_down));
+        address
+    });
+    let sweeper = tokio::spawn(async move {
+        workers
+            .sweep(|overdue| (0..overdue).for_each(|_| metrics.limit_reached(Limit::CallTime)))
+            .await;
+    });
+    readiness.advance(Phase::Ready);
+    Ok(Running {
+        address,
+        admin,
+        access_log,
+        readiness,
+        drain,
+        shutdown,
+        in_flight,
+        drain_timeout: config.server.drain_timeout,
+        listeners,
+        sweeper,
+    })
+}
+
+impl Running {
+    /// Opens the access log's file anew, after something else has moved it.
+    pub fn reopen_access_log(&self) {
+        self.access_log.reopen();
+    }
+
+    /// Stops: nothing new is taken, streams that only wait end, calls in flight may finish.
+    pub async fn stop(self) -> Stopped {
+        let began = Instant::now();
+        self.readiness.advance(Phase::Draining);
+        self.drain.send_replace(true);
+        tokio::time::sleep(FAREWELL.min(self.drain_timeout)).await;
+        self.shutdown.send_replace(true);
+        let in_flight = || self.in_flight.load(std::sync::atomic::Ordering::Relaxed);
+        while in_flight() > 0 && began.elapsed() < self.drain_timeout {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        let left = in_flight();
+        for listener in &self.listeners {
+            listener.abort();
+        }
+        self.sweeper.abort();
+        if let Err(error) = self.access_log.flush_and_stop(LOG_FLUSH) {
+            tracing::warn!(error = %crate::telemetry::Chain(&error), "the access log could not be written to its end");
+        }
+        if left == 0 { Stopped::Drained } else { Stopped::Cut(left) }
+    }
+}
+
+fn proxy(edge: Edge, limits: &config::HttpLimits, h2c: bool) -> HttpProxy<Edge> {
+    // Pingora loads trusted authorities for connections that it might make, and panics where the
+    // platform has none. We make none, so it gets an empty list.
+    let conf = ServerConf { ca_file: Some("/dev/null".to_owned()), ..ServerConf::default() };
+    let mut proxy = HttpProxy::new(edge, Arc::new(conf));
+    let mut options = HttpServerOptions::default();
+    options.h2c = h2c;
+    options.h2_idle_timeout = Some(limits.idle_timeout);
+    proxy.server_options = Some(options);
+    let mut h2 = H2Options::new();
+    h2.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(H2_HEADER_BYTES_MAX);
+    proxy.h2_options = Some(h2);
+    proxy.handle_init_modules();
+    proxy
+}
+
+fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+    let bind = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bind().map_err(|source| StartError::Listen { address, source })
+}
+
+/// Hands an open listener to a Pingora service and runs it on this runtime.
+fn run<A>(
+    mut service: listening::Service<A>,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    shutdown: watch::Receiver<bool>,
+) -> JoinHandle<()>
+where
+    A: pingora::apps::ServerApp + Send + Sync + 'static,
+{
+    let mut fds = Fds::new();
+    fds.add(address.to_string(), listener.into_raw_fd());
+    let fds = Arc::new(parking_lot::Mutex::new(fds));
+    tokio::spawn(async move { service.start_service(Some(fds), shutdown, 1).await })
+}

@@ -1,0 +1,108 @@
+//! The workers of this process and who owns which session.
+
+use std::{
+    num::NonZeroU16,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use mcp_core::{
+    config::WorkerLimits,
+    server::{Figures, Service, Worker},
+    session::{NoRandomness, SessionId},
+};
+
+use crate::ring::{Ring, SharedRing, WorkerIndex};
+
+/// How often idle sessions and overdue calls are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// All workers, and the ring that says which of them owns a session.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Box<[Arc<Worker>]>,
+    ring: SharedRing,
+    next: AtomicUsize,
+}
+
+/// A worker and its number.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    /// Its number.
+    pub index: WorkerIndex,
+    /// The worker.
+    pub worker: &'a Arc<Worker>,
+}
+
+impl Workers {
+    /// Makes `count` workers that serve `service`.
+    #[must_use]
+    pub fn new(count: NonZeroU16, service: &Arc<Service>, limits: WorkerLimits) -> Self {
+        let count = count.get();
+        let workers = (0..count).map(|_| Worker::new(Arc::clone(service), limits)).collect();
+        let ring = SharedRing::new(Ring::new((0..count).map(WorkerIndex)));
+        Self { workers, ring, next: AtomicUsize::new(0) }
+    }
+
+    /// The worker that owns the session. Nothing but the id decides.
+    #[must_use]
+    pub fn owner(&self, id: &SessionId) -> Option<Chosen<'_>> {
+        self.chosen(self.ring.owner(id.as_str())?)
+    }
+
+    /// Makes an id for a new session, and says who will own it.
+    ///
+    /// Of two ids the one whose owner has fewer sessions is taken. The ring alone would leave the
+    /// workers a tenth apart; the better of two keeps them within a few sessions of each other.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when the operating system gives none.
+    pub fn mint(&self) -> Result<(SessionId, Option<Chosen<'_>>), NoRandomness> {
+        let (first, second) = (SessionId::mint()?, SessionId::mint()?);
+        let (owner, other) = (self.owner(&first), self.owner(&second));
+        let sessions = |chosen: &Option<Chosen<'_>>| {
+            chosen.as_ref().map_or(u64::MAX, |chosen| chosen.worker.figures().sessions)
+        };
+        if sessions(&other) < sessions(&owner) { Ok((second, other)) } else { Ok((first, owner)) }
+    }
+
+    /// The less loaded of two workers, for a request that belongs to no session.
+    #[must_use]
+    pub fn any(&self) -> Option<Chosen<'_>> {
+        let count = self.workers.len();
+        if count < 2 {
+            return self.chosen(WorkerIndex(0));
+        }
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let (first, second) = (turn % count, (turn + 1) % count);
+        let calls = |index: usize| self.workers.get(index).map_or(usize::MAX, |w| w.calls());
+        let index = if calls(second) < calls(first) { second } else { first };
+        self.chosen(WorkerIndex(u16::try_from(index).ok()?))
+    }
+
+    /// What each worker holds and has counted, in the order of their numbers.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figures> {
+        self.workers.iter().map(|worker| worker.figures()).collect()
+    }
+
+    /// Ends idle sessions and overdue calls, for ever. To be run beside the listeners.
+    pub async fn sweep(&self, mut overdue: impl FnMut(usize)) {
+        let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let ended = self.workers.iter().map(|worker| worker.sweep().overdue_calls).sum();
+            overdue(ended);
+            tracing::trace!(calls = ended, "swept");
+        }
+    }
+
+    fn chosen(&self, index: WorkerIndex) -> Option<Chosen<'_>> {
+        let worker = self.workers.get(usize::from(index.0))?;
+        Some(Chosen { index, worker })
+    }
+}

@@ -1,0 +1,151 @@
+//! The real program: what it prints where, and the codes that it ends with.
+
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+const GOOD: &str = "backends:\n  p:\n    url: http://p:9090\n";
+
+fn promgate(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_promgate"));
+    command.current_dir(folder).env_clear();
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    promgate(Path::new(env!("CARGO_MANIFEST_DIR"))).args(args).output().expect("the program ran")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for (args, words) in [
+        (["--help"].as_slice(), "promgate demo"),
+        (&["serve", "--help"], "PROMGATE_CONFIG"),
+        (&["stdio", "--help"], "claude mcp add"),
+        (&["check", "--help"], "Examples"),
+        (&["demo", "--help"], "promtool"),
+        (&["--version"], concat!("promgate ", env!("CARGO_PKG_VERSION"))),
+    ] {
+        let out = run(args);
+        assert_eq!(out.status.code(), Some(0), "{args:?}");
+        assert!(text(&out.stdout).contains(words), "{args:?}: {}", text(&out.stdout));
+        assert!(out.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_64_and_says_why() {
+    for (args, words) in [
+        ([].as_slice(), "Usage"),
+        (&["serv"], "serve"),
+        (&["check", "--confg", "x"], "--config"),
+        (&["completions", "tcsh"], "possible values"),
+        (&["demo", "--listen", "nowhere"], "--listen"),
+        (&["schema", "extra"], "extra"),
+    ] {
+        let out = run(args);
+        assert_eq!(out.status.code(), Some(64), "{args:?}");
+        assert!(text(&out.stderr).contains(words), "{args:?}: {}", text(&out.stderr));
+        assert!(out.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_good_configuration_is_called_good() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("c.yaml"), GOOD).expect("written");
+    let out = promgate(folder.path()).args(["check", "--config", "c.yaml"]).output().expect("ran");
+    assert_eq!(out.status.code(), Some(0));
+    assert_eq!(text(&out.stdout), "c.yaml: good (1 backend, http on 127.0.0.1:8080/mcp)\n");
+    assert!(out.stderr.is_empty());
+}
+
+#[test]
+fn the_configuration_is_found_by_option_then_variable_then_default() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("conf")).expect("made");
+    for name in ["conf/promgate.yaml", "a.yaml", "b.yaml"] {
+        fs::write(folder.path().join(name), GOOD).expect("written");
+    }
+    let read = |command: &mut Command| {
+        let out = command.output().expect("ran");
+        text(&out.stdout).split(':').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(read(promgate(folder.path()).arg("check")), "conf/promgate.yaml");
+    let mut by_variable = promgate(folder.path());
+    by_variable.arg("check").env("PROMGATE_CONFIG", "a.yaml");
+    assert_eq!(read(&mut by_variable), "a.yaml");
+    assert_eq!(read(by_variable.args(["-c", "b.yaml"])), "b.yaml");
+}
+
+#[test]
+fn every_fault_is_printed_and_the_code_is_78() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let faulty = "servr: 1\nbackends:\n  p:\n    url: $URL\n    timeout: 5\n";
+    fs::write(folder.path().join("c.yaml"), faulty).expect("written");
+    for command in ["check", "serve", "stdio"] {
+        let out =
+            promgate(folder.path()).args([command, "--config", "c.yaml"]).output().expect("ran");
+        assert_eq!(out.status.code(), Some(78), "{command}");
+        assert!(out.stdout.is_empty(), "{command}");
+        let lines: Vec<&str> = text(&out.stderr).lines().collect();
+        let begins =
+            ["c.yaml:1: servr: ", "c.yaml:4: backends.p.url: ", "c.yaml:5: backends.p.timeout: "];
+        assert_eq!(lines.len(), begins.len(), "{lines:?}");
+        assert!(lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_is_named_with_a_remedy() {
+    let out = run(&["check", "--config", "/nowhere/c.yaml"]);
+    assert_eq!(out.status.code(), Some(78));
+    assert_eq!(
+        text(&out.stderr),
+        "/nowhere/c.yaml: cannot be read: there is no such file; check the path and that this user \
+         may read it, or name another file with `--config`\n"
+    );
+}
+
+#[test]
+fn a_variable_of_the_process_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("c.yaml"), "backends: {p: {url: $URL}}\n").expect("written");
+    let mut command = promgate(folder.path());
+    command.args(["check", "--config", "c.yaml"]).env("URL", "http://p:9090");
+    assert_eq!(command.status().expect("ran").code(), Some(0));
+}
+
+#[test]
+fn the_schema_and_completions_are_printed() {
+    let out = run(&["schema"]);
+    assert_eq!(out.status.code(), Some(0));
+    assert!(text(&out.stdout).starts_with('{') && text(&out.stdout).ends_with("}\n"));
+    for shell in ["bash", "zsh", "fish"] {
+        let out = run(&["completions", shell]);
+        assert_eq!(out.status.code(), Some(0), "{shell}");
+        assert!(text(&out.stdout).contains("promgate"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let mut child = promgate(Path::new("."))
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("read");
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    assert_eq!(errors, "");
+}

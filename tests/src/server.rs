@@ -1,0 +1,243 @@
+//! The server under test, as a process of its own.
+
+use std::{ffi::OsStr, net::SocketAddr, process::ExitStatus, sync::LazyLock, time::Duration};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    http,
+    paths::program,
+    process::{PATIENCE, Process},
+    prometheus::Prometheus,
+    settings::Settings,
+};
+
+/// A running server; dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    /// Where MCP is served.
+    pub mcp: SocketAddr,
+    /// Where metrics and health are served.
+    pub admin: SocketAddr,
+    process: Process,
+    _files: TempDir,
+}
+
+/// A fixture server with the default settings, for tests that leave it as it was.
+static FIXTURE: LazyLock<Server> = LazyLock::new(|| Server::fixture(&Settings::default()));
+
+/// Promgate in front of the shared Prometheus, for tests that leave it as it was.
+static PROMGATE: LazyLock<Server> =
+    LazyLock::new(|| Server::promgate(&config(&json!({ "prometheus": prometheus() }))));
+
+impl Server {
+    /// The fixture server that tests share.
+    #[must_use]
+    pub fn shared_fixture() -> &'static Self {
+        &FIXTURE
+    }
+
+    /// The Promgate that tests share; its backend is the shared Prometheus.
+    #[must_use]
+    pub fn shared_promgate() -> &'static Self {
+        &PROMGATE
+    }
+
+    /// Starts a fixture server.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn fixture(settings: &Settings) -> Self {
+        let settings = json!(settings).to_string();
+        let files = TempDir::new().expect("a temporary folder");
+        Self::start("fixture-server", files, |_file| vec![settings], &[])
+    }
+
+    /// Starts Promgate with a configuration.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn promgate(config: &Value) -> Self {
+        Self::promgate_with(config, &[])
+    }
+
+    /// Starts Promgate with a configuration and further environment variables.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn promgate_with(config: &Value, environment: &[(&str, &str)]) -> Self {
+        let arguments = |file| vec!["serve".to_owned(), "--config".to_owned(), file];
+        Self::start("promgate", write_config(config), arguments, environment)
+    }
+
+    /// Starts Promgate in front of one backend.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn in_front_of(url: &str) -> Self {
+        Self::promgate(&config(&json!({ "main": { "url": url } })))
+    }
+
+    fn start(
+        name: &str,
+        files: TempDir,
+        arguments: impl FnOnce(String) -> Vec<String>,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let file = files.path().join("config.yaml").display().to_string();
+        // What a developer has set for other purposes must not change what is tested.
+        let mut variables = vec![("RUST_LOG", OsStr::new("info"))];
+        variables.extend(environment.iter().map(|(name, value)| (*name, OsStr::new(*value))));
+        let process = Process::start_with(&program(name), arguments(file), &variables);
+        let line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
+        let (mcp, admin) = (address(&line, "mcp"), address(&line, "admin"));
+        Self { mcp, admin, process, _files: files }
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// Its exit status once it has ended.
+    ///
+    /// # Panics
+    /// When it runs on for longer than `bound`.
+    #[must_use]
+    pub fn exit(&self, bound: Duration) -> ExitStatus {
+        self.process.wait(bound).unwrap_or_else(|| panic!("it still runs after {bound:?}"))
+    }
+
+    /// The text of `/metrics`.
+    ///
+    /// # Panics
+    /// When it is not served.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let answer = http::get(self.admin, "/metrics");
+        assert_eq!(answer.head.status, 200);
+        answer.text()
+    }
+
+    /// The value of one series, named with its labels as `/metrics` writes them.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[must_use]
+    pub fn metric(&self, series: &str) -> f64 {
+        let metrics = self.metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = line.unwrap_or_else(|| panic!("no {series} in\n{metrics}"));
+        value.trim().parse().expect("a number")
+    }
+
+    /// The sum of every series of a metric.
+    #[must_use]
+    pub fn metric_sum(&self, name: &str) -> f64 {
+        let metrics = self.metrics();
+        let series = metrics.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Waits until `metric` of `series` is `wanted`.
+    ///
+    /// # Panics
+    /// When it does not get there.
+    #[expect(clippy::disallowed_methods, reason = "metrics tell nobody when they change")]
+    pub fn wait_for_metric(&self, series: &str, wanted: f64) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let value = self.metric(series);
+            if (value - wanted).abs() < f64::EPSILON {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{series} is {value}, not {wanted}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The access record that `wanted` accepts, waiting for it.
+    ///
+    /// # Panics
+    /// When none comes.
+    #[must_use]
+    pub fn access_record(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_default();
+        let line = self
+            .process
+            .stdout()
+            .wait_for("the access record", |line| line.starts_with('{') && wanted(&parse(line)));
+        parse(&line)
+    }
+
+    /// Resident memory, in bytes.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("a peak in kB") << 10
+    }
+}
+
+/// A configuration on free ports with these backends and the access log on standard output.
+#[must_use]
+pub fn config(backends: &Value) -> Value {
+    json!({
+        "server": {
+            "transport": { "type": "http", "http": { "host": "127.0.0.1:0" } },
+            "admin": { "host": "127.0.0.1:0" },
+            "workers": 2,
+            "drain_timeout": "10s",
+        },
+        "middleware": { "access_logs": { "output": "stdout" } },
+        "backends": backends,
+    })
+}
+
+/// The shared Prometheus as a backend.
+#[must_use]
+pub fn prometheus() -> Value {
+    json!({ "url": Prometheus::shared().url() })
+}
+
+/// Writes a configuration to a file called `config.yaml`. JSON is YAML.
+///
+/// # Panics
+/// When the temporary folder is not writable.
+#[must_use]
+pub fn write_config(config: &Value) -> TempDir {
+    let files = TempDir::new().expect("a temporary folder");
+    std::fs::write(files.path().join("config.yaml"), config.to_string()).expect("it is writable");
+    files
+}
+
+/// Reads `key=http://IP:PORT/…` from a log line, coloured or not.
+fn address(line: &str, key: &str) -> SocketAddr {
+    let after = line.split_once(key).map(|(_, after)| after);
+    let found = after.and_then(|after| {
+        let from = after.find("127.0.0.1:")?;
+        let text = after.get(from..)?;
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
+        text.get(..end.unwrap_or(text.len()))?.parse().ok()
+    });
+    found.unwrap_or_else(|| panic!("no address of {key} in: {line}"))
+}

@@ -1,0 +1,124 @@
+//! The settings of the fixture server, and how its command line carries them.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use mcp_core::config::{ToolLimits, WorkerLimits};
+use promgate::config::{
+    AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, Server, Transport,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a test wants to be different; times in milliseconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Settings {
+    /// Number of workers.
+    pub workers: u16,
+    /// Sessions in each worker.
+    pub sessions_max: usize,
+    /// Calls in flight in each session.
+    pub session_calls_max: usize,
+    /// Idle time after which a session ends.
+    pub session_idle_ms: u64,
+    /// Limit of one call.
+    pub call_timeout_ms: u64,
+    /// Silence after which a call is answered as a stream.
+    pub stream_after_ms: u64,
+    /// Interval of keep-alive comments.
+    pub keep_alive_ms: u64,
+    /// Limit of a request's header.
+    pub header_timeout_ms: u64,
+    /// Limit of a request's body.
+    pub body_timeout_ms: u64,
+    /// How long a connection may stay open without a request.
+    pub connection_idle_ms: u64,
+    /// How long a write may wait for its reader.
+    pub write_timeout_ms: u64,
+    /// How long calls may go on after SIGTERM.
+    pub drain_timeout_ms: u64,
+    /// Largest body, in bytes.
+    pub body_bytes_max: usize,
+    /// Connections open at once.
+    pub connections_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            sessions_max: 10_000,
+            session_calls_max: 64,
+            session_idle_ms: 3_600_000,
+            call_timeout_ms: 60_000,
+            stream_after_ms: 5_000,
+            keep_alive_ms: 15_000,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 10_000,
+            connection_idle_ms: 60_000,
+            write_timeout_ms: 30_000,
+            drain_timeout_ms: 10_000,
+            body_bytes_max: 1 << 20,
+            connections_max: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// The configuration of a server on free ports of the loopback interface.
+    ///
+    /// # Panics
+    /// When the number of workers is zero.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let millis = Duration::from_millis;
+        let exact = |host: &str| HostRule::Exact { host: host.to_owned(), port: None };
+        let free = "127.0.0.1:0".parse().expect("a good address");
+        Config {
+            server: Server {
+                name: "fixture".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                transport: Transport::Http,
+                http: Http {
+                    listen: free,
+                    path: "/mcp".to_owned(),
+                    h2c: true,
+                    allowed_hosts: ["localhost", "127.0.0.1", "::1"].map(exact).to_vec(),
+                    allowed_origins: Vec::new(),
+                    limits: HttpLimits {
+                        body_bytes_max: self.body_bytes_max,
+                        header_timeout: millis(self.header_timeout_ms),
+                        body_timeout: millis(self.body_timeout_ms),
+                        idle_timeout: millis(self.connection_idle_ms),
+                        write_timeout: millis(self.write_timeout_ms),
+                        connections_max: self.connections_max,
+                        connections_per_address_max: self.connections_max,
+                    },
+                },
+                admin: Some(free),
+                workers: NonZeroU16::new(self.workers).expect("at least one worker"),
+                drain_timeout: millis(self.drain_timeout_ms),
+            },
+            access_log: AccessLog {
+                output: AccessLogOutput::Stdout,
+                included_headers: Vec::new(),
+                excluded_headers: Vec::new(),
+                redacted_headers: Vec::new(),
+                queue_bytes_max: 1 << 20,
+            },
+            worker_limits: self.worker_limits(),
+            tools: ToolLimits::default(),
+            backends: Vec::new(),
+        }
+    }
+
+    fn worker_limits(&self) -> WorkerLimits {
+        WorkerLimits {
+            sessions_max: self.sessions_max,
+            session_calls_max: self.session_calls_max,
+            idle_timeout: Duration::from_millis(self.session_idle_ms),
+            call_timeout: Duration::from_millis(self.call_timeout_ms),
+            stream_after: Duration::from_millis(self.stream_after_ms),
+            keep_alive: Duration::from_millis(self.keep_alive_ms),
+            ..WorkerLimits::default()
+        }
+    }
+}

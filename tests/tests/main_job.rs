@@ -1,0 +1,20 @@
+//! The main job, end to end: MCP clients ask metrics backends through the Pingora edge.
+//!
+//! Every file holds one topic. The parts (processes, clients, backends) are in the `e2e` library.
+
+#[cfg(test)]
+mod main_job {
+    mod access_log;
+    mod admin;
+    mod backends;
+    mod clients;
+    mod conformance;
+    mod drain;
+    mod eras;
+    mod h2c;
+    mod hygiene;
+    mod sessions;
+    mod stdio;
+    mod tools;
+    mod workers;
+}

@@ -1,0 +1,120 @@
+//! The same tools over standard input and output.
+
+use std::time::Duration;
+
+use e2e::{
+    backend::{Backend, answer},
+    paths::program,
+    process::{PATIENCE, Process},
+    server::{config, prometheus, write_config},
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+struct Stdio {
+    process: Process,
+    _files: TempDir,
+}
+
+impl Stdio {
+    fn start(backend: &Value) -> Self {
+        let files = write_config(&config(&json!({ "main": backend })));
+        let file = files.path().join("config.yaml").display().to_string();
+        let process = Process::start(&program("promgate"), ["stdio", "--config", &file]);
+        let mut stdio = Self { process, _files: files };
+        stdio.send(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "e2e", "version": "1" },
+        }}));
+        assert_eq!(stdio.answer(0)["result"]["protocolVersion"], "2025-11-25");
+        stdio.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        stdio
+    }
+
+    fn send(&mut self, message: &Value) {
+        self.process.write_line(&message.to_string());
+    }
+
+    fn call(&mut self, id: u64, query: &str) {
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
+            "name": "prometheus_query",
+            "arguments": { "query": query },
+        }}));
+    }
+
+    fn answer(&self, id: u64) -> Value {
+        let has_id = |line: &str| {
+            serde_json::from_str::<Value>(line).is_ok_and(|message| message["id"] == id)
+        };
+        let line = self.process.stdout().wait_for(&format!("an answer to {id}"), has_id);
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Every line on standard output is a JSON-RPC message.
+    fn speaks_only_protocol(&self) {
+        for line in self.process.stdout().lines() {
+            let message: Value = serde_json::from_str(&line).expect(&line);
+            assert_eq!(message["jsonrpc"], "2.0", "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_tools_are_the_same_and_stdout_carries_protocol_only() {
+    let mut stdio = Stdio::start(&prometheus());
+    stdio.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }));
+    let tools = stdio.answer(1)["result"]["tools"].clone();
+    assert_eq!(tools.as_array().unwrap().len(), 3);
+    stdio.call(2, "sum(up)");
+    let structured = stdio.answer(2)["result"]["structuredContent"].clone();
+    assert_eq!(structured["series"][0]["value"][1], "2");
+    stdio.call(3, "sum(");
+    assert_eq!(stdio.answer(3)["result"]["isError"], true);
+    stdio.process.close_stdin();
+    assert!(stdio.process.wait(PATIENCE).unwrap().success());
+    stdio.speaks_only_protocol();
+}
+
+#[test]
+fn a_line_that_is_no_message_ends_nothing() {
+    let mut stdio = Stdio::start(&prometheus());
+    stdio.process.write_line("this is no JSON");
+    stdio.call(2, "1");
+    assert_eq!(stdio.answer(2)["result"]["structuredContent"]["scalar"][1], "1");
+    stdio.speaks_only_protocol();
+}
+
+#[test]
+fn calls_in_flight_finish_when_the_input_ends() {
+    // The backend answers only once Promgate's input has ended.
+    let (ended, wait) = std::sync::mpsc::channel::<()>();
+    let wait = parking_lot::Mutex::new(wait);
+    let backend = Backend::start(move |_, stream| {
+        wait.lock().recv().unwrap();
+        let data = json!({ "resultType": "scalar", "result": [0, "7"] });
+        let body = json!({ "status": "success", "data": data }).to_string();
+        answer(stream, 200, "application/json", body.as_bytes())
+    });
+    let mut stdio = Stdio::start(&json!({ "url": backend.url() }));
+    stdio.call(5, "x");
+    backend.wait_for_request();
+    stdio.process.close_stdin();
+    assert_eq!(stdio.process.wait(Duration::from_millis(300)), None, "a call is in flight");
+    ended.send(()).unwrap();
+    assert_eq!(stdio.answer(5)["result"]["structuredContent"]["scalar"][1], "7");
+    assert!(stdio.process.wait(PATIENCE).unwrap().success());
+    stdio.speaks_only_protocol();
+}
+
+#[test]
+fn a_signal_ends_it_cleanly() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let stdio = Stdio::start(&prometheus());
+        stdio.process.signal(signal);
+        let status = stdio.process.wait(PATIENCE).expect("it ends");
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+        stdio.speaks_only_protocol();
+    }
+}
