@@ -89,14 +89,14 @@ fn a_tool_error_and_a_bad_call_have_their_outcomes() {
 fn headers_appear_only_by_rule_and_are_masked_whole() {
     let (_backend, server) = server(json!({
         "output": "stdout",
-        "included_headers": ["X-Shown", "X-Both"],
-        "redacted_headers": ["Authorization", "X-Both", "X-Absent"],
+        "included_headers": ["X-Shown", "X-Api-Token"],
+        "redacted_headers": ["Authorization", "X-Absent"],
         "excluded_headers": ["X-Gone"],
     }));
     let request = call(&Client::stateless(server.mcp))
         .header("X-Request-Id", "req-headers")
         .header("X-Shown", "shown")
-        .header("X-Both", "canary-both")
+        .header("X-Api-Token", "canary-token")
         .header("X-Gone", "canary-gone")
         .header("X-Other", "canary-other")
         .header("Authorization", "Bearer canary-bearer");
