@@ -295,6 +295,8 @@ fn join(mut frames: VecDeque<Bytes>) -> Bytes {
         return frames.pop_front().unwrap_or_default();
     }
     let mut joined = Vec::with_capacity(frames.iter().map(Bytes::len).sum());
-    frames.iter().for_each(|frame| joined.extend_from_slice(frame));
+    for frame in &frames {
+        joined.extend_from_slice(frame);
+    }
     joined.into()
 }

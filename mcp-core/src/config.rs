@@ -188,8 +188,8 @@ impl Default for WorkerLimits {
             session_calls_max: 64,
             calls_max: 10_000,
             listeners_max: 10_000,
-            idle_timeout: Duration::from_secs(3600),
-            call_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_hours(1),
+            call_timeout: Duration::from_mins(2),
             stream_after: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),
         }

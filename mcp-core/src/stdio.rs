@@ -189,7 +189,7 @@ where
                     return Some(message);
                 }
                 Err(error) => {
-                    self.refuse(format!("the line is no JSON-RPC message: {error}")).await
+                    self.refuse(format!("the line is no JSON-RPC message: {error}")).await;
                 }
             }
         }

@@ -25,12 +25,16 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use http::{Method, header};
-use mcp_core::server::{Reply, era};
+use mcp_core::{
+    call::Call,
+    config::BackendName,
+    server::{Accepts, Reply, era},
+};
 use pingora::{
     Error, ErrorType, Result,
     modules::http::HttpModules,
     prelude::HttpPeer,
-    protocols::http::ServerSession,
+    protocols::http::{ServerSession, v1::server::HttpSession as SessionV1},
     proxy::{FailToProxy, ProxyHttp, Session},
 };
 use tokio::sync::watch;
@@ -100,10 +104,8 @@ impl Edge {
 
     fn admit(&self, session: &ServerSession) -> Result<(), Refusal> {
         let header = session.req_header();
-        hygiene::check_framing(&header.headers, || match session {
-            ServerSession::H1(h1) => h1.get_headers_raw_bytes(),
-            _ => bytes::Bytes::new(),
-        })?;
+        let raw_header = || session.as_http1().map(SessionV1::get_headers_raw_bytes);
+        hygiene::check_framing(&header.headers, || raw_header().unwrap_or_default())?;
         let host = hygiene::check_target(header, header.raw_path())?;
         if !hygiene::host_is_allowed(&self.http.allowed_hosts, host) {
             return Err(Refusal::HostForbidden);
@@ -159,7 +161,7 @@ impl Edge {
         &self,
         session: &mut ServerSession,
         context: &mut Context,
-        accepts: mcp_core::server::Accepts,
+        accepts: Accepts,
     ) -> Result<Option<Reply>> {
         let limits = &self.http.limits;
         let body = match body::read(session, limits.body_bytes_max, limits.body_timeout).await {
@@ -182,7 +184,7 @@ impl Edge {
         tokio::select! {
             biased;
             answer = &mut running => Ok(Some(answer)),
-            gone = session.read_body_or_idle(true) => Err(left(gone)),
+            gone = session.read_body_or_idle(true) => left(gone),
         }
     }
 
@@ -226,11 +228,7 @@ impl Edge {
             user_agent: header.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes),
             rpc_method: rpc.and_then(context::Rpc::name),
             tool: rpc.and_then(|rpc| rpc.tool.as_deref()),
-            backend: context
-                .call
-                .as_ref()
-                .and_then(|call| call.backend())
-                .map(|name| name.as_str()),
+            backend: context.call.as_ref().and_then(Call::backend).map(BackendName::as_str),
             worker: context.worker.map(|worker| worker.0),
             era: context.era,
             outcome: context.outcome,

@@ -42,7 +42,7 @@ fn is_zero_quality(parameter: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
-/// Checks that a POSTed body is said to be JSON, and is not compressed.
+/// Checks that a body is said to be JSON, and is not compressed.
 ///
 /// # Errors
 /// [`Refusal`] when it is not.

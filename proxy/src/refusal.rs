@@ -141,20 +141,24 @@ impl Refusal {
     /// The configured bound that was reached, if that is why.
     #[must_use]
     pub const fn limit(self) -> Option<Limit> {
-        match self {
-            Self::BodyTooLarge => Some(Limit::BodyBytes),
-            Self::BodyTimeout => Some(Limit::BodyTime),
-            _ => None,
+        if matches!(self, Self::BodyTooLarge) {
+            Some(Limit::BodyBytes)
+        } else if matches!(self, Self::BodyTimeout) {
+            Some(Limit::BodyTime)
+        } else {
+            None
         }
     }
 
     /// Value of `Allow` that goes with the status.
     #[must_use]
     pub const fn allow(self) -> Option<&'static str> {
-        match self {
-            Self::Method => Some("POST, GET, DELETE"),
-            Self::MethodOfEra => Some("POST"),
-            _ => None,
+        if matches!(self, Self::Method) {
+            Some("POST, GET, DELETE")
+        } else if matches!(self, Self::MethodOfEra) {
+            Some("POST")
+        } else {
+            None
         }
     }
 

@@ -101,7 +101,7 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
     let config = backend.config()?;
     in_runtime(async {
         let mut signals = Signals::new()?;
-        let running = start(config).await?;
+        let running = start(&config)?;
         let mut out = io::stdout();
         let asked = tokio::select! {
             asked = demo::ask(&mut out, &backend) => asked.map(|()| !once),
@@ -126,7 +126,7 @@ async fn serve_http(config: Config) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let path = config.server.http.path.clone();
     let open_to_all = !config.server.http.listen.ip().is_loopback();
-    let running = start(config).await?;
+    let running = start(&config)?;
     tracing::info!(
         mcp = %format_args!("http://{}{path}", running.address),
         admin = running.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}")),
@@ -143,11 +143,11 @@ async fn serve_http(config: Config) -> Result<(), RunError> {
     stop(running, &mut signals).await
 }
 
-async fn start(config: Config) -> Result<Running, RunError> {
-    let metrics = server::metrics(&config, &TOOL_NAMES)?;
+fn start(config: &Config) -> Result<Running, RunError> {
+    let metrics = server::metrics(config, &TOOL_NAMES)?;
     let observer: Arc<dyn Observer> = Arc::<crate::metrics::Metrics>::clone(&metrics);
     let service = Arc::new(Service::new(tools(config.clone(), observer)?, Changes::default()));
-    Ok(server::start(&config, service, metrics).await?)
+    Ok(server::start(config, &service, &metrics)?)
 }
 
 fn tools(config: Config, observer: Arc<dyn Observer>) -> Result<Tools, RunError> {

@@ -14,7 +14,8 @@ use std::{
 use mcp_core::{config::BackendConfig, server::Service};
 use pingora::{
     apps::HttpServerOptions,
-    protocols::http::v2::server::H2Options,
+    listeners::ListenerConfig,
+    protocols::{http::v2::server::H2Options, l4::stream::L4BufferSettings},
     proxy::HttpProxy,
     server::{Fds, configuration::ServerConf},
     services::{Service as _, listening},
@@ -83,13 +84,12 @@ pub struct Running {
     access_log: AccessLog,
     readiness: Readiness,
     drain: watch::Sender<bool>,
-    shutdown: watch::Sender<bool>,
+    close_mcp: watch::Sender<bool>,
     /// The admin listener tells of the draining, so it closes last.
-    shutdown_admin: watch::Sender<bool>,
+    close_admin: watch::Sender<bool>,
     in_flight: Arc<AtomicUsize>,
     drain_timeout: Duration,
-    listeners: Vec<JoinHandle<()>>,
-    sweeper: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// How a server stopped.
@@ -116,70 +116,55 @@ pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, 
 ///
 /// # Errors
 /// [`StartError`] when an address is taken, or the access log cannot be opened.
-pub async fn start(
+pub fn start(
     config: &Config,
-    service: Arc<Service>,
-    metrics: Arc<Metrics>,
+    service: &Arc<Service>,
+    metrics: &Arc<Metrics>,
 ) -> Result<Running, StartError> {
-    let http = config.server.http.clone();
-    let (listener, address) = listen(http.listen)?;
+    let (listener, address) = listen(config.server.http.listen)?;
     let admin_listener = config.server.admin.map(listen).transpose()?;
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
-    let workers = Arc::new(Workers::new(config.server.workers, &service, config.worker_limits));
+    let workers = Arc::new(Workers::new(config.server.workers, service, config.worker_limits));
     let for_scrapes = Arc::clone(&workers);
     metrics.read_workers_from(Box::new(move || for_scrapes.figures()));
 
     let (drain, draining) = watch::channel(false);
-    let (shutdown, shutting_down) = watch::channel(false);
-    let (shutdown_admin, admin_shutting_down) = watch::channel(false);
+    let (close_mcp, mcp_closing) = watch::channel(false);
+    let (close_admin, admin_closing) = watch::channel(false);
     let in_flight = Arc::new(AtomicUsize::new(0));
-    let limits = http.limits;
+    let readiness = Readiness::default();
     let edge = Edge {
+        http: config.server.http.clone(),
         workers: Arc::clone(&workers),
-        metrics: Arc::clone(&metrics),
+        metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
         request_ids: RequestIds::new()?,
         in_flight: Arc::clone(&in_flight),
         drain: draining,
-        http,
     };
-    let app =
-        EdgeApp::new(proxy(edge, &limits, config.server.http.h2c), Arc::clone(&metrics), &limits);
-    let mut endpoint = listening::Service::new("mcp".to_owned(), app);
-    endpoint.add_listener(pingora::listeners::ListenerConfig::tcp(address.to_string()).l4_buffer(
-        pingora::protocols::l4::stream::L4BufferSettings::new(
-            READ_BUFFER_BYTES,
-            WRITE_BUFFER_BYTES,
-        ),
-    ));
-    let mut listeners = vec![run(endpoint, listener, address, shutting_down)];
-
-    let readiness = Readiness::default();
-    let admin = admin_listener.map(|(listener, address)| {
-        let state = AdminState { metrics: Arc::clone(&metrics), readiness: readiness.clone() };
-        let mut endpoint = listening::Service::new("admin".to_owned(), Admin(state));
-        endpoint.add_tcp(&address.to_string());
-        listeners.push(run(endpoint, listener, address, admin_shutting_down));
-        address
-    });
-    let sweeper = tokio::spawn(async move {
-        workers
-            .sweep(|overdue| (0..overdue).for_each(|_| metrics.limit_reached(Limit::CallTime)))
-            .await;
-    });
+    let mut tasks = vec![
+        run(mcp_endpoint(edge, address), listener, address, mcp_closing),
+        tokio::spawn(sweep(workers, Arc::clone(metrics), admin_closing.clone())),
+    ];
+    let mut admin = None;
+    if let Some((listener, address)) = admin_listener {
+        let state = AdminState { metrics: Arc::clone(metrics), readiness: readiness.clone() };
+        tasks.push(run(admin_endpoint(state, address), listener, address, admin_closing));
+        admin = Some(address);
+    }
     readiness.advance(Phase::Ready);
+    let drain_timeout = config.server.drain_timeout;
     Ok(Running {
         address,
         admin,
         access_log,
         readiness,
         drain,
-        shutdown,
-        shutdown_admin,
+        close_mcp,
+        close_admin,
         in_flight,
-        drain_timeout: config.server.drain_timeout,
-        listeners,
-        sweeper,
+        drain_timeout,
+        tasks,
     })
 }
 
@@ -195,17 +180,16 @@ impl Running {
         self.readiness.advance(Phase::Draining);
         self.drain.send_replace(true);
         tokio::time::sleep(FAREWELL.min(self.drain_timeout)).await;
-        self.shutdown.send_replace(true);
+        self.close_mcp.send_replace(true);
         let in_flight = || self.in_flight.load(std::sync::atomic::Ordering::Relaxed);
         while in_flight() > 0 && began.elapsed() < self.drain_timeout {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         let left = in_flight();
-        self.shutdown_admin.send_replace(true);
-        for listener in &self.listeners {
-            listener.abort();
+        self.close_admin.send_replace(true);
+        for task in &self.tasks {
+            task.abort();
         }
-        self.sweeper.abort();
         if let Err(error) = self.access_log.flush_and_stop(LOG_FLUSH) {
             tracing::warn!(error = %crate::telemetry::Chain(&error), "the access log could not be written to its end");
         }
@@ -213,7 +197,28 @@ impl Running {
     }
 }
 
-fn proxy(edge: Edge, limits: &config::HttpLimits, h2c: bool) -> HttpProxy<Edge> {
+fn mcp_endpoint(edge: Edge, address: SocketAddr) -> listening::Service<EdgeApp> {
+    let (limits, metrics) = (edge.http.limits, Arc::clone(&edge.metrics));
+    let app = EdgeApp::new(proxy(edge), metrics, &limits);
+    let mut endpoint = listening::Service::new("mcp".to_owned(), app);
+    let buffers = L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES);
+    endpoint.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+    endpoint
+}
+
+fn admin_endpoint(state: AdminState, address: SocketAddr) -> listening::Service<Admin> {
+    let mut endpoint = listening::Service::new("admin".to_owned(), Admin(state));
+    endpoint.add_tcp(&address.to_string());
+    endpoint
+}
+
+async fn sweep(workers: Arc<Workers>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
+    let count = |overdue| (0..overdue).for_each(|_| metrics.limit_reached(Limit::CallTime));
+    workers.sweep(count, stop).await;
+}
+
+fn proxy(edge: Edge) -> HttpProxy<Edge> {
+    let config::Http { h2c, limits, .. } = edge.http;
     // Pingora loads trusted authorities for connections that it might make, and panics where the
     // platform has none. We make none, so it gets an empty list.
     let conf = ServerConf { ca_file: Some("/dev/null".to_owned()), ..ServerConf::default() };

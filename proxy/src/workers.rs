@@ -15,6 +15,8 @@ use mcp_core::{
     session::{NoRandomness, SessionId},
 };
 
+use tokio::sync::watch;
+
 use crate::ring::{Ring, SharedRing, WorkerIndex};
 
 /// How often idle sessions and overdue calls are looked for.
@@ -23,7 +25,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// All workers, and the ring that says which of them owns a session.
 #[derive(Debug)]
 pub struct Workers {
-    workers: Box<[Arc<Worker>]>,
+    all: Box<[Arc<Worker>]>,
     ring: SharedRing,
     next: AtomicUsize,
 }
@@ -42,9 +44,9 @@ impl Workers {
     #[must_use]
     pub fn new(count: NonZeroU16, service: &Arc<Service>, limits: WorkerLimits) -> Self {
         let count = count.get();
-        let workers = (0..count).map(|_| Worker::new(Arc::clone(service), limits)).collect();
+        let all = (0..count).map(|_| Worker::new(Arc::clone(service), limits)).collect();
         let ring = SharedRing::new(Ring::new((0..count).map(WorkerIndex)));
-        Self { workers, ring, next: AtomicUsize::new(0) }
+        Self { all, ring, next: AtomicUsize::new(0) }
     }
 
     /// The worker that owns the session. Nothing but the id decides.
@@ -72,13 +74,13 @@ impl Workers {
     /// The less loaded of two workers, for a request that belongs to no session.
     #[must_use]
     pub fn any(&self) -> Option<Chosen<'_>> {
-        let count = self.workers.len();
+        let count = self.all.len();
         if count < 2 {
             return self.chosen(WorkerIndex(0));
         }
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let (first, second) = (turn % count, (turn + 1) % count);
-        let calls = |index: usize| self.workers.get(index).map_or(usize::MAX, |w| w.calls());
+        let calls = |index: usize| self.all.get(index).map_or(usize::MAX, |w| w.calls());
         let index = if calls(second) < calls(first) { second } else { first };
         self.chosen(WorkerIndex(u16::try_from(index).ok()?))
     }
@@ -86,23 +88,22 @@ impl Workers {
     /// What each worker holds and has counted, in the order of their numbers.
     #[must_use]
     pub fn figures(&self) -> Vec<Figures> {
-        self.workers.iter().map(|worker| worker.figures()).collect()
+        self.all.iter().map(|worker| worker.figures()).collect()
     }
 
-    /// Ends idle sessions and overdue calls, for ever. To be run beside the listeners.
-    pub async fn sweep(&self, mut overdue: impl FnMut(usize)) {
-        let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let ended = self.workers.iter().map(|worker| worker.sweep().overdue_calls).sum();
+    /// Ends idle sessions and overdue calls every second, until `stop` turns true. `overdue` is told
+    /// how many calls that were.
+    pub async fn sweep(&self, overdue: impl Fn(usize), mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let ended = self.all.iter().map(|worker| worker.sweep().overdue_calls).sum();
             overdue(ended);
-            tracing::trace!(calls = ended, "swept");
+            // Either the time is over, or the process is about to stop.
+            drop(tokio::time::timeout(SWEEP_INTERVAL, stop.changed()).await);
         }
     }
 
     fn chosen(&self, index: WorkerIndex) -> Option<Chosen<'_>> {
-        let worker = self.workers.get(usize::from(index.0))?;
+        let worker = self.all.get(usize::from(index.0))?;
         Some(Chosen { index, worker })
     }
 }

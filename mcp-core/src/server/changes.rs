@@ -65,7 +65,9 @@ impl Changes {
     pub fn announce(&self, change: &Change) {
         // Audience is called outside the lock.
         let audience: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
-        audience.iter().for_each(|listener| listener.hear(change));
+        for listener in audience {
+            listener.hear(change);
+        }
     }
 
     pub(super) fn subscribe(&self, listener: Weak<dyn Audience>) {

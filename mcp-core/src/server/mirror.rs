@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_mirrored_argument_must_be_in_both_places_and_equal() {
-        let schema: Value = serde_json::json!({"properties": {"t": {"type": "object", "properties":
+        let schema = serde_json::json!({"properties": {"t": {"type": "object", "properties":
             {"id": {"type": "string", "x-mcp-header": "Tenant"}}}}});
         let Value::Object(schema) = schema else { panic!("an object") };
         let mirrored = mirrored_arguments(&schema);

@@ -273,13 +273,12 @@ impl<H: ServerHandler> Handler for H {
             let negotiated = self.negotiate_initialize(&params)?.protocol_version;
             let request = InitializeRequest::new(params).into();
             let context = RequestContext::new(RequestId::Number(0), peer);
-            match self.handle_request(request, context).await? {
-                ServerResult::InitializeResult(mut result) => {
-                    result.protocol_version = negotiated;
-                    Ok(result)
-                }
-                _ => Err(ErrorData::internal_error("initialize gave another result", None)),
-            }
+            let answer = self.handle_request(request, context).await?;
+            let ServerResult::InitializeResult(mut result) = answer else {
+                return Err(ErrorData::internal_error("initialize gave another result", None));
+            };
+            result.protocol_version = negotiated;
+            Ok(result)
         })
     }
 

@@ -163,7 +163,9 @@ impl Session {
         }
         let older = state.stream.replace(Arc::clone(&outbox));
         drop(state);
-        older.iter().for_each(|older| older.close());
+        if let Some(older) = older {
+            older.close();
+        }
         Some(outbox)
     }
 
@@ -188,7 +190,9 @@ impl Session {
         state.questions.clear();
         drop(state);
         calls.into_iter().for_each(Running::stop);
-        stream.iter().for_each(|stream| stream.close());
+        if let Some(stream) = stream {
+            stream.close();
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -318,7 +322,9 @@ impl Table {
     /// Ends a session. `false` when there is none.
     pub(super) fn close(&self, id: &SessionId) -> bool {
         let session = self.sessions.lock().remove(id);
-        session.iter().for_each(|session| session.end());
+        if let Some(session) = &session {
+            session.end();
+        }
         session.is_some()
     }
 
@@ -346,7 +352,9 @@ impl Table {
             }
             keep
         });
-        expired.iter().for_each(|session| session.end());
+        for session in &expired {
+            session.end();
+        }
         expired.len()
     }
 

@@ -1,4 +1,4 @@
-//! One POSTed JSON-RPC message, read no further than routing needs.
+//! One JSON-RPC message of a client, read no further than routing needs.
 //!
 //! Parameters stay raw bytes of the body until the method is known, so that a message is parsed once
 //! as an envelope and once as what its method says. What a proxy would have to guess from headers
@@ -155,7 +155,7 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Reads a POSTed body.
+/// Reads the body of a POST.
 ///
 /// # Errors
 /// [`WireError`] when it is not one JSON-RPC 2.0 message.

@@ -292,7 +292,9 @@ impl Worker {
             }
             keep
         });
-        overdue.iter().for_each(|slot| slot.kill());
+        for slot in &overdue {
+            slot.kill();
+        }
         let idle_sessions = self.sessions.expire(self.limits.idle_timeout);
         self.counts.idle.fetch_add(wide(idle_sessions), Ordering::Relaxed);
         Swept { idle_sessions, overdue_calls: overdue.len() }

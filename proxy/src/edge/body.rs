@@ -46,9 +46,9 @@ async fn read_all(session: &mut ServerSession, bytes_max: usize) -> Result<Bytes
 }
 
 async fn read_piece(session: &mut ServerSession) -> Result<Option<Bytes>, Refusal> {
-    session.read_request_body().await.map_err(|error| match error.etype() {
-        ErrorType::ReadTimedout => Refusal::BodyTimeout,
-        _ => Refusal::BodyBroken,
+    session.read_request_body().await.map_err(|error| {
+        let slow = *error.etype() == ErrorType::ReadTimedout;
+        if slow { Refusal::BodyTimeout } else { Refusal::BodyBroken }
     })
 }
 

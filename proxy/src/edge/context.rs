@@ -137,11 +137,8 @@ pub(super) const fn limit_of(ending: Ending) -> Option<Limit> {
 impl Rpc {
     /// The method as the client wrote it.
     pub(super) fn name(&self) -> Option<&str> {
-        match self.method {
-            RpcMethod::Answer => None,
-            RpcMethod::Other => self.other.as_deref(),
-            known => Some(known.label()),
-        }
+        let known = !matches!(self.method, RpcMethod::Answer | RpcMethod::Other);
+        if known { Some(self.method.label()) } else { self.other.as_deref() }
     }
 }
 

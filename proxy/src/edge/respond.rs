@@ -144,7 +144,7 @@ async fn events(
                 Some(bytes) => session.write_response_body(bytes, false).await?,
                 None => break,
             },
-            gone = session.read_body_or_idle(true) => return Err(left(gone)),
+            gone = session.read_body_or_idle(true) => return left(gone),
             () = drained(&mut terms.drain), if !draining => {
                 draining = true;
                 if let Some(last) = stream.drain() {
@@ -165,8 +165,8 @@ async fn events(
 }
 
 /// What it means that reading ended while we were answering: the client is gone.
-pub(super) fn left<T>(read: Result<T>) -> Box<Error> {
-    read.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed))
+pub(super) fn left<T, A>(read: Result<T>) -> Result<A> {
+    Err(read.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)))
 }
 
 async fn drained(drain: &mut watch::Receiver<bool>) {
