@@ -67,7 +67,7 @@ no connection. Ends with 0 if the configuration is good and with 78 if not.
 
 Examples:
   promgate check --config conf/promgate.yaml
-  PROM_TOKEN=x promgate check --config conf/grafana-cloud.yaml")]
+  PMM_TOKEN=x promgate check --config conf/pmm.yaml")]
     Check(ConfigArgs),
 
     /// Print the JSON Schema of the configuration file.
@@ -241,18 +241,18 @@ fn say(text: &str) -> Result<(), CommandError> {
 
 /// Prints an error and what caused it, one line each.
 fn complain(error: &CommandError) {
-    let mut text = match error {
+    let mut lines = vec![match error {
         // Each line begins with the file's name already.
-        CommandError::Config(faults) => format!("{faults}\n"),
+        CommandError::Config(faults) => faults.to_string(),
         CommandError::Output(_) | CommandError::Run(_) | CommandError::Child(_) => {
-            format!("promgate: {error}\n")
+            format!("promgate: {error}")
         }
-    };
+    }];
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text.push_str(&format!("  because: {error}\n"));
+        lines.push(format!("  because: {error}"));
         cause = error.source();
     }
     // Nobody can be told that standard error is closed.
-    drop(io::stderr().lock().write_all(text.as_bytes()));
+    drop(writeln!(io::stderr().lock(), "{}", lines.join("\n")));
 }

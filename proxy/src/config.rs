@@ -1,23 +1,34 @@
 //! The settings that the program runs on, in checked form, and the road to them.
 //!
-//! [`load`] is that road: it reads the YAML file that an operator wrote, expands variables, holds
+//! [`load()`] is that road: it reads the YAML file that an operator wrote, expands variables, holds
 //! it against the schema and checks what it means. A [`Config`] is valid as a whole.
+//!
+//! The modules stand in the order of their use: each names only those before it, and the types
+//! below.
 
 use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
 
-mod check;
-mod expand;
-mod fault;
-mod form;
-mod hint;
-mod load;
+mod place;
+
 mod locate;
-mod raw;
+
+mod fault;
+
+mod expand;
 mod source;
+
+mod hint;
+mod raw;
+
+mod form;
 mod units;
+
+mod check;
+
+mod load;
 
 #[cfg(test)]
 mod tests;

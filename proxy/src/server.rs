@@ -84,6 +84,8 @@ pub struct Running {
     readiness: Readiness,
     drain: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
+    /// The admin listener tells of the draining, so it closes last.
+    shutdown_admin: watch::Sender<bool>,
     in_flight: Arc<AtomicUsize>,
     drain_timeout: Duration,
     listeners: Vec<JoinHandle<()>>,
@@ -129,6 +131,7 @@ pub async fn start(
 
     let (drain, draining) = watch::channel(false);
     let (shutdown, shutting_down) = watch::channel(false);
+    let (shutdown_admin, admin_shutting_down) = watch::channel(false);
     let in_flight = Arc::new(AtomicUsize::new(0));
     let limits = http.limits;
     let edge = Edge {
@@ -149,14 +152,14 @@ pub async fn start(
             WRITE_BUFFER_BYTES,
         ),
     ));
-    let mut listeners = vec![run(endpoint, listener, address, shutting_down.clone())];
+    let mut listeners = vec![run(endpoint, listener, address, shutting_down)];
 
     let readiness = Readiness::default();
     let admin = admin_listener.map(|(listener, address)| {
         let state = AdminState { metrics: Arc::clone(&metrics), readiness: readiness.clone() };
         let mut endpoint = listening::Service::new("admin".to_owned(), Admin(state));
         endpoint.add_tcp(&address.to_string());
-        listeners.push(run(endpoint, listener, address, shutting_down));
+        listeners.push(run(endpoint, listener, address, admin_shutting_down));
         address
     });
     let sweeper = tokio::spawn(async move {
@@ -172,6 +175,7 @@ pub async fn start(
         readiness,
         drain,
         shutdown,
+        shutdown_admin,
         in_flight,
         drain_timeout: config.server.drain_timeout,
         listeners,
@@ -197,6 +201,7 @@ impl Running {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         let left = in_flight();
+        self.shutdown_admin.send_replace(true);
         for listener in &self.listeners {
             listener.abort();
         }

@@ -1,4 +1,9 @@
 //! The real program: what it prints where, and the codes that it ends with.
+#![expect(
+    clippy::tests_outside_test_module,
+    clippy::expect_used,
+    reason = "this file is a test as a whole"
+)]
 
 use std::{
     fs,

@@ -89,11 +89,15 @@ impl From<ErrorData> for RouteError {
 /// session.
 pub fn route(message: &Message<'_>, headers: &HeaderMap) -> Result<Route, RouteError> {
     if let Message::Request(request) = message {
-        if let Some(params) = initialize(request) {
+        let opening = initialize(request);
+        if let Some(Ok(params)) = opening {
             return Ok(Route::Initialize(params));
         }
         if is_stateless(request, headers)? {
             return Ok(Route::Stateless);
+        }
+        if let Some(Err(error)) = opening {
+            return Err(error.into());
         }
     }
     let version = mirror::single(headers, &mirror::PROTOCOL_VERSION).map_err(header_mismatch)?;
@@ -140,12 +144,16 @@ pub fn names_stateless_version(headers: &HeaderMap) -> bool {
         .is_some_and(is_stateless_version)
 }
 
-/// Parameters of a well-formed `initialize`. One that is not well formed is a request like any other.
-fn initialize(request: &Request<'_>) -> Option<Box<InitializeRequestParams>> {
+/// The parameters of `initialize`; `None` for other methods. One that is not well formed may still be a
+/// request of the stateless era, which knows no such method.
+fn initialize(request: &Request<'_>) -> Option<Result<Box<InitializeRequestParams>, ErrorData>> {
     if request.method != "initialize" {
         return None;
     }
-    serde_json::from_str(request.params?.get()).ok().map(Box::new)
+    let params = serde_json::from_str(request.params.map_or("{}", RawValue::get)).map(Box::new);
+    Some(params.map_err(|error| {
+        ErrorData::invalid_params(format!("invalid params of initialize: {error}"), None)
+    }))
 }
 
 /// Versions are dates, so that they compare as text.

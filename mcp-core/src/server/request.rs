@@ -13,7 +13,7 @@ use rmcp::{
     model::{
         CallToolRequest, CallToolRequestParams, CancelTaskRequest, ClientRequest, CompleteRequest,
         ConstString, CustomRequest, DiscoverRequest, GetPromptRequest, GetTaskRequest,
-        InitializeRequest, JsonObject, ListPromptsRequest, ListResourceTemplatesRequest,
+        JsonObject, ListPromptsRequest, ListResourceTemplatesRequest,
         ListResourcesRequest, ListToolsRequest, PaginatedRequestParams, PingRequest,
         ReadResourceRequest, RequestMetaObject, RequestOptionalParam, SetLevelRequest,
         SubscribeRequest, SubscriptionsListenRequest, UnsubscribeRequest, UpdateTaskRequest,
@@ -40,8 +40,8 @@ pub(super) fn typed(request: &Request<'_>) -> Result<ClientRequest, ErrorData> {
         "tools/call" => CallToolRequest::new(call_params(raw)?).into(),
         "tools/list" => list::<_>(raw).map(ListToolsRequest::into_request)?,
         "ping" => PingRequest::default().into(),
-        "initialize" => InitializeRequest::new(required(raw)?).into(),
-        "server/discover" => DiscoverRequest::new(required(raw)?).into(),
+        // It has no parameters but the metadata, which was read already.
+        "server/discover" => DiscoverRequest::default().into(),
         "completion/complete" => CompleteRequest::new(required(raw)?).into(),
         "logging/setLevel" => SetLevelRequest::new(required(raw)?).into(),
         "prompts/get" => GetPromptRequest::new(required(raw)?).into(),

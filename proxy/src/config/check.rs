@@ -8,11 +8,7 @@ use std::{net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path, tim
 use http::HeaderName;
 use url::Url;
 
-use super::{
-    Config, Server, Transport,
-    fault::{At, Faults},
-    raw, units,
-};
+use super::{Config, Server, Transport, fault::Faults, place::At, raw, units};
 
 mod access_log;
 mod backend;
@@ -53,7 +49,7 @@ impl Check<'_> {
         self.authorization_server(&oauth_authorization_server);
         let public_host = self.protected_resource(&oauth_protected_resource);
         Config {
-            server: self.server(server, public_host),
+            server: self.server(&server, public_host),
             access_log: self.access_log(&middleware.access_logs),
             worker_limits,
             tools: self.tools(&tools),
@@ -61,7 +57,7 @@ impl Check<'_> {
         }
     }
 
-    fn server(&mut self, raw: raw::Server, public_host: Option<String>) -> Server {
+    fn server(&mut self, raw: &raw::Server, public_host: Option<String>) -> Server {
         let at = At::from(["server"]);
         let http = self.http(&raw.transport.http, public_host);
         let admin = self.admin(&raw.admin.host, http.listen);
@@ -232,4 +228,9 @@ impl Check<'_> {
         );
         None
     }
+}
+
+/// prometheus-mcp takes an empty text for an absent one, and so do files written for it.
+fn filled(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::fault::{At, Faults};
+use super::{fault::Faults, place::At};
 
 /// Longest value after expansion, in bytes.
 const VALUE_BYTES_MAX: usize = 1 << 20;

@@ -6,10 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    fault::{At, Faults},
-    hint,
-};
+use super::{fault::Faults, hint, place::At};
 
 /// Most similar key that is still suggested, by Jaro-Winkler similarity.
 const SIMILAR_MIN: f64 = 0.8;
@@ -163,7 +160,8 @@ fn unknown_key(at: &At, key: &str, known: Option<&Map<String, Value>>) -> (Strin
     if let Some((what, mend)) = hint::moved(at) {
         return (what.to_owned(), mend.to_owned());
     }
-    let names: Vec<&str> = known.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = known.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
     let list = names.join("`, `");
     let mend = match similar(key, &names) {
         Some(name) => format!("write `{name}`; the keys here are `{list}`"),

@@ -1,6 +1,6 @@
 //! Keys that other versions and other programs use, and where their meaning lives here.
 
-use super::fault::{At, Step};
+use super::place::{At, Step};
 
 /// One key that is not ours: its place (`*` is any key), what to say and how to mend it.
 struct Moved {

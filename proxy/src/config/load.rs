@@ -11,8 +11,10 @@ use super::{
     Config,
     check::{Check, reason},
     expand::{self, Environment},
-    fault::{At, ConfigFaults, Faults},
-    form, raw, source,
+    fault::{ConfigFaults, Faults},
+    form,
+    place::At,
+    raw, source,
 };
 
 /// Largest configuration file, in bytes. One with 64 backends takes about 50 KB.
@@ -49,7 +51,7 @@ pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> 
 /// at that file's folder.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load()`].
 pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Config, ConfigFaults> {
     let mut faults = Faults::default();
     let mut tree = source::read(text, &mut faults).map_err(|unreadable| {

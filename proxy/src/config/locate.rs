@@ -11,7 +11,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use super::fault::{At, Step};
+use super::place::{At, Step};
 
 /// The line, counted from 1, of the place or of the nearest one that holds it and is written in
 /// the file. `occurrence` counts equal keys from 0.

@@ -11,11 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod access;
+mod backend;
 mod schema;
 
 pub(super) use access::{
     AuthorizationServer, Jwt, JwtLocal, JwtValidation, ProtectedResource, Strategy,
 };
+pub(super) use backend::{Auth, AuthKind, Backend};
 pub(super) use schema::{schema, written_schema};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
@@ -272,6 +274,7 @@ impl Default for Sessions {
 /// Bounds of the tools' questions and answers.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the bound stands last in a name")]
 pub(super) struct Tools {
     /// Longest PromQL text accepted.
     pub(super) query_bytes_max: Size,
@@ -331,84 +334,4 @@ impl Default for AccessLogs {
             queue_bytes_max: size("8MiB"),
         }
     }
-}
-
-/// One metrics backend that speaks the Prometheus HTTP API.
-#[derive(Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["url"]))]
-pub(super) struct Backend {
-    /// Base address, such as `http://prometheus:9090`; `/api/v1/…` is appended to its path.
-    pub(super) url: Option<String>,
-    /// Tenant of a call that names none, sent as `X-Scope-OrgID`.
-    pub(super) org_id: Option<String>,
-    /// Tenants that a call may name. When empty, only `org_id`.
-    pub(super) available_orgs: Vec<String>,
-    /// How Promgate proves itself to the backend.
-    pub(super) auth: Auth,
-    /// Further headers of every request, by name.
-    pub(super) headers: BTreeMap<String, SecretText>,
-    /// Files that hold the value of a further header, by the header's name.
-    pub(super) header_files: BTreeMap<String, String>,
-    /// TLS towards the backend.
-    pub(super) tls: BackendTls,
-    /// Longest time of one request, from connecting to the last byte.
-    pub(super) timeout: Span,
-    /// Longest time of connecting.
-    pub(super) connect_timeout: Span,
-    /// Largest answer read, after decompression.
-    pub(super) response_bytes_max: Size,
-}
-
-impl Default for Backend {
-    fn default() -> Self {
-        Self {
-            url: None,
-            org_id: None,
-            available_orgs: Vec::new(),
-            auth: Auth::default(),
-            headers: BTreeMap::new(),
-            header_files: BTreeMap::new(),
-            tls: BackendTls::default(),
-            timeout: span("30s"),
-            connect_timeout: span("5s"),
-            response_bytes_max: size("32MiB"),
-        }
-    }
-}
-
-/// How Promgate proves itself to a backend.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Auth {
-    /// `none`, `basic` (a user name and a password) or `token` (a bearer token).
-    #[serde(rename = "type")]
-    pub(super) kind: AuthKind,
-    /// User name, for `basic`.
-    pub(super) username: Option<String>,
-    /// Password, for `basic`.
-    pub(super) password: Option<SecretText>,
-    /// File that holds the password.
-    pub(super) password_file: Option<String>,
-    /// Bearer token, for `token`, without the word `Bearer`.
-    pub(super) token: Option<SecretText>,
-    /// File that holds the token.
-    pub(super) token_file: Option<String>,
-}
-
-#[derive(Default, Clone, Copy, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum AuthKind {
-    #[default]
-    None,
-    Basic,
-    Token,
-}
-
-/// TLS towards a backend.
-#[derive(Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct BackendTls {
-    /// Certificate authorities to trust instead of the public ones: a PEM file.
-    pub(super) ca_file: Option<String>,
 }

@@ -8,7 +8,10 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::fault::{At, Faults, Step};
+use super::{
+    fault::Faults,
+    place::{At, Step},
+};
 
 /// Most nodes of the tree, aliases counted each time they are used.
 ///
@@ -215,7 +218,11 @@ fn merge(tree: &mut Value, at: &At, faults: &mut Faults) {
                 let place = at.key("<<");
                 let sources = match named {
                     Value::Array(sources) => sources,
-                    other => vec![other],
+                    source @ (Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Object(_)) => vec![source],
                 };
                 for mut source in sources {
                     merge(&mut source, &place, faults);

@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use mcp_core::config::BackendAuth;
+use mcp_core::config::{BackendAuth, OrgId};
 use proptest::prelude::*;
 
 use super::*;
 
 mod faults;
 mod hostile;
+mod settings;
 
 /// An environment of a test's own.
 #[derive(Default)]
@@ -81,8 +82,10 @@ fn every_file_in_conf_loads() {
 #[test]
 fn the_schema_in_conf_is_that_of_the_types() {
     let file = fs::read_to_string(conf_folder().join("promgate.schema.json")).expect("the schema");
+    // Compared as values, since the order of keys depends on features that other crates choose.
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
     assert!(
-        file == schema_json(),
+        read(&file) == read(&schema_json()),
         "run `cargo run -p promgate -- schema > conf/promgate.schema.json`"
     );
 }
@@ -140,120 +143,6 @@ fn a_small_file_gets_the_defaults() {
     let any_port = |host: &str| HostRule::Exact { host: host.into(), port: None };
     assert_eq!(hosts, ["localhost", "127.0.0.1", "::1"].map(any_port));
     assert_eq!(config.server.http.allowed_origins.len(), 6);
-}
-
-#[test]
-fn every_setting_arrives() {
-    let config = parsed(
-        r#"
-server:
-  name: n
-  version: "1.10"
-  transport:
-    type: stdio
-    http:
-      host: "[::1]:0"
-      path: /a/b
-      h2c: false
-      allowed_hosts: ["*", "A.example:8443", "::1"]
-      allowed_origins: ["https://a.example", "*"]
-      limits:
-        body_bytes_max: 2048
-        header_timeout: 1s
-        body_timeout: 2s
-        idle_timeout: 3s
-        write_timeout: 4s
-        connections_max: 5
-        connections_per_address_max: 6
-  admin: { host: "off" }
-  workers: 3
-  limits:
-    calls_per_worker_max: 7
-    listeners_per_worker_max: 8
-    call_timeout: 9s
-    stream_after: 10s
-    keep_alive: 11s
-  drain_timeout: 0s
-middleware:
-  access_logs:
-    output: logs/access.log
-    included_headers: [X-A]
-    excluded_headers: [x-b]
-    redacted_headers: [X-C, x-c]
-    queue_bytes_max: 64KiB
-sessions: { idle_timeout: 12s, per_worker_max: 13, calls_per_session_max: 14 }
-tools: { query_bytes_max: 100, answer_bytes_max: 2KiB, points_default_max: 15, page_max: 16 }
-backends:
-  b:
-    url: https://b.example/prometheus
-    org_id: o
-    available_orgs: [o, p, o]
-    auth: { type: basic, username: u, password: pw }
-    headers: { X-D: d }
-    timeout: 17s
-    connect_timeout: 18s
-    response_bytes_max: 19KiB
-  a:
-    url: http://a
-    auth: { type: token, token: t }
-"#,
-    );
-    let shown = format!("{config:?}");
-    let secs = Duration::from_secs;
-    let Server { http, .. } = &config.server;
-    assert_eq!(config.server.version, "1.10");
-    assert_eq!(config.server.transport, Transport::Stdio);
-    assert_eq!((http.listen.port(), http.path.as_str(), http.h2c), (0, "/a/b", false));
-    assert_eq!(http.allowed_hosts.len(), 3);
-    assert_eq!(
-        http.allowed_hosts[1],
-        HostRule::Exact { host: "a.example".into(), port: Some(8443) }
-    );
-    assert_eq!(http.allowed_origins[1], OriginRule::Any);
-    let limits = HttpLimits {
-        body_bytes_max: 2048,
-        header_timeout: secs(1),
-        body_timeout: secs(2),
-        idle_timeout: secs(3),
-        write_timeout: secs(4),
-        connections_max: 5,
-        connections_per_address_max: 6,
-    };
-    assert_eq!(http.limits, limits);
-    assert_eq!(config.server.admin, None);
-    assert_eq!((config.server.workers.get(), config.server.drain_timeout), (3, secs(0)));
-    let limits = WorkerLimits {
-        sessions_max: 13,
-        session_calls_max: 14,
-        calls_max: 7,
-        listeners_max: 8,
-        idle_timeout: secs(12),
-        call_timeout: secs(9),
-        stream_after: secs(10),
-        keep_alive: secs(11),
-    };
-    assert_eq!(config.worker_limits, limits);
-    let tools = ToolLimits {
-        query_bytes_max: 100,
-        answer_bytes_max: 2048,
-        points_default_max: 15,
-        page_max: 16,
-    };
-    assert_eq!(config.tools, tools);
-    assert_eq!(config.access_log.output, AccessLogOutput::File("logs/access.log".into()));
-    assert_eq!(config.access_log.redacted_headers.len(), 1);
-    let [a, b] = config.backends.as_slice() else { panic!("two backends") };
-    assert_eq!((a.name.as_str(), b.name.as_str()), ("a", "b"));
-    assert!(matches!(&a.auth, BackendAuth::Token(token) if token.expose() == "t"));
-    assert!(matches!(&b.auth, BackendAuth::Basic { username, password }
-            if username == "u" && password.expose() == "pw"));
-    assert_eq!(b.available_orgs.len(), 2);
-    assert!(b.headers["x-d"].is_sensitive());
-    assert_eq!(
-        (b.timeout, b.connect_timeout, b.response_bytes_max),
-        (secs(17), secs(18), 19 << 10)
-    );
-    assert!(!shown.contains("pw") && !shown.contains("\"d\""), "{shown}");
 }
 
 #[test]
@@ -337,7 +226,7 @@ fn anchors_and_merge_keys_work_and_own_keys_win() {
     let seconds: Vec<u64> = config.backends.iter().map(|b| b.timeout.as_secs()).collect();
     assert_eq!(seconds, [7, 9, 30]);
     assert!(config.backends.iter().all(|b| matches!(b.auth, BackendAuth::Token(_))));
-    assert_eq!(config.backends[0].org_id.as_ref().map(|id| id.as_str()), Some("o"));
+    assert_eq!(config.backends[0].org_id.as_ref().map(OrgId::as_str), Some("o"));
 }
 
 #[test]
@@ -369,7 +258,7 @@ fn secrets_come_from_files() {
         ("empty", "the file is empty"),
         ("large", "the file is larger than 64 KiB"),
         ("binary", "the file is not UTF-8 text"),
-        (".", "the file cannot be read: it is a folder"),
+        (".", "the file cannot be read: is a directory"),
     ] {
         let faults = parse(&path, &text(file), &env).expect_err(file);
         let found: Vec<_> =
@@ -398,7 +287,7 @@ fn a_file_that_cannot_be_loaded_is_one_fault() {
     let path = folder.path().join("c.yaml");
     let fault = |path: &Path| load(path, &Variables::default()).expect_err("a fault").to_string();
     assert!(fault(&path).contains("c.yaml: cannot be read: there is no such file; "));
-    assert!(fault(folder.path()).contains(": cannot be read: it is a folder; "));
+    assert!(fault(folder.path()).contains(": cannot be read: is a directory; "));
     fs::write(&path, [b'a', 0xff]).expect("written");
     assert!(fault(&path).contains("c.yaml: is not UTF-8 text; "));
     fs::write(&path, "#".repeat((1 << 20) + 1)).expect("written");

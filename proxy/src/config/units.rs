@@ -75,7 +75,7 @@ pub(super) fn shown_span(span: Duration) -> String {
     let shown = SPANS.iter().rev().find_map(|(name, unit)| {
         let nanos = span.as_nanos();
         let unit = u128::from(*unit);
-        (nanos > 0 && nanos % unit == 0).then(|| format!("{}{name}", nanos / unit))
+        (nanos > 0 && nanos.is_multiple_of(unit)).then(|| format!("{}{name}", nanos / unit))
     });
     shown.unwrap_or_else(|| "0s".to_owned())
 }
@@ -84,7 +84,7 @@ pub(super) fn shown_span(span: Duration) -> String {
 pub(super) fn shown_size(bytes: u64) -> String {
     let mut binary = SIZES.iter().rev().filter(|(name, _)| name.is_empty() || name.contains('i'));
     let shown = binary.find_map(|(name, unit)| {
-        (bytes > 0 && bytes % unit == 0).then(|| format!("{}{name}", bytes / unit))
+        (bytes > 0 && bytes.is_multiple_of(*unit)).then(|| format!("{}{name}", bytes / unit))
     });
     shown.unwrap_or_else(|| bytes.to_string())
 }
@@ -155,7 +155,7 @@ mod tests {
             let read = span(text).expect("a duration");
             assert_eq!(span(&shown_span(read)), Some(read), "{text}");
         }
-        assert_eq!(shown_span(Duration::from_secs(3600)), "1h");
+        assert_eq!(shown_span(Duration::from_hours(1)), "1h");
         for bytes in [0, 1, 1000, 1024, 64 << 10, 1 << 30] {
             assert_eq!(size(&shown_size(bytes)), Some(bytes));
         }

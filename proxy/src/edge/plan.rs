@@ -121,5 +121,5 @@ fn rejection(error: &RouteError) -> Rejection {
 
 /// No randomness or no worker: a state that a running process does not reach.
 fn unavailable() -> Reply {
-    Reply::empty(StatusCode::SERVICE_UNAVAILABLE, Ending::Panicked)
+    Reply::empty(StatusCode::SERVICE_UNAVAILABLE, Ending::Refused)
 }

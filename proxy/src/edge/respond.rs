@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Version, header};
-use mcp_core::server::{Body, EventStream, Reply, StreamKind, era};
+use mcp_core::server::{Body, Ending, EventStream, Reply, StreamKind, era};
 use pingora::{Error, ErrorType, Result, http::ResponseHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
@@ -59,9 +59,7 @@ pub(super) async fn reply(
     let Reply { status, body, session: opened, retry_after, ending, call } = reply;
     context.call = call;
     context.note_ending(ending);
-    if let Some(limit) = limit_of(ending) {
-        terms.metrics.limit_reached(limit);
-    }
+    count(ending, terms.metrics);
     let mut answer = header(status, context)?;
     if let Some(id) = opened {
         answer.insert_header(era::SESSION_ID, id.as_str())?;
@@ -75,6 +73,15 @@ pub(super) async fn reply(
         Body::EmptyStream => whole(session, answer, EVENTS, Bytes::new()).await,
         // Boxed: most answers are no streams, and the future of those that are not stays small.
         Body::Stream(stream) => Box::pin(events(session, answer, context, stream, terms)).await,
+    }
+}
+
+fn count(ending: Ending, metrics: &Metrics) {
+    if let Some(limit) = limit_of(ending) {
+        metrics.limit_reached(limit);
+    }
+    if ending == Ending::Panicked {
+        metrics.panicked();
     }
 }
 
@@ -152,9 +159,7 @@ async fn events(
     session.write_response_body(Bytes::new(), true).await?;
     if let Some(ending) = stream.ending() {
         context.note_ending(ending);
-        if let Some(limit) = limit_of(ending) {
-            terms.metrics.limit_reached(limit);
-        }
+        count(ending, terms.metrics);
     }
     Ok(())
 }

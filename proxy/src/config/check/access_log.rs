@@ -3,7 +3,7 @@
 use http::{HeaderName, header};
 
 use super::Check;
-use crate::config::{AccessLog, AccessLogOutput, fault::At, raw};
+use crate::config::{AccessLog, AccessLogOutput, place::At, raw};
 
 /// Request headers that hold secrets and can therefore never be written in the clear.
 const SECRET_HEADERS: [HeaderName; 6] = [

@@ -13,8 +13,8 @@ use rustls::{
 };
 use url::Url;
 
-use super::{Check, oauth::filled, secret::Pair};
-use crate::config::{fault::At, raw};
+use super::{Check, filled, secret::Pair};
+use crate::config::{place::At, raw};
 
 /// Most backends: each has its own connections, and its name goes into every tool's description.
 const BACKENDS_MAX: usize = 64;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Check, host};
-use crate::config::{HostRule, Http, HttpLimits, OriginRule, fault::At, raw};
+use crate::config::{HostRule, Http, HttpLimits, OriginRule, place::At, raw};
 
 /// Longest path of the endpoint, in bytes.
 const PATH_BYTES_MAX: usize = 256;

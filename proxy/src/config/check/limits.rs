@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_core::config::{ToolLimits, WorkerLimits};
 
 use super::Check;
-use crate::config::{fault::At, raw};
+use crate::config::{place::At, raw};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

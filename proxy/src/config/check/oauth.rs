@@ -3,8 +3,8 @@
 //! This version verifies no tokens. A file that asks for it must not load: it would leave open
 //! what its writer believes closed.
 
-use super::{Check, host};
-use crate::config::{fault::At, raw, units};
+use super::{Check, filled, host};
+use crate::config::{place::At, raw, units};
 
 impl Check<'_> {
     pub(super) fn jwt(&mut self, raw: &raw::Jwt) {
@@ -115,11 +115,6 @@ impl Check<'_> {
             );
         }
     }
-}
-
-/// freepik's program takes an empty text for an absent one, and so do files written for it.
-pub(super) fn filled(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.is_empty())
 }
 
 fn is_local(validation: &raw::JwtValidation) -> bool {

@@ -8,7 +8,7 @@ use std::{
 use mcp_core::secret::Secret;
 
 use super::Check;
-use crate::config::{fault::At, raw};
+use crate::config::{place::At, raw};
 
 /// Largest secret file, in bytes. Tokens are below 16 KiB; more is the wrong file.
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -89,11 +89,10 @@ impl Check<'_> {
 }
 
 /// Why a file cannot be read, in words.
-pub(in crate::config) fn reason(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file",
-        io::ErrorKind::PermissionDenied => "permission denied",
-        io::ErrorKind::IsADirectory => "it is a folder",
-        _ => "the system refused",
+pub(in crate::config) fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        "there is no such file".to_owned()
+    } else {
+        error.kind().to_string()
     }
 }

@@ -100,9 +100,9 @@ pub(crate) struct ProtectedResource {
     pub(crate) tls_client_certificate_bound_access_tokens: bool,
     /// Types of authorization details.
     pub(crate) authorization_details_types_supported: Vec<String>,
-    /// Algorithms of DPoP proofs.
+    /// Algorithms of `DPoP` proofs.
     pub(crate) dpop_signing_alg_values_supported: Vec<String>,
-    /// Whether tokens must be bound by DPoP.
+    /// Whether tokens must be bound by `DPoP`.
     pub(crate) dpop_bound_access_tokens_required: bool,
     /// Appended to the document's path.
     pub(crate) url_suffix: Option<String>,

@@ -34,7 +34,8 @@ fn deep_nesting_is_refused() {
 
 #[test]
 fn of_very_many_faults_the_first_hundred_are_kept() {
-    let text: String = (0..500).map(|n| format!("key{n}: 1\n")).collect();
+    let lines: Vec<String> = (0..500).map(|n| format!("key{n}: 1")).collect();
+    let text = lines.join("\n");
     let faults = parse(Path::new("c.yaml"), &text, &Variables::default()).expect_err("faults");
     assert_eq!(faults.faults().len(), 100);
     assert!(faults.to_string().ends_with("c.yaml: and 401 more faults"), "{faults}");
@@ -110,7 +111,7 @@ proptest! {
             _ => format!("{line}\n"),
         }).collect();
         if let Err(faults) = parse(Path::new("c.yaml"), &changed, &Variables::default()) {
-            let known_as_key = shape.contains("{");
+            let known_as_key = shape.contains('{');
             prop_assert!(known_as_key || !faults.to_string().contains(CANARY), "{}", faults);
         }
     }
