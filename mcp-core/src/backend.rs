@@ -58,6 +58,10 @@ impl Backends {
     ///
     /// # Errors
     /// [`BackendBuildError`] names the first backend whose settings cannot work.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "each backend shares it; callers hand it over"
+    )]
     pub fn new(
         configs: Vec<BackendConfig>,
         observer: Arc<dyn Observer>,
@@ -154,18 +158,27 @@ impl Fetched<'_> {
     /// # Errors
     /// [`BackendError`] when the backend refused or failed, or speaks something else.
     pub(crate) fn read<'a, D: Deserialize<'a>>(&'a self) -> Result<Answer<D>, BackendError> {
-        let answer = match self.reply.status.is_success() {
-            true => answer::success(&self.reply.body).ok_or_else(|| self.fault()),
-            false => Err(self.fault()),
-        };
-        match answer {
-            Ok(answer) => {
+        let good = self.reply.status.is_success();
+        let answer = if good { answer::success(&self.reply.body) } else { None };
+        match answer.ok_or_else(|| self.fault()) {
+            Ok(mut answer) => {
                 let backend = self.backend;
+                for note in answer.warnings.iter_mut().chain(&mut answer.infos) {
+                    backend.exchange.hide(note);
+                }
                 backend.observer.backend_called(&backend.name, BackendOutcome::Ok, self.took);
                 Ok(answer)
             }
             Err(fault) => Err(self.backend.failed(fault, self.took)),
         }
+    }
+
+    /// The API's own words for its failure, without our credentials.
+    fn words(&self, body: &[u8]) -> Option<ApiError> {
+        let mut error = answer::failure(body)?;
+        self.backend.exchange.hide(&mut error.kind);
+        self.backend.exchange.hide(&mut error.message);
+        Some(error)
     }
 
     fn fault(&self) -> BackendError {
@@ -174,10 +187,10 @@ impl Fetched<'_> {
         match status.as_u16() {
             300..=399 => return BackendError::Redirected { status },
             401 | 403 => return BackendError::Unauthorized { status },
-            429 => return BackendError::RateLimited { retry_after_s, api: answer::failure(body) },
+            429 => return BackendError::RateLimited { retry_after_s, api: self.words(body) },
             _other => {}
         }
-        match answer::failure(body) {
+        match self.words(body) {
             Some(error) => BackendError::Api { status, error },
             None => BackendError::NotApi { status, media_type: media_type.clone() },
         }

@@ -2,13 +2,13 @@
 //!
 //! The demo keeps a small imaginary shop. [`Backend::start`] writes three hours of its history,
 //! starts Prometheus as a child over it, and serves the shop's present, so that the story goes on
-//! for as long as the demo runs. [`config`] is what the edge is then started with, and [`show`]
-//! asks one question through it and prints the answer and how to connect clients.
+//! for as long as the demo runs. [`Backend::config`] is what the edge is then started on;
+//! [`ask`] puts one question to it and prints the answer, [`invite`] prints how to connect clients.
 //!
 //! Modules in their order: [`error`](DemoError); `programs` finds Prometheus; `folder` owns what is
 //! written; `shop` is the story, `exporter` tells its present; [`child`] ties a process's life to
-//! ours, `supervisor` keeps it running; `backend` puts these together; `settings` is the edge's
-//! configuration; `call` asks, `clients` prints.
+//! ours, `supervisor` keeps it running; `settings` is the edge's configuration; `backend` puts
+//! these together; `call` asks, `clients` tells how to.
 
 mod error;
 
@@ -24,9 +24,9 @@ pub mod child;
 
 mod supervisor;
 
-mod backend;
-
 mod settings;
+
+mod backend;
 
 mod call;
 
@@ -38,29 +38,34 @@ use clients::Setting;
 
 pub use backend::{Backend, Options};
 pub use error::DemoError;
-pub use settings::{Listeners, config};
+pub use settings::Listeners;
 
-/// Asks one question through the edge, and prints it with its answer and the ways to connect.
+/// Asks one question through the edge at the backend's listeners, and prints it with its answer.
 ///
-/// Waits for the edge to accept connections first, so it may be called while that starts. The last
-/// line says that Ctrl-C ends the demo, so what makes that true must stand before.
+/// Waits for the edge to accept connections first, so it may be called while that starts.
 ///
 /// # Errors
 /// [`DemoError`] when the edge does not answer in time, when the call fails, or when `out` cannot
 /// be written.
-pub async fn show(
-    out: &mut (impl Write + Send),
-    listeners: Listeners,
-    backend: &Backend,
-) -> Result<(), DemoError> {
-    let mcp = listeners.endpoint();
-    let exchange = call::ask(&mcp).await?;
+pub async fn ask(out: &mut (impl Write + Send), backend: &Backend) -> Result<(), DemoError> {
+    let exchange = call::ask(&backend.listeners().endpoint()).await?;
+    exchange.print(out).map_err(DemoError::Print)
+}
+
+/// Prints where everything is, and what to paste into which client.
+///
+/// The last line says that Ctrl-C ends the demo, so what makes that true must stand before.
+///
+/// # Errors
+/// [`DemoError::Print`] when `out` cannot be written.
+pub fn invite(out: &mut impl Write, backend: &Backend) -> Result<(), DemoError> {
     let setting = Setting {
-        mcp: &mcp,
+        mcp: &backend.listeners().endpoint(),
+        admin: backend.listeners().admin,
+        busy: &backend.listeners().busy().collect::<Vec<_>>(),
         backend: backend.url(),
-        remarks: &listeners.remarks(),
         executable: &env::current_exe().unwrap_or_else(|_| "promgate".into()),
-        stdio_config: &backend.stdio_config(),
+        config_file: &backend.config_file(),
     };
-    exchange.print(out).and_then(|()| setting.print(out)).map_err(DemoError::Print)
+    setting.print(out).map_err(DemoError::Print)
 }

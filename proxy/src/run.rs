@@ -97,21 +97,28 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
     log_to_stderr(Some("warn"))?;
     let listeners = demo::Listeners::choose()?;
     // Outlives the runtime, so that calls in flight have their backend to the end.
-    let backend = demo::Backend::start(&demo::Options { prometheus, admin: listeners.admin })?;
-    let config = demo::config(backend.url(), listeners);
+    let backend = demo::Backend::start(&demo::Options { prometheus, listeners })?;
+    let config = backend.config()?;
     in_runtime(async {
         let mut signals = Signals::new()?;
         let running = start(config).await?;
         let mut out = io::stdout();
-        let shown = tokio::select! {
-            shown = demo::show(&mut out, listeners, &backend) => shown,
-            () = signals.end() => Ok(()),
+        let asked = tokio::select! {
+            asked = demo::ask(&mut out, &backend) => asked.map(|()| !once),
+            () = signals.end() => Ok(false),
         };
-        if shown.is_ok() && !once {
+        let invited = asked.and_then(|stay| {
+            if stay {
+                demo::invite(&mut out, &backend)?;
+            }
+            Ok(stay)
+        });
+        if matches!(invited, Ok(true)) {
             wait(&running, &mut signals).await;
         }
         stop(running, &mut signals).await?;
-        Ok(shown?)
+        invited?;
+        Ok(())
     })
 }
 

@@ -20,12 +20,16 @@ const ITEMS_KEPT_MAX: usize = 100_000;
 /// metric names, and each costs 24 bytes.
 const NAMES_MAX: usize = 1_000_000;
 
-/// Longest error text, warning or info that is passed on, in bytes. PromQL errors repeat the
-/// query, which is shorter.
-const MESSAGE_BYTES_MAX: usize = 32 << 10;
+/// Longest error text that is passed on, in bytes. PromQL errors repeat the query, which is
+/// shorter.
+const ERROR_BYTES_MAX: usize = 32 << 10;
 
 /// Most warnings, and most infos, that are passed on.
-const NOTES_MAX: usize = 20;
+const NOTES_MAX: usize = 10;
+
+/// Longest warning or info that is passed on, in bytes. With [`NOTES_MAX`] it leaves most of an
+/// answer to the data.
+const NOTE_BYTES_MAX: usize = 1 << 10;
 
 /// A successful answer.
 #[derive(Debug)]
@@ -110,25 +114,28 @@ pub(super) fn failure(body: &[u8]) -> Option<ApiError> {
     if envelope.status.as_str() != "error" {
         return None;
     }
-    let bounded = |text: Option<Text<'_>>| text.map(|t| bounded(t.as_str())).unwrap_or_default();
+    let bounded = |text: Option<Text<'_>>| {
+        text.map(|t| bounded(t.as_str(), ERROR_BYTES_MAX)).unwrap_or_default()
+    };
     Some(ApiError { kind: bounded(envelope.kind), message: bounded(envelope.error) })
 }
 
 fn notes(notes: Option<Vec<Box<str>>>) -> Vec<String> {
     let notes = notes.unwrap_or_default();
     let more = notes.len().saturating_sub(NOTES_MAX);
-    let mut shown: Vec<_> = notes.iter().take(NOTES_MAX).map(|note| bounded(note)).collect();
+    let mut shown: Vec<_> =
+        notes.iter().take(NOTES_MAX).map(|note| bounded(note, NOTE_BYTES_MAX)).collect();
     if more > 0 {
         shown.push(format!("and {more} more"));
     }
     shown
 }
 
-fn bounded(text: &str) -> String {
-    if text.len() <= MESSAGE_BYTES_MAX {
+fn bounded(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
         return text.to_owned();
     }
-    let end = text.floor_char_boundary(MESSAGE_BYTES_MAX);
+    let end = text.floor_char_boundary(bytes_max);
     format!("{}… (cut)", text.get(..end).unwrap_or_default())
 }
 
@@ -251,6 +258,18 @@ mod tests {
         assert_eq!(answer.warnings, ["w", "the backend marks this answer as partial"]);
         assert_eq!(answer.infos, ["i"]);
         assert_eq!(answer.data.0.iter().map(Text::as_str).collect::<Vec<_>>(), ["a", "bc"]);
+    }
+
+    #[test]
+    fn many_and_long_notes_are_cut_and_say_so() {
+        let notes = vec!["é".repeat(10_000); 15];
+        let body = serde_json::json!({"status": "success", "data": [], "warnings": notes});
+        let body = body.to_string();
+        let answer: Answer<Names<'_>> = success(body.as_bytes()).unwrap();
+        assert_eq!(answer.warnings.len(), NOTES_MAX + 1);
+        assert!(answer.warnings[0].len() < NOTE_BYTES_MAX + 20);
+        assert!(answer.warnings[0].ends_with("é… (cut)"));
+        assert_eq!(answer.warnings[NOTES_MAX], "and 5 more");
     }
 
     #[test]

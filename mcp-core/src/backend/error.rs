@@ -95,7 +95,7 @@ pub(crate) enum BackendError {
         error: ApiError,
     },
     /// Something that is not the Prometheus API: a page, garbage, or a bare error status.
-    #[error("the backend answered {status} with something else than the Prometheus API")]
+    #[error("the backend answered {status} with something other than the Prometheus API")]
     NotApi {
         /// The status.
         status: StatusCode,

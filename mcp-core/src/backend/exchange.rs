@@ -12,7 +12,10 @@ use http::{
 use url::Url;
 
 use super::error::{BackendError, BuildFault};
-use crate::config::{BackendAuth, BackendConfig, OrgId};
+use crate::{
+    config::{BackendAuth, BackendConfig, OrgId},
+    secret::Secret,
+};
 
 /// Pause before the second try to connect: a restarting backend or a rotated address gets a chance,
 /// and the caller hardly notices.
@@ -27,6 +30,10 @@ const IDLE_CONNECTIONS_MAX: usize = 32;
 
 /// Largest body read with an error status. The API's errors are short; a page is never shown.
 const ERROR_BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Secrets shorter than this are not looked for in a backend's words: replacing every `a` would
+/// hide what they say and protect nothing.
+const HIDDEN_BYTES_MIN: usize = 4;
 
 const ORG_HEADER: &str = "x-scope-orgid";
 
@@ -70,6 +77,8 @@ pub(super) struct Exchange {
     authorization: Option<HeaderValue>,
     base: Url,
     bytes_max: usize,
+    /// What a backend must not tell our callers, should it repeat what we sent.
+    hidden: Vec<Secret>,
     /// Set once the backend refused POST and took GET instead.
     get_only: AtomicBool,
 }
@@ -97,8 +106,10 @@ impl Exchange {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(BuildFault::Client)?;
+        let authorization = authorization(&client, config)?;
         Ok(Self {
-            authorization: authorization(&client, config)?,
+            hidden: hidden(config, authorization.as_ref()),
+            authorization,
             client,
             base: config.url.clone(),
             bytes_max: config.response_bytes_max,
@@ -111,6 +122,15 @@ impl Exchange {
         tokio::time::timeout(question.deadline, self.post_or_get(question))
             .await
             .map_err(|_elapsed| BackendError::Timeout { limit: question.deadline })?
+    }
+
+    /// Masks our own credentials in what a backend says.
+    pub(super) fn hide(&self, text: &mut String) {
+        for secret in &self.hidden {
+            if text.contains(secret.expose()) {
+                *text = text.replace(secret.expose(), "***");
+            }
+        }
     }
 
     async fn post_or_get(&self, question: &Question<'_>) -> Result<Reply, BackendError> {
@@ -177,20 +197,19 @@ impl Exchange {
         let head = response.headers();
         let (media_type, retry_after_s) = (media_type(head), retry_after_s(head));
         let reply = |body| Reply { status, media_type, retry_after_s, body };
-        let bytes_max = match status.is_success() {
-            true => self.bytes_max,
-            false => self.bytes_max.min(ERROR_BODY_BYTES_MAX),
-        };
+        let good = status.is_success();
+        let bytes_max =
+            if good { self.bytes_max } else { self.bytes_max.min(ERROR_BODY_BYTES_MAX) };
         let mut body = Vec::new();
         while let Some(chunk) =
             response.chunk().await.map_err(|f| BackendError::Interrupted(f.without_url()))?
         {
             if chunk.len() > bytes_max.saturating_sub(body.len()) {
-                return match status.is_success() {
-                    true => Err(BackendError::TooLarge { bytes_max }),
-                    // The status says enough; what is this long is no error of the API.
-                    false => Ok(reply(Vec::new())),
-                };
+                if good {
+                    return Err(BackendError::TooLarge { bytes_max });
+                }
+                // The status says enough; what is this long is no error of the API.
+                return Ok(reply(Vec::new()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -213,7 +232,9 @@ impl Endpoint {
 /// Headers of every request besides the credentials.
 fn headers(config: &BackendConfig) -> HeaderMap {
     let mut headers = config.headers.clone();
-    headers.values_mut().for_each(|value| value.set_sensitive(true));
+    for value in headers.values_mut() {
+        value.set_sensitive(true);
+    }
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let agent = concat!("promgate/", env!("CARGO_PKG_VERSION"));
     headers.insert(USER_AGENT, HeaderValue::from_static(agent));
@@ -237,8 +258,22 @@ fn authorization(
     };
     let request = request.build().map_err(|_malformed| BuildFault::CredentialsUnusable)?;
     let mut value = request.headers().get(AUTHORIZATION).cloned();
-    value.iter_mut().for_each(|value| value.set_sensitive(true));
+    if let Some(value) = &mut value {
+        value.set_sensitive(true);
+    }
     Ok(value)
+}
+
+/// Everything secret that a request carries, in the forms in which it could come back.
+fn hidden(config: &BackendConfig, authorization: Option<&HeaderValue>) -> Vec<Secret> {
+    let encoded = authorization.and_then(|v| v.to_str().ok()?.split_once(' '));
+    let headers = config.headers.values().filter_map(|value| value.to_str().ok());
+    let mut hidden: Vec<_> = encoded.map(|(_, value)| value).into_iter().chain(headers).collect();
+    if let BackendAuth::Basic { password, .. } = &config.auth {
+        hidden.push(password.expose());
+    }
+    hidden.retain(|value| value.len() >= HIDDEN_BYTES_MIN);
+    hidden.into_iter().map(Secret::new).collect()
 }
 
 /// `type/subtype` without parameters, if it is well formed and short: it is shown to callers.

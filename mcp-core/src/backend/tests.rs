@@ -139,15 +139,9 @@ async fn a_body_without_end_is_cut_at_the_limit() {
 async fn an_error_page_without_end_is_summarised() {
     let head = b"HTTP/1.1 502 Bad\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n".to_vec();
     let fake = Fake::start(move |_| Reaction::Flood(head.clone(), 1 << 30)).await;
-    match ask(fake.config("a")).await.unwrap_err() {
-        BackendError::NotApi { status, media_type } => {
-            assert_eq!(
-                (status, media_type.as_deref()),
-                (StatusCode::BAD_GATEWAY, Some("text/html"))
-            );
-        }
-        other => panic!("{other:?}"),
-    }
+    let fault = ask(fake.config("a")).await.unwrap_err();
+    let BackendError::NotApi { status, media_type } = fault else { panic!("{fault:?}") };
+    assert_eq!((status, media_type.as_deref()), (StatusCode::BAD_GATEWAY, Some("text/html")));
 }
 
 #[tokio::test]
@@ -180,6 +174,30 @@ async fn the_apis_own_error_is_kept_whole() {
 }
 
 #[tokio::test]
+async fn a_backend_that_repeats_our_credentials_tells_callers_none() {
+    let fake = Fake::start(|request| {
+        let words = serde_json::json!({"status": "error", "errorType": "x", "error": request});
+        Reaction::Send(response("400 Bad Request", "", words.to_string().as_bytes()))
+    })
+    .await;
+    let canary = || Secret::new("canary");
+    for auth in [
+        BackendAuth::Token(canary()),
+        BackendAuth::Basic { username: "user".to_owned(), password: canary() },
+    ] {
+        let mut config = fake.config("a");
+        config.auth = auth;
+        config.headers.insert("x-key", "canary-too".parse().unwrap());
+        let fault = ask(config).await.unwrap_err();
+        let BackendError::Api { error, .. } = fault else { panic!("{fault:?}") };
+        assert!(error.message.contains("authorization: "), "{error:?}");
+        for secret in ["canary", "dXNlcjpjYW5hcnk="] {
+            assert!(!error.message.contains(secret), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_the_api_is_told_by_status_and_media_type() {
     for (status, media_type, body) in [
         ("200 OK", "text/html", "<html>login</html>"),
@@ -195,7 +213,7 @@ async fn what_is_not_the_api_is_told_by_status_and_media_type() {
         let Err(BackendError::NotApi { status: code, media_type: told }) = fault else {
             panic!("{status}: {fault:?}")
         };
-        assert_eq!(code.as_str(), &status[..3]);
+        assert!(status.starts_with(code.as_str()), "{code}");
         assert_eq!(told.as_deref(), Some(media_type));
         assert_eq!(outcomes, [BackendOutcome::BadAnswer]);
     }
@@ -227,9 +245,10 @@ async fn a_rate_limit_keeps_the_wait_and_the_apis_words() {
 async fn a_backend_without_post_is_asked_by_get_and_remembered() {
     let fake = Fake::start(|request| {
         let body = format!(r#"{{"status":"success","data":{EMPTY}}}"#);
-        Reaction::Send(match request.starts_with("POST") {
-            true => response("405 Method Not Allowed", "", b""),
-            false => response("200 OK", "", body.as_bytes()),
+        Reaction::Send(if request.starts_with("POST") {
+            response("405 Method Not Allowed", "", b"")
+        } else {
+            response("200 OK", "", body.as_bytes())
         })
     })
     .await;

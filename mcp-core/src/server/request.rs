@@ -12,11 +12,11 @@ use rmcp::{
     ErrorData,
     model::{
         CallToolRequest, CallToolRequestParams, CancelTaskRequest, ClientRequest, CompleteRequest,
-        ConstString, CustomRequest, DiscoverRequest, GetPromptRequest, GetTaskRequest,
-        JsonObject, ListPromptsRequest, ListResourceTemplatesRequest,
-        ListResourcesRequest, ListToolsRequest, PaginatedRequestParams, PingRequest,
-        ReadResourceRequest, RequestMetaObject, RequestOptionalParam, SetLevelRequest,
-        SubscribeRequest, SubscriptionsListenRequest, UnsubscribeRequest, UpdateTaskRequest,
+        ConstString, CustomRequest, DiscoverRequest, GetPromptRequest, GetTaskRequest, JsonObject,
+        ListPromptsRequest, ListResourceTemplatesRequest, ListResourcesRequest, ListToolsRequest,
+        PaginatedRequestParams, PingRequest, ReadResourceRequest, RequestMetaObject,
+        RequestOptionalParam, SetLevelRequest, SubscribeRequest, SubscriptionsListenRequest,
+        UnsubscribeRequest, UpdateTaskRequest,
     },
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -60,6 +60,20 @@ pub(super) fn typed(request: &Request<'_>) -> Result<ClientRequest, ErrorData> {
             CustomRequest::new(other.to_owned(), params).into()
         }
     })
+}
+
+/// A request of the stateless era as rmcp's type. Methods that this era has dropped are unknown in it,
+/// whatever their parameters.
+///
+/// # Errors
+/// -32602 when the parameters are not those of the method.
+pub(super) fn typed_stateless(request: &Request<'_>) -> Result<ClientRequest, ErrorData> {
+    match request.method.as_ref() {
+        dropped @ ("logging/setLevel" | "resources/subscribe" | "resources/unsubscribe") => {
+            Ok(CustomRequest::new(dropped.to_owned(), None).into())
+        }
+        _ => typed(request),
+    }
 }
 
 /// The three list requests differ in their method type alone.

@@ -231,7 +231,7 @@ impl Worker {
             Ok(answer) => return Reply::json(answer),
             Err(keep) => keep,
         };
-        let typed = match request::typed(&request) {
+        let typed = match request::typed_stateless(&request) {
             Ok(typed) => typed,
             Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
         };

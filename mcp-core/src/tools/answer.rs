@@ -100,6 +100,11 @@ fn put_series(structured: &mut JsonObject, shaped: Shaped, cut: Option<&str>) {
 
 fn heading(text: &mut String, target: Target<'_>, shaped: &Shaped, when: &str) {
     let name = target.backend.name();
+    // Without a time of the caller's, the backend's clock said when: all samples tell the same.
+    let first = shaped.series.first().filter(|_| when.is_empty());
+    let sampled = first.and_then(|s| text::pair(s.get("value").or_else(|| s.get("histogram"))?));
+    let stamped = sampled.map(|(at, _)| format!(" at {}", text::Stamp(at)));
+    let when = stamped.as_deref().unwrap_or(when);
     match shaped.total {
         0 => text::push(text, format_args!("no series matched on backend `{name}`{when}")),
         1 => text::push(text, format_args!("1 series from backend `{name}`{when}")),
@@ -119,7 +124,8 @@ fn put_single(text: &mut String, target: Target<'_>, result_type: &str, pair: &V
     let name = target.backend.name();
     text::push(text, format_args!("{result_type} from backend `{name}`"));
     if let Some((at, value)) = text::pair(pair) {
-        text::push(text, format_args!(" at {at}\n{}", value.as_str().unwrap_or_default()));
+        let value = value.as_str().unwrap_or_default();
+        text::push(text, format_args!(" at {}\n{value}", text::Stamp(at)));
     }
 }
 

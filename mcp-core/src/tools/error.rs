@@ -87,13 +87,12 @@ impl ToolError {
     /// How the call counts.
     pub(crate) fn outcome(&self) -> ToolOutcome {
         match self {
-            Self::Argument(ArgumentError::NoBackend) | Self::Unreadable { .. } => {
+            Self::Argument(ArgumentError::NoBackend)
+            | Self::Unreadable { .. }
+            | Self::Backend { source: BackendError::RateLimited { .. }, .. } => {
                 ToolOutcome::BackendError
             }
             Self::Argument(_) | Self::Cancelled => ToolOutcome::CallerError,
-            Self::Backend { source: BackendError::RateLimited { .. }, .. } => {
-                ToolOutcome::BackendError
-            }
             Self::Backend { source, .. } => match source.outcome() {
                 BackendOutcome::Refused => ToolOutcome::CallerError,
                 BackendOutcome::Ok

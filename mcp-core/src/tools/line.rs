@@ -65,7 +65,7 @@ impl<'a> Line<'a> {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Whether the client could be told. When it cannot, the work goes on in silence: whoever

@@ -50,23 +50,18 @@ pub(crate) fn shape(items: &Items<'_>, bounds: Bounds) -> Result<Shaped, Malform
             shaped.cut = Some(Cut::Limit(series_max));
             return Ok(shaped);
         }
-        // One that is twice too long as text cannot fit as JSON either: blanks apart, what we
-        // write is what we read.
-        let series: Option<Value> = match raw.get().len() / 2 > room {
-            true => None,
-            false => Some(read(raw.get())?),
+        // What is this much longer as text is not worth reading to learn that it does not fit.
+        let hopeless = raw.get().len() / 2 > room;
+        let series = if hopeless { None } else { Some(read(raw.get())?) };
+        let taken = series.and_then(|series| {
+            room = room.checked_sub(json_bytes(&series) + 1)?;
+            Some(series)
+        });
+        let Some(series) = taken else {
+            shaped.cut = Some(Cut::Bytes(bounds.bytes_max));
+            return Ok(shaped);
         };
-        let bytes = series.as_ref().map_or(usize::MAX, |series| json_bytes(series) + 1);
-        match (series, room.checked_sub(bytes)) {
-            (Some(series), Some(left)) => {
-                room = left;
-                shaped.series.push(series);
-            }
-            (_, None) | (None, _) => {
-                shaped.cut = Some(Cut::Bytes(bounds.bytes_max));
-                return Ok(shaped);
-            }
-        }
+        shaped.series.push(series);
     }
     if shaped.series.len() < shaped.total {
         shaped.cut = Some(Cut::Bytes(bounds.bytes_max));

@@ -1,6 +1,6 @@
 //! The text of an answer: what a model that sees no structured content needs.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 
 use serde_json::Value;
 
@@ -63,8 +63,7 @@ pub(crate) fn sample(text: &mut String, series: &Value) {
 pub(crate) fn digest(text: &mut String, series: &Value) {
     name(text, series);
     text.push_str(": ");
-    let points = points(&series["values"]);
-    let histograms = points_of_histograms(&series["histograms"]);
+    let (points, histograms) = (points(&series["values"]), points(&series["histograms"]));
     if !points.is_empty() || histograms.is_empty() {
         numbers(text, &points);
     }
@@ -76,10 +75,10 @@ pub(crate) fn digest(text: &mut String, series: &Value) {
     }
 }
 
-fn numbers(text: &mut String, points: &[(Moment, &Value)]) {
+fn numbers(text: &mut String, points: &[Point<'_>]) {
     ends(text, "points", points);
     let spread = Spread::of(points);
-    if let Some((least, most)) = spread.least_and_most {
+    if let Some((least, most)) = spread.least_and_most.filter(|_| points.len() > 1) {
         push(text, format_args!(", min {least}, max {most}, avg {}", short(spread.mean)));
     }
     if spread.nan > 0 && spread.nan < points.len() {
@@ -88,25 +87,25 @@ fn numbers(text: &mut String, points: &[(Moment, &Value)]) {
     if (2..=POINTS_MAX).contains(&points.len()) {
         text.push_str("; points");
         for (at, value) in points {
-            push(text, format_args!(" {at}="));
+            push(text, format_args!(" {}=", Stamp(at)));
             measured(text, value);
         }
     }
 }
 
 /// `241 points, first 1 at …, last 2 at …`
-fn ends(text: &mut String, what: &str, points: &[(Moment, &Value)]) {
+fn ends(text: &mut String, what: &str, points: &[Point<'_>]) {
     let what = if points.len() == 1 { what.trim_end_matches('s') } else { what };
     push(text, format_args!("{} {what}", points.len()));
     if let Some((at, value)) = points.first() {
         text.push_str(", first ");
         measured(text, value);
-        push(text, format_args!(" at {at}"));
+        push(text, format_args!(" at {}", Stamp(at)));
     }
     if let [_first, .., (at, value)] = points {
         text.push_str(", last ");
         measured(text, value);
-        push(text, format_args!(" at {at}"));
+        push(text, format_args!(" at {}", Stamp(at)));
     }
 }
 
@@ -118,7 +117,7 @@ struct Spread<'a> {
 }
 
 impl<'a> Spread<'a> {
-    fn of(points: &[(Moment, &'a Value)]) -> Self {
+    fn of(points: &[Point<'a>]) -> Self {
         let mut spread = Self { least_and_most: None, mean: 0.0, nan: 0 };
         let (mut least, mut most, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
         for (_, value) in points {
@@ -152,24 +151,30 @@ fn short(number: f64) -> String {
     rounded.parse::<f64>().map_or(rounded, |n| n.to_string())
 }
 
-fn points(values: &Value) -> Vec<(Moment, &Value)> {
+fn points(values: &Value) -> Vec<Point<'_>> {
     values.as_array().into_iter().flatten().filter_map(pair).collect()
 }
 
-fn points_of_histograms(histograms: &Value) -> Vec<(Moment, &Value)> {
-    points(histograms)
-}
-
 /// A timestamp and what was measured then.
-pub(crate) fn pair(sample: &Value) -> Option<(Moment, &Value)> {
+pub(crate) type Point<'a> = (&'a Value, &'a Value);
+
+pub(crate) fn pair(sample: &Value) -> Option<Point<'_>> {
     let [at, value] = sample.as_array()?.as_slice() else { return None };
-    Some((moment(at)?, value))
+    Some((at, value))
 }
 
-/// Unix seconds with a fraction, as JSON.
-fn moment(seconds: &Value) -> Option<Moment> {
-    let written = seconds.to_string();
-    Moment::parse(&written, Moment::from_ms(0)).ok().filter(|_| !written.starts_with('-'))
+/// Shows Unix seconds, as JSON has them, in RFC 3339.
+#[derive(Debug)]
+pub(crate) struct Stamp<'a>(pub(crate) &'a Value);
+
+impl Display for Stamp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let written = self.0.to_string();
+        match Moment::from_unix_seconds(&written) {
+            Some(moment) => write!(f, "{moment}"),
+            None => f.write_str(&written),
+        }
+    }
 }
 
 /// A number as it was written, or count and sum of a native histogram.

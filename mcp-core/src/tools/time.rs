@@ -76,7 +76,12 @@ impl Moment {
     }
 
     pub(crate) fn now() -> Self {
-        Self { ms: Timestamp::now().as_millisecond() }
+        Self::from_ms(Timestamp::now().as_millisecond())
+    }
+
+    /// Reads Unix seconds with a fraction, without a sign.
+    pub(crate) fn from_unix_seconds(text: &str) -> Option<Self> {
+        decimal(text, 1000).map(|(_, ms)| Self { ms })
     }
 
     /// Reads RFC 3339, Unix seconds with a fraction, `now`, `now-1h`, `now+5m`, `-30m`, `+5m`.

@@ -154,7 +154,8 @@ fn a_bare_port_is_every_address() {
 
 #[test]
 fn no_workers_means_one_for_each_core() {
-    let cores = u16::try_from(std::thread::available_parallelism().expect("cores").get()).expect("few");
+    let cores =
+        u16::try_from(std::thread::available_parallelism().expect("cores").get()).expect("few");
     assert_eq!(parsed(&with_backend("server: {workers: 0}\n")).server.workers.get(), cores);
 }
 

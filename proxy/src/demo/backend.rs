@@ -17,9 +17,11 @@ use super::{
     exporter::{Exporter, unix_now},
     folder::Folder,
     programs::Programs,
+    settings::{Listeners, config_text},
     shop::{INSTANCES, Instance, JOB, STEP_S, Shop},
     supervisor::{Launch, Supervisor},
 };
+use crate::config::{self, Config, ProcessEnvironment};
 
 /// How long Prometheus may take to become ready; it takes a tenth of a second.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,13 +38,16 @@ const LAUNCHER: &str = "/proc/self/exe";
 /// The name of Prometheus' config in the folder.
 const SCRAPES: &str = "prometheus.yml";
 
+/// The name of Promgate's config in the folder.
+const CONFIG: &str = "promgate.yaml";
+
 /// What [`Backend::start`] needs to know.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The `prometheus` to run, where the user named one.
     pub prometheus: Option<PathBuf>,
-    /// Promgate's own `/metrics` listener, which Prometheus scrapes.
-    pub admin: SocketAddr,
+    /// The edge's listeners; Prometheus scrapes the second.
+    pub listeners: Listeners,
 }
 
 /// The demo's Prometheus. Dropping it ends the process and removes all that was written.
@@ -53,6 +58,7 @@ pub struct Backend {
     _exporter: Exporter,
     folder: Folder,
     url: Url,
+    listeners: Listeners,
 }
 
 impl Backend {
@@ -67,24 +73,37 @@ impl Backend {
         let shop = Shop::with_past_until(unix_now());
         write_past(&shop, &programs.promtool, folder.path())?;
         let exporter = Exporter::start(shop)?;
-        let scrapes = |itself| scrape_config(itself, options.admin, exporter.address());
+        let scrapes = |itself| scrape_config(itself, options.listeners.admin, exporter.address());
         let (prometheus, address) = start_ready(&programs.prometheus, folder.path(), scrapes)?;
         let url = base_url(address);
-        fs::write(folder.path().join("promgate.yaml"), stdio_config(&url))
-            .map_err(DemoError::Folder)?;
-        Ok(Self { _prometheus: prometheus, _exporter: exporter, folder, url })
+        let config = config_text(&url, options.listeners);
+        fs::write(folder.path().join(CONFIG), config).map_err(DemoError::Folder)?;
+        let listeners = options.listeners;
+        Ok(Self { _prometheus: prometheus, _exporter: exporter, folder, url, listeners })
     }
 
     /// Where Prometheus answers.
-    #[must_use]
-    pub fn url(&self) -> &Url {
+    pub(super) fn url(&self) -> &Url {
         &self.url
     }
 
-    /// A config for `promgate stdio` with this Prometheus as its backend; it exists as long as
-    /// this does.
-    pub(super) fn stdio_config(&self) -> PathBuf {
-        self.folder.path().join("promgate.yaml")
+    /// What to start the edge on, with this Prometheus as its backend.
+    ///
+    /// # Errors
+    /// [`DemoError::Config`] when the demo's own file is refused, which no input brings about.
+    pub fn config(&self) -> Result<Config, DemoError> {
+        Ok(config::load(&self.config_file(), &ProcessEnvironment)?)
+    }
+
+    /// The file with that configuration; `promgate stdio` can be started on it too. It exists as
+    /// long as this does.
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.folder.path().join(CONFIG)
+    }
+
+    /// The edge's listeners, as given to [`Backend::start`].
+    pub(super) fn listeners(&self) -> Listeners {
+        self.listeners
     }
 }
 
@@ -200,12 +219,4 @@ fn says_ready(address: SocketAddr) -> io::Result<bool> {
 #[expect(clippy::expect_used, reason = "an address and a port always make a URL")]
 fn base_url(address: SocketAddr) -> Url {
     Url::parse(&format!("http://{address}")).expect("a socket address is a URL's authority")
-}
-
-fn stdio_config(url: &Url) -> String {
-    format!(
-        "# The backend of a running `promgate demo`; gone when that ends.\n\
-         server:\n  transport:\n    type: stdio\n\
-         backends:\n  prometheus:\n    url: {url}\n"
-    )
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     path::Path,
 };
 
@@ -16,14 +17,16 @@ const EXAMPLE: &str = "which shop instance was in trouble in the last hour, and 
 pub(super) struct Setting<'a> {
     /// The MCP endpoint.
     pub(super) mcp: &'a Url,
+    /// Where `/metrics` and the health checks are.
+    pub(super) admin: SocketAddr,
+    /// The usual ports that were busy.
+    pub(super) busy: &'a [u16],
     /// The demo's Prometheus.
     pub(super) backend: &'a Url,
-    /// What differs from the usual.
-    pub(super) remarks: &'a [String],
     /// Promgate's executable.
     pub(super) executable: &'a Path,
-    /// The config for `promgate stdio`.
-    pub(super) stdio_config: &'a Path,
+    /// The config that the edge runs on.
+    pub(super) config_file: &'a Path,
 }
 
 impl Setting<'_> {
@@ -33,8 +36,10 @@ impl Setting<'_> {
         writeln!(out, "\nConnect a client\n")?;
         writeln!(out, "  MCP endpoint       {url}")?;
         writeln!(out, "  Prometheus         {}", self.backend)?;
-        for remark in self.remarks {
-            writeln!(out, "  Note               {remark}")?;
+        writeln!(out, "  Promgate's metrics http://{}/metrics", self.admin)?;
+        writeln!(out, "  Config             {}", self.config_file.display())?;
+        for port in self.busy {
+            writeln!(out, "  Note               port {port} is busy, so a free one was taken")?;
         }
         writeln!(out, "\n  Claude Code, in a shell:\n")?;
         writeln!(out, "    claude mcp add --transport http promgate {url}\n")?;
@@ -57,7 +62,7 @@ impl Setting<'_> {
         let bridge = json!({"command": "npx", "args": bridge});
         let stdio = json!({
             "command": self.executable,
-            "args": ["stdio", "--config", self.stdio_config],
+            "args": ["stdio", "--config", self.config_file],
         });
         [
             (
@@ -88,9 +93,10 @@ mod tests {
         let setting = Setting {
             mcp: &Url::parse("http://127.0.0.1:50123/mcp").unwrap(),
             backend: &Url::parse("http://127.0.0.1:9999/").unwrap(),
-            remarks: &["port 1 is busy".to_owned()],
+            busy: &[8080],
+            admin: ([127, 0, 0, 1], 50124).into(),
             executable: Path::new("/opt/with space/promgate"),
-            stdio_config: Path::new("/tmp/x/promgate.yaml"),
+            config_file: Path::new("/tmp/x/promgate.yaml"),
         };
         let mut out = Vec::new();
         setting.print(&mut out).unwrap();
@@ -128,5 +134,6 @@ mod tests {
     fn every_client_is_given_the_port_that_was_chosen() {
         assert!(printed().matches("http://127.0.0.1:50123/mcp").count() >= 6);
         assert!(!printed().contains(":8080"));
+        assert!(printed().contains("port 8080 is busy"));
     }
 }

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use reqwest::StatusCode;
 
+use crate::config::ConfigFaults;
+
 /// Why the demo cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -11,7 +13,7 @@ pub enum DemoError {
     #[error(
         "cannot find `{program}` (looked for {}); run `make setup-run` in the project's folder, or \
          install Prometheus 2.42 or newer (Debian, Ubuntu: apt-get install prometheus), or name it \
-         with --prometheus PATH; promtool must lie beside it or in PATH",
+         with --prometheus FILE; promtool must lie beside it or in PATH",
         list(looked)
     )]
     ProgramMissing {
@@ -44,6 +46,9 @@ pub enum DemoError {
         /// The last of what it said.
         output: String,
     },
+    /// The demo's own configuration is refused.
+    #[error("the demo's configuration is faulty, which is a defect of promgate")]
+    Config(#[from] ConfigFaults),
     /// No loopback port can be had.
     #[error("cannot listen on a loopback port")]
     Port(#[source] io::Error),

@@ -23,20 +23,16 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Finds both: `prometheus` at the path given, else in `PATH`, else where the project's set-up
-    /// unpacks it; `promtool` beside it, else in the same places.
+    /// Finds `prometheus` at the path given, else in `PATH`, else where the project's set-up unpacks
+    /// it; `promtool` beside it, else in the same places.
     pub(super) fn find(given: Option<&Path>) -> Result<Self, DemoError> {
-        Self::find_in(given, &folders(env::var_os("PATH").as_deref(), &project_roots()))
+        Self::find_in(given, folders(env::var_os("PATH").as_deref(), &project_roots()))
     }
 
-    fn find_in(given: Option<&Path>, folders: &[PathBuf]) -> Result<Self, DemoError> {
-        let prometheus = match given {
-            Some(path) => first("prometheus", vec![path.to_owned()])?,
-            None => first("prometheus", folders.iter().map(|f| f.join("prometheus")).collect())?,
-        };
-        let beside = prometheus.parent().map(Path::to_owned);
-        let places = beside.iter().chain(folders).map(|folder| folder.join("promtool")).collect();
-        Ok(Self { promtool: first("promtool", places)?, prometheus })
+    fn find_in(given: Option<&Path>, mut folders: Vec<PathBuf>) -> Result<Self, DemoError> {
+        let prometheus = first("prometheus", given, &folders)?;
+        folders.splice(..0, prometheus.parent().map(Path::to_owned));
+        Ok(Self { promtool: first("promtool", None, &folders)?, prometheus })
     }
 }
 
@@ -54,7 +50,15 @@ fn project_roots() -> Vec<PathBuf> {
     above.chain(env::current_dir()).collect()
 }
 
-fn first(program: &'static str, places: Vec<PathBuf>) -> Result<PathBuf, DemoError> {
+fn first(
+    program: &'static str,
+    given: Option<&Path>,
+    folders: &[PathBuf],
+) -> Result<PathBuf, DemoError> {
+    let places: Vec<PathBuf> = match given {
+        Some(path) => vec![path.to_owned()],
+        None => folders.iter().map(|folder| folder.join(program)).collect(),
+    };
     match places.iter().find(|place| is_program(place)) {
         Some(place) => Ok(place.clone()),
         None => Err(DemoError::ProgramMissing { program, looked: places }),
@@ -88,7 +92,7 @@ mod tests {
         let bin = root.path().join("bin");
         let prometheus = place(&bin, "prometheus", 0o755);
         let found = folders(Some(bin.as_os_str()), &[root.path().to_owned()]);
-        let programs = Programs::find_in(None, &found).unwrap();
+        let programs = Programs::find_in(None, found).unwrap();
         assert_eq!(programs, Programs { prometheus, promtool });
     }
 
@@ -98,22 +102,34 @@ mod tests {
         let named = place(&root.path().join("named"), "prometheus-3", 0o755);
         let beside = place(&root.path().join("named"), "promtool", 0o755);
         place(&root.path().join("bin"), "promtool", 0o755);
-        let programs = Programs::find_in(Some(&named), &[root.path().join("bin")]).unwrap();
+        let programs = Programs::find_in(Some(&named), vec![root.path().join("bin")]).unwrap();
         assert_eq!(programs.promtool, beside);
+    }
+
+    #[test]
+    fn a_program_that_was_named_is_not_looked_for_elsewhere() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["prometheus", "promtool"] {
+            place(root.path(), name, 0o755);
+        }
+        let missing = root.path().join("missing");
+        let folders = vec![root.path().to_owned()];
+        assert!(Programs::find_in(Some(&missing), folders.clone()).is_err());
+        assert!(Programs::find_in(None, folders).is_ok());
     }
 
     #[test]
     fn a_file_that_cannot_be_run_is_passed_over() {
         let root = tempfile::tempdir().unwrap();
         place(root.path(), "prometheus", 0o644);
-        let error = Programs::find_in(None, &[root.path().to_owned()]).unwrap_err();
+        let error = Programs::find_in(None, vec![root.path().to_owned()]).unwrap_err();
         assert!(matches!(error, DemoError::ProgramMissing { program: "prometheus", .. }));
     }
 
     #[test]
     fn the_error_says_where_it_looked_and_what_to_install() {
-        let error = Programs::find_in(None, &["/nowhere/bin".into()]).unwrap_err().to_string();
-        for part in ["/nowhere/bin/prometheus", "apt-get install prometheus", "--prometheus PATH"] {
+        let error = Programs::find_in(None, vec!["/nowhere/bin".into()]).unwrap_err().to_string();
+        for part in ["/nowhere/bin/prometheus", "apt-get install prometheus", "--prometheus FILE"] {
             assert!(error.contains(part), "{error}");
         }
     }
