@@ -1,6 +1,12 @@
 //! Where the parts of a test stand on disk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use tempfile::TempDir;
 
 /// The root of the workspace.
 ///
@@ -39,4 +45,34 @@ pub fn program(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Where temporary folders are made.
+///
+/// Parts that all tests share live until the process ends, and nothing runs after that which could
+/// remove their folders. The next run does: it knows them by the process id in their names.
+static TEMPORARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let all = workspace().join("target/tmp/e2e");
+    fs::create_dir_all(&all).expect("the target folder is writable");
+    for entry in fs::read_dir(&all).expect("it was just made").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.split('-').next().unwrap_or_default();
+        if !Path::new("/proc").join(owner).exists() {
+            let _another_run_removes_it_too = fs::remove_dir_all(entry.path());
+        }
+    }
+    all
+});
+
+/// A folder that is removed when it is dropped, or else by the next run.
+///
+/// # Panics
+/// When the target folder is not writable.
+#[must_use]
+pub fn temporary_folder() -> TempDir {
+    let prefix = format!("{}-", std::process::id());
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempdir_in(&*TEMPORARY)
+        .expect("the target folder is writable")
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     http,
-    paths::tool,
+    paths::{temporary_folder, tool},
     process::{PATIENCE, Process},
 };
 
@@ -44,7 +44,7 @@ impl Prometheus {
 
     /// Starts one and waits until it has scraped both targets twice, so that rates have values.
     fn start() -> Self {
-        let data = TempDir::new().expect("a temporary folder");
+        let data = temporary_folder();
         let (own, exporter) = (free_address(), free_address());
         let node = Process::start(
             &tool("node-exporter/usr/bin/prometheus-node-exporter"),

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{
     http,
-    paths::program,
+    paths::{program, temporary_folder},
     process::{PATIENCE, Process},
     prometheus::Prometheus,
     settings::Settings,
@@ -52,7 +52,7 @@ impl Server {
     #[must_use]
     pub fn fixture(settings: &Settings) -> Self {
         let settings = json!(settings).to_string();
-        let files = TempDir::new().expect("a temporary folder");
+        let files = temporary_folder();
         Self::start("fixture-server", files, |_file| vec![settings], &[])
     }
 
@@ -92,7 +92,7 @@ impl Server {
     ) -> Self {
         let file = files.path().join("config.yaml").display().to_string();
         // What a developer has set for other purposes must not change what is tested.
-        let mut variables = vec![("RUST_LOG", OsStr::new("info"))];
+        let mut variables = vec![("PROMGATE_LOG", OsStr::new("info"))];
         variables.extend(environment.iter().map(|(name, value)| (*name, OsStr::new(*value))));
         let process = Process::start_with(&program(name), arguments(file), &variables);
         let line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
@@ -225,7 +225,7 @@ pub fn prometheus() -> Value {
 /// When the temporary folder is not writable.
 #[must_use]
 pub fn write_config(config: &Value) -> TempDir {
-    let files = TempDir::new().expect("a temporary folder");
+    let files = temporary_folder();
     std::fs::write(files.path().join("config.yaml"), config.to_string()).expect("it is writable");
     files
 }

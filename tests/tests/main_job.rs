@@ -13,6 +13,7 @@ mod main_job {
     mod admin;
     mod backends;
     mod clients;
+    mod configuration;
     mod conformance;
     mod drain;
     mod eras;

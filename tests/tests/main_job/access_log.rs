@@ -1,9 +1,15 @@
 //! One record a request, of named facts, and never a secret.
 
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
 use e2e::{
     backend::Backend,
     http::{Request, once},
     mcp::Client,
+    process::PATIENCE,
     server::{Server, config},
 };
 use serde_json::{Value, json};
@@ -113,7 +119,22 @@ fn headers_appear_only_by_rule_and_are_masked_whole() {
 /// Plants secrets wherever a client can, and searches everything that the server says.
 #[test]
 fn planted_secrets_are_nowhere() {
-    let (_backend, server) = server(json!({ "output": "stdout" }));
+    search_for_planted("info");
+}
+
+/// rmcp and Pingora print whole requests at their finer levels, which nobody can switch on.
+#[test]
+fn planted_secrets_are_nowhere_although_everything_is_logged() {
+    search_for_planted("trace,rmcp=trace,pingora=trace,hyper=trace,h2=trace,reqwest=trace");
+}
+
+fn search_for_planted(log: &str) {
+    let backend = Backend::with_data(&json!({ "resultType": "scalar", "result": [0, "1"] }));
+    let config = config(&json!({ "main": {
+        "url": backend.url(),
+        "auth": { "type": "basic", "username": "me", "password": "canary-password" },
+    }}));
+    let server = Server::promgate_with(&config, &[("PROMGATE_LOG", log), ("RUST_LOG", log)]);
     for client in Client::of_both_eras(server.mcp) {
         let planted = call(&client)
             .header("Authorization", "Bearer canary-token")
@@ -146,17 +167,50 @@ fn planted_secrets_are_nowhere() {
 #[test]
 fn a_file_gets_the_records_and_nobody_else_can_read_it() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::TempDir::new().unwrap();
+    let folder = e2e::paths::temporary_folder();
     let file = folder.path().join("access.log");
     let (_backend, server) = server(json!({ "output": file.display().to_string() }));
     let client = Client::stateless(server.mcp);
     let request = client.request("tools/list", json!({})).header("X-Request-Id", "req-file");
     assert_eq!(once(server.mcp, &request).head.status, 200);
     server.terminate();
-    assert!(server.exit(e2e::process::PATIENCE).success(), "what is queued is written at the end");
+    assert!(server.exit(PATIENCE).success(), "what is queued is written at the end");
     let written = std::fs::read_to_string(&file).unwrap();
     assert_eq!(written.matches("req-file").count(), 1, "{written}");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_opened_anew_at_sighup() {
+    let folder = e2e::paths::temporary_folder();
+    let (file, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+    let (_backend, server) = server(json!({ "output": file.display().to_string() }));
+    let client = Client::stateless(server.mcp);
+    let send = |id: &str| {
+        let request = client.request("tools/list", json!({})).header("X-Request-Id", id);
+        assert_eq!(once(server.mcp, &request).head.status, 200);
+    };
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    send("req-before");
+    until("the record is written", || read(&file).contains("req-before"));
+    std::fs::rename(&file, &moved).unwrap();
+    server.process().signal(rustix::process::Signal::HUP);
+    until("the file is opened anew", || file.exists());
+    send("req-after");
+    server.terminate();
+    assert!(server.exit(PATIENCE).success());
+    assert!(read(&moved).contains("req-before") && !read(&moved).contains("req-after"));
+    assert!(read(&file).contains("req-after"));
+}
+
+/// Looks again until it is so: a file tells nobody when it changes.
+#[expect(clippy::disallowed_methods, reason = "a test thread has nothing else to do")]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -166,6 +220,6 @@ fn no_record_is_written_when_the_log_is_off() {
     let request = client.request("tools/list", json!({})).header("X-Request-Id", "req-off");
     assert_eq!(once(server.mcp, &request).head.status, 200);
     server.terminate();
-    assert!(server.exit(e2e::process::PATIENCE).success());
+    assert!(server.exit(PATIENCE).success());
     assert!(!server.process().stdout().lines().join("\n").contains("req-off"));
 }

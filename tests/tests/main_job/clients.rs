@@ -3,7 +3,7 @@
 use e2e::{
     clients::{NODE, node, python},
     mcp::STATELESS,
-    paths::{program, tool},
+    paths::{program, temporary_folder, tool},
     server::{Server, config, prometheus, write_config},
 };
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn typescript_as_it_is_by_default() {
 
 #[test]
 fn mcp_remote_bridges_a_client_that_speaks_only_stdio() {
-    let home = tempfile::TempDir::new().unwrap();
+    let home = temporary_folder();
     let (node, remote) = (tool(NODE), tool("node/node_modules/.bin/mcp-remote"));
     let (url, home) = (url(), format!("HOME={}", home.path().display()));
     let arguments = [

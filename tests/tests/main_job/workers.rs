@@ -55,6 +55,23 @@ fn a_call_past_its_deadline_is_answered_and_ended() {
 }
 
 #[test]
+fn a_call_that_nobody_reads_is_ended_at_its_deadline_too() {
+    let settings = Settings { call_timeout_ms: 1500, stream_after_ms: 100, ..Settings::default() };
+    let server = Server::fixture(&settings);
+    let watcher = Client::stateless(server.mcp);
+    for (era, client) in Client::of_both_eras(server.mcp).iter().enumerate() {
+        let label = format!("unread-{era}");
+        let mut params =
+            json!({ "name": "sleep_ms", "arguments": { "label": label, "ms": 60_000 } });
+        params["_meta"]["progressToken"] = json!("p");
+        let mut stream = client.stream(&client.request("tools/call", params));
+        await_fate(&watcher, &label, "dropped");
+        let messages = stream.rest();
+        assert!(messages.iter().all(|message| message["result"].is_null()), "{messages:?}");
+    }
+}
+
+#[test]
 fn the_idle_timer_spares_a_session_with_a_call_or_a_stream() {
     let settings = Settings { workers: 1, session_idle_ms: 500, ..Settings::default() };
     let server = Server::fixture(&settings);
