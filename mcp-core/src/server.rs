@@ -29,13 +29,18 @@ mod listeners;
 
 mod service;
 
+mod calls;
+
+mod figures;
+
 mod worker;
 
 pub use self::{
     changes::{Change, Changes},
+    figures::Figures,
     reply::{Accepts, Body, Reply},
     running::{Bound, Ending},
     service::Service,
     stream::{EventStream, StreamKind},
-    worker::{Figures, Swept, Worker},
+    worker::{Swept, Worker},
 };

@@ -3,19 +3,9 @@
 //! Requests are served in the caller's task. Nothing is spawned; what must happen without a request
 //! (idle sessions, deadlines of calls whose reader stalls) happens in [`Worker::sweep`].
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    task::Poll,
-    time::Instant,
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use futures_util::future::poll_fn;
 use http::{HeaderMap, StatusCode};
-use parking_lot::Mutex;
 use rmcp::{
     ErrorData,
     model::{
@@ -25,16 +15,17 @@ use rmcp::{
     service::RequestContext,
 };
 use serde::Deserialize;
-use tokio::time::{Sleep, sleep};
 
 use super::{
+    calls::Calls,
     changes::{Audience, Change},
+    figures::{Counts, Figures, wide},
     listeners::Listeners,
     mirror,
     reply::{Accepts, Body, Reply, result_json},
     request,
-    running::{Bound, CallFuture, Ending, Outcome, Slot},
-    service::{Job, Permit, Places, Service, dead_peer},
+    running::{Bound, Ending, Outcome},
+    service::{Job, Places, Service, dead_peer},
     sessions::{CannotBegin, Session, Table},
     stream::EventStream,
     wire::{Message, Notification, Request, Response},
@@ -58,35 +49,8 @@ pub struct Worker {
     limits: WorkerLimits,
     sessions: Table,
     listeners: Arc<Listeners>,
-    calls: Arc<AtomicUsize>,
+    calls: Calls,
     counts: Counts,
-    /// Calls that became streams, for the sweep.
-    slots: Mutex<Vec<Weak<Slot>>>,
-}
-
-/// What a worker holds at the moment, and what it has counted since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Sessions open.
-    pub sessions: u64,
-    /// Calls in flight.
-    pub calls: u64,
-    /// Sessions opened.
-    pub sessions_opened: u64,
-    /// Sessions refused because there were too many.
-    pub sessions_refused: u64,
-    /// Sessions that their client ended.
-    pub sessions_deleted: u64,
-    /// Sessions that ended because nothing happened in them.
-    pub sessions_idle: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    opened: AtomicU64,
-    refused: AtomicU64,
-    deleted: AtomicU64,
-    idle: AtomicU64,
 }
 
 /// What a sweep found.
@@ -105,9 +69,8 @@ impl Worker {
         let worker = Arc::new(Self {
             sessions: Table::new(limits.sessions_max),
             listeners: Arc::new(Listeners::new(limits.listeners_max)),
-            calls: Arc::default(),
+            calls: Calls::new(Arc::clone(&service), limits),
             counts: Counts::default(),
-            slots: Mutex::default(),
             service,
             limits,
         });
@@ -119,20 +82,13 @@ impl Worker {
     /// What the worker holds at the moment, and what it has counted.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        Figures {
-            sessions: wide(self.sessions.len()),
-            calls: wide(self.calls()),
-            sessions_opened: self.counts.opened.load(Ordering::Relaxed),
-            sessions_refused: self.counts.refused.load(Ordering::Relaxed),
-            sessions_deleted: self.counts.deleted.load(Ordering::Relaxed),
-            sessions_idle: self.counts.idle.load(Ordering::Relaxed),
-        }
+        self.counts.figures(self.sessions.len(), self.calls.in_flight())
     }
 
     /// Calls in flight.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
+        self.calls.in_flight()
     }
 
     /// Opens the session `id`.
@@ -243,7 +199,7 @@ impl Worker {
         let call = if accepts.sse { Call::streaming(None) } else { Call::silent() };
         let mut context = RequestContext::new(request.id.clone(), self.service.stranger().clone());
         context.meta = meta;
-        let Some(permit) = self.permit() else { return Reply::busy(id_raw, Bound::Calls) };
+        let Some(permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let places = Places { _worker: permit, _session: None };
         let job = Job {
             id_raw: request.id_raw.into(),
@@ -254,7 +210,7 @@ impl Worker {
             stateless: true,
             keep,
         };
-        self.run(job, call, None, accepts).await
+        self.calls.run(job, call, None, accepts).await
     }
 
     /// Opens the GET stream of the session `id`.
@@ -282,22 +238,10 @@ impl Worker {
 
     /// Ends idle sessions and overdue calls. To be called about once a second.
     pub fn sweep(&self) -> Swept {
-        let now = Instant::now();
-        let mut overdue = Vec::new();
-        self.slots.lock().retain(|slot| {
-            let Some(slot) = slot.upgrade() else { return false };
-            let keep = slot.deadline() > now;
-            if !keep {
-                overdue.push(slot);
-            }
-            keep
-        });
-        for slot in &overdue {
-            slot.kill();
-        }
+        let overdue_calls = self.calls.end_overdue();
         let idle_sessions = self.sessions.expire(self.limits.idle_timeout);
         self.counts.idle.fetch_add(wide(idle_sessions), Ordering::Relaxed);
-        Swept { idle_sessions, overdue_calls: overdue.len() }
+        Swept { idle_sessions, overdue_calls }
     }
 
     async fn session_request(
@@ -322,7 +266,7 @@ impl Worker {
             Ok(in_flight) => in_flight,
             Err(why) => return cannot_begin(why, request.id_raw),
         };
-        let Some(permit) = self.permit() else { return Reply::busy(id_raw, Bound::Calls) };
+        let Some(permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let questions: Arc<dyn Questions> = Arc::<Session>::clone(session);
         let call = if accepts.sse { Call::streaming(Some(questions)) } else { Call::silent() };
         let mut meta = request::metadata(request);
@@ -340,61 +284,7 @@ impl Worker {
             stateless: false,
             keep,
         };
-        self.run(job, call, Some((session, &request.id)), accepts).await
-    }
-
-    /// Runs a call until it ends or has something to say, whichever is first.
-    async fn run(
-        &self,
-        mut job: Job,
-        call: Call,
-        session: Option<(&Arc<Session>, &RequestId)>,
-        accepts: Accepts,
-    ) -> Reply {
-        job.context.extensions.insert(call.clone());
-        let deadline = Instant::now() + self.limits.call_timeout;
-        let mut future = self.service.call(job);
-        let ended =
-            if accepts.json { self.until_it_speaks(&mut future, &call).await } else { None };
-        if let Some(outcome) = ended {
-            return Reply::of_call(outcome, Some(call), accepts);
-        }
-        let slot = Arc::new(Slot::new(future, deadline));
-        self.slots.lock().push(Arc::downgrade(&slot));
-        if let Some((session, id)) = session {
-            session.moved_to(id, &slot);
-        }
-        let stream = EventStream::of_call(slot, call.clone(), self.limits.keep_alive);
-        let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
-        reply.body = Body::Stream(stream);
-        reply.call = Some(call);
-        reply
-    }
-
-    /// `Some` when the call ended in silence; `None` when its answer must become a stream.
-    async fn until_it_speaks(&self, future: &mut CallFuture, call: &Call) -> Option<Outcome> {
-        let Some(outbox) = call.outbox() else { return Some(future.await) };
-        // Made only for a call that waits: most have ended at the first poll.
-        let mut patience: Option<Pin<Box<Sleep>>> = None;
-        poll_fn(|cx| {
-            let polled = future.as_mut().poll(cx);
-            // What was said before the end comes before the result, hence on a stream.
-            match (polled, outbox.poll_waiting(cx)) {
-                (Poll::Ready(outcome), Poll::Ready(())) => {
-                    *future = Box::pin(std::future::ready(outcome));
-                    return Poll::Ready(None);
-                }
-                (Poll::Ready(outcome), Poll::Pending) => return Poll::Ready(Some(outcome)),
-                (Poll::Pending, Poll::Ready(())) => return Poll::Ready(None),
-                (Poll::Pending, Poll::Pending) => {}
-            }
-            patience
-                .get_or_insert_with(|| Box::pin(sleep(self.limits.stream_after)))
-                .as_mut()
-                .poll(cx)
-                .map(|()| None)
-        })
-        .await
+        self.calls.run(job, call, Some((session, &request.id)), accepts).await
     }
 
     fn listen(&self, request: &Request<'_>, filter: SubscriptionFilter) -> Reply {
@@ -417,12 +307,6 @@ impl Worker {
     fn sessions_full(&self, id_raw: Option<&str>) -> Reply {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         Reply::busy(id_raw, Bound::Sessions)
-    }
-
-    fn permit(&self) -> Option<Permit> {
-        let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit(Arc::clone(&self.calls));
-        (before < self.limits.calls_max).then_some(permit)
     }
 }
 
@@ -483,8 +367,4 @@ fn cannot_begin(why: CannotBegin, id_raw: &str) -> Reply {
         CannotBegin::TooMany => Reply::busy(Some(id_raw), Bound::SessionCalls),
         CannotBegin::Ended => Reply::unknown_session(Some(id_raw)),
     }
-}
-
-fn wide(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
