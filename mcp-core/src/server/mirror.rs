@@ -79,9 +79,9 @@ pub(super) fn check(headers: &HeaderMap, request: &Request<'_>) -> Result<(), St
     }
     let head = &request.head;
     let named = match request.method.as_ref() {
-        "tools/call" | "prompts/get" => head.name.as_ref(),
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => head.uri.as_ref(),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => head.task_id.as_ref(),
+        "tools/call" | "prompts/get" => head.name(),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => head.uri(),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => head.task_id(),
         _ => None,
     };
     let Some(named) = named else { return Ok(()) };
@@ -89,10 +89,10 @@ pub(super) fn check(headers: &HeaderMap, request: &Request<'_>) -> Result<(), St
         return Err(format!("the Mcp-Name header is missing; `{}` needs it", request.method));
     };
     let mirrored = decode(mirrored).ok_or("the Mcp-Name header is not valid Base64 of UTF-8")?;
-    if mirrored == named.0 {
+    if mirrored == named {
         return Ok(());
     }
-    Err(format!("the Mcp-Name header `{mirrored}` does not match the body's `{}`", named.0))
+    Err(format!("the Mcp-Name header `{mirrored}` does not match the body's `{named}`"))
 }
 
 /// Checks the `Mcp-Param-*` headers of a `tools/call`.

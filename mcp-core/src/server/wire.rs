@@ -95,13 +95,37 @@ pub struct ParamsHead<'a> {
     pub meta: Option<&'a RawValue>,
     /// Tool or prompt.
     #[serde(borrow)]
-    pub name: Option<Text<'a>>,
+    name: Option<&'a RawValue>,
     /// Resource.
     #[serde(borrow)]
-    pub uri: Option<Text<'a>>,
+    uri: Option<&'a RawValue>,
     /// Task.
     #[serde(borrow, rename = "taskId")]
-    pub task_id: Option<Text<'a>>,
+    task_id: Option<&'a RawValue>,
+}
+
+impl<'a> ParamsHead<'a> {
+    /// Tool or prompt, if it is a string. What else it may be is for the method's own parser to say.
+    #[must_use]
+    pub fn name(&self) -> Option<Cow<'a, str>> {
+        text(self.name?)
+    }
+
+    /// Resource, if it is a string.
+    #[must_use]
+    pub fn uri(&self) -> Option<Cow<'a, str>> {
+        text(self.uri?)
+    }
+
+    /// Task, if it is a string.
+    #[must_use]
+    pub fn task_id(&self) -> Option<Cow<'a, str>> {
+        text(self.task_id?)
+    }
+}
+
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
 }
 
 /// Why a body is no message.
@@ -143,7 +167,7 @@ impl WireError {
 struct Envelope<'a> {
     #[serde(borrow)]
     jsonrpc: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     method: Option<Text<'a>>,
@@ -153,6 +177,11 @@ struct Envelope<'a> {
     result: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+}
+
+/// `null` is a value too: an id of `null` is a bad id, not the absence of one.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// Reads the body of a POST.
@@ -172,6 +201,8 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, WireError> {
         return Ok(Message::Notification(Notification { method: method.0, params }));
     };
     let head = match params {
+        // serde would read a struct from an array too.
+        Some(params) if !params.get().starts_with('{') => return Err(WireError::BadParams),
         Some(params) => {
             serde_json::from_str(params.get()).map_err(|_shape| WireError::BadParams)?
         }
@@ -221,7 +252,7 @@ mod tests {
         assert_eq!(request.id, RequestId::String("ab".into()));
         assert_eq!(request.id_raw, r#""a\u0062""#);
         assert_eq!(request.method, "tools/call");
-        assert_eq!(request.head.name.unwrap().0, "x");
+        assert_eq!(request.head.name().unwrap(), "x");
     }
 
     #[test]

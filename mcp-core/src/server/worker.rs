@@ -163,10 +163,11 @@ impl Worker {
         headers: &HeaderMap,
     ) -> Result<(), Box<Reply>> {
         let Message::Request(request) = message else { return Ok(()) };
-        let (Some(tool), "tools/call") = (&request.head.name, request.method.as_ref()) else {
+        if request.method != "tools/call" {
             return Ok(());
-        };
-        let mirrored = self.service.mirrored(&tool.0);
+        }
+        let Some(tool) = request.head.name() else { return Ok(()) };
+        let mirrored = self.service.mirrored(&tool);
         mirror::check_arguments(headers, &mirrored, request.params).map_err(|mismatch| {
             let error = ErrorData::header_mismatch(mismatch, None);
             let id_raw = Some(request.id_raw);

@@ -84,12 +84,9 @@ impl Context {
         self.rpc = Some(match message {
             Message::Request(request) => {
                 let method = RpcMethod::of(&request.method);
-                let tool = request.head.name.as_ref().filter(|_| method == RpcMethod::ToolsCall);
-                Rpc {
-                    method,
-                    other: unknown(method, &request.method),
-                    tool: tool.map(|tool| tool.0.as_ref().into()),
-                }
+                let called = method == RpcMethod::ToolsCall;
+                let tool = if called { request.head.name() } else { None };
+                Rpc { method, other: unknown(method, &request.method), tool: tool.map(Into::into) }
             }
             Message::Notification(notification) => {
                 let method = RpcMethod::of(&notification.method);
