@@ -13,6 +13,8 @@ pub mod mirror;
 
 pub mod era;
 
+mod json;
+
 mod running;
 
 mod stream;
@@ -22,6 +24,8 @@ mod reply;
 mod request;
 
 mod changes;
+
+mod facts;
 
 mod sessions;
 

@@ -20,6 +20,8 @@ use rmcp::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::{Mutex as AsyncMutex, Notify},
+    task::{JoinError, JoinSet},
+    time::Instant,
 };
 use tokio_util::{
     bytes::{Buf as _, Bytes, BytesMut},
@@ -30,7 +32,9 @@ use crate::server::wire;
 
 /// Longest line taken, in bytes; the same as the default bound of an HTTP body.
 const LINE_BYTES_MAX: usize = 4 << 20;
-/// Requests that may be unanswered at once; further lines wait.
+/// How much longer than its calls the writing of their answers may take, once we are to stop.
+const GRACE: Duration = Duration::from_secs(1);
+/// Requests that may be unanswered at once; further ones are refused.
 const UNANSWERED_MAX: usize = 256;
 
 /// Why serving over stdio ended early.
@@ -42,9 +46,12 @@ pub enum StdioError {
     /// An answer could not be written.
     #[error("standard output was closed before every answer was written")]
     Output(#[source] io::Error),
+    /// The client did not read what was left for it.
+    #[error("the client does not read; answers were left when the time to stop was over")]
+    Unread,
     /// The serving task failed.
     #[error("the server failed")]
-    Failed(#[source] tokio::task::JoinError),
+    Failed(#[source] JoinError),
 }
 
 /// Serves `handler` until the input ends or `stop` is ready. `patience` is how long calls in flight
@@ -70,7 +77,8 @@ where
         lost: Arc::clone(&lost),
         patience,
         stop: Arc::clone(&ended),
-        stopping: false,
+        over: None,
+        refusals: JoinSet::new(),
     };
     let serving = async {
         match handler.serve(lines).await {
@@ -85,7 +93,11 @@ where
         served = &mut serving => served?,
         () = &mut stop => {
             ended.notify_one();
-            serving.await?;
+            // A client that reads nothing would hold the last answers, and with them the process.
+            match tokio::time::timeout(patience + GRACE, serving).await {
+                Ok(served) => served?,
+                Err(_elapsed) => return Err(StdioError::Unread),
+            }
         }
     }
     let lost = lost.lock().take();
@@ -151,22 +163,39 @@ struct Open {
 }
 
 impl Open {
-    fn add(&self, id: RequestId) {
-        self.ids.lock().insert(id);
-    }
-
     fn remove(&self, id: &RequestId) {
         self.ids.lock().remove(id);
         self.changed.notify_one();
     }
 
-    fn count(&self) -> usize {
-        self.ids.lock().len()
+    /// Notes a message; `false` when it is one request too many.
+    fn admits(&self, message: &ClientJsonRpcMessage) -> bool {
+        match message {
+            JsonRpcMessage::Request(request) => {
+                let mut ids = self.ids.lock();
+                let has_room = ids.len() < UNANSWERED_MAX;
+                if has_room {
+                    ids.insert(request.id.clone());
+                }
+                return has_room;
+            }
+            JsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) =
+                    &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    // A cancelled request gets no answer.
+                    self.remove(id);
+                }
+            }
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+        }
+        true
     }
 
-    /// Waits until at most `most` are unanswered.
-    async fn at_most(&self, most: usize) {
-        while self.count() > most {
+    /// Waits until every request is answered.
+    async fn none(&self) {
+        while !self.ids.lock().is_empty() {
             self.changed.notified().await;
         }
     }
@@ -181,7 +210,10 @@ struct Lines<I, O> {
     lost: Arc<Mutex<Option<io::Error>>>,
     patience: Duration,
     stop: Arc<Notify>,
-    stopping: bool,
+    /// When calls in flight must have ended, once the input has or we are to stop.
+    over: Option<Instant>,
+    /// Answers to lines that were no messages, while they are written.
+    refusals: JoinSet<()>,
 }
 
 impl<I, O> Lines<I, O>
@@ -191,42 +223,49 @@ where
 {
     /// The next line; `None` at the end of input or when told to stop.
     async fn line(&mut self) -> Option<Line> {
-        if self.stopping {
+        if self.over.is_some() {
             return None;
         }
-        self.open.at_most(UNANSWERED_MAX).await;
+        while self.refusals.try_join_next().is_some() {}
         let line = tokio::select! {
             // Input that cannot be read has ended.
             line = self.input.next() => line.and_then(Result::ok),
             () = self.stop.notified() => None,
         };
-        self.stopping = line.is_none();
+        if line.is_none() {
+            self.over = Some(Instant::now() + self.patience);
+        }
         line
     }
 
-    /// Reads a line; one that is no message is answered here.
-    async fn message(&self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
+    /// Reads a line; one that is no message is refused.
+    fn message(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
         let (id, error) = match wire::parse(line) {
             Err(error) => (None, ErrorData::new(error.code(), error.to_string(), None)),
             Ok(read) => match serde_json::from_slice(line) {
-                Ok(message) => return Some(message),
+                Ok(message) if self.open.admits(&message) => return Some(message),
+                Ok(_) => {
+                    let why = "too many requests are unanswered; wait for some to be answered";
+                    (request_id(read), ErrorData::internal_error(why, None))
+                }
                 Err(error) => {
-                    let id = match read {
-                        wire::Message::Request(request) => Some(request.id),
-                        wire::Message::Notification(_) | wire::Message::Response(_) => None,
-                    };
-                    (id, ErrorData::invalid_params(format!("invalid message: {error}"), None))
+                    let why = format!("invalid message: {error}");
+                    (request_id(read), ErrorData::invalid_params(why, None))
                 }
             },
         };
-        self.refuse(id, error).await;
+        self.refuse(id, error);
         None
     }
 
-    async fn refuse(&self, id: Option<RequestId>, error: ErrorData) {
-        let refusal = ServerJsonRpcMessage::error(error, id);
-        // The client is gone when this fails, and the next read says so.
-        drop(write_line(&self.output, &refusal).await);
+    /// Answers a line that was no message. In a task: rmcp drops a `receive` that waits, and half a
+    /// line written would be worse than none.
+    fn refuse(&mut self, id: Option<RequestId>, error: ErrorData) {
+        let (output, lost) = (Arc::clone(&self.output), Arc::clone(&self.lost));
+        self.refusals.spawn(async move {
+            let refusal = ServerJsonRpcMessage::error(error, id);
+            note_loss(&lost, &write_line(&output, &refusal).await);
+        });
     }
 }
 
@@ -250,9 +289,7 @@ where
                 JsonRpcMessage::Error(error) => error.id.iter().for_each(|id| open.remove(id)),
                 JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => {}
             }
-            if let Err(error) = &written {
-                lost.lock().get_or_insert_with(|| io::Error::from(error.kind()));
-            }
+            note_loss(&lost, &written);
             written
         }
     }
@@ -262,20 +299,24 @@ where
             match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => {}
                 Line::Whole(line) => {
-                    if let Some(message) = self.message(&line).await {
-                        note(&self.open, &message);
+                    if let Some(message) = self.message(&line) {
                         return Some(message);
                     }
                 }
                 Line::TooLong => {
                     let why = format!("a line is longer than {LINE_BYTES_MAX} bytes");
-                    self.refuse(None, ErrorData::parse_error(why, None)).await;
+                    self.refuse(None, ErrorData::parse_error(why, None));
                 }
             }
         }
-        self.stopping = true;
         // rmcp drops what is in flight as soon as it hears of the end.
-        drop(tokio::time::timeout(self.patience, self.open.at_most(0)).await);
+        if let Some(over) = self.over {
+            let answered = async {
+                self.open.none().await;
+                while self.refusals.join_next().await.is_some() {}
+            };
+            drop(tokio::time::timeout_at(over, answered).await);
+        }
         None
     }
 
@@ -284,18 +325,16 @@ where
     }
 }
 
-fn note(open: &Open, message: &ClientJsonRpcMessage) {
+fn request_id(message: wire::Message<'_>) -> Option<RequestId> {
     match message {
-        JsonRpcMessage::Request(request) => open.add(request.id.clone()),
-        JsonRpcMessage::Notification(notification) => {
-            if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
-                && let Some(id) = &cancelled.params.request_id
-            {
-                // A cancelled request gets no answer.
-                open.remove(id);
-            }
-        }
-        JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+        wire::Message::Request(request) => Some(request.id),
+        wire::Message::Notification(_) | wire::Message::Response(_) => None,
+    }
+}
+
+fn note_loss(lost: &Mutex<Option<io::Error>>, written: &io::Result<()>) {
+    if let Err(error) = written {
+        lost.lock().get_or_insert_with(|| io::Error::from(error.kind()));
     }
 }
 

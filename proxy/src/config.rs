@@ -132,6 +132,8 @@ pub enum OriginRule {
 pub struct HttpLimits {
     /// Largest request body, in bytes.
     pub body_bytes_max: usize,
+    /// Most bytes of request bodies that may be arriving at once, over all connections.
+    pub bodies_bytes_max: usize,
     /// Limit from the first byte of a request's header to its last.
     pub header_timeout: Duration,
     /// Limit from the end of the header to the last byte of the body.

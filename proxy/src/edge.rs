@@ -24,7 +24,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use http::{Method, header};
+use http::{HeaderMap, Method, Version, header};
 use mcp_core::{
     call::Call,
     config::BackendName,
@@ -32,6 +32,7 @@ use mcp_core::{
 };
 use pingora::{
     Error, ErrorType, Result,
+    http::RequestHeader,
     modules::http::HttpModules,
     prelude::HttpPeer,
     protocols::http::{ServerSession, v1::server::HttpSession as SessionV1},
@@ -39,6 +40,7 @@ use pingora::{
 };
 use tokio::sync::watch;
 
+pub(crate) use self::body::Bodies;
 use self::{
     context::{Context, InFlight},
     plan::{Plan, session_owner},
@@ -51,7 +53,7 @@ use crate::{
     hygiene, media,
     metrics::{
         Metrics,
-        labels::{HttpMethod, Limit, Outcome},
+        labels::{HttpMethod, Outcome},
     },
     refusal::Refusal,
     request_id::{RequestId, RequestIds},
@@ -71,6 +73,8 @@ pub struct Edge {
     pub access_log: AccessLog,
     /// Names for requests that come without one.
     pub request_ids: RequestIds,
+    /// Bodies that are arriving.
+    pub(crate) bodies: Arc<Bodies>,
     /// Requests in service.
     pub in_flight: Arc<AtomicUsize>,
     /// Turns true when the process begins to stop.
@@ -92,12 +96,11 @@ impl Edge {
         context.id = Some(id.unwrap_or_else(|| self.request_ids.next()));
         let limits = &self.http.limits;
         // Pingora's own value for a client that asks for keep-alive is "for ever".
-        let keep_alive = (!*self.drain.borrow()).then(|| limits.idle_timeout.as_secs().max(1));
-        session.set_keepalive(keep_alive);
-        session.set_write_timeout(Some(limits.write_timeout));
+        let keeps_alive = keeps_alive(session.req_header()) && !*self.drain.borrow();
+        session.set_keepalive(keeps_alive.then(|| limits.idle_timeout.as_secs().max(1)));
         // A next request that arrives early must not end this one.
         session.set_pipelining_enabled(true);
-        // A refusal before the body was read must not cost the connection: the rest is drained.
+        // A refusal before the body was read must not cost the connection: we discard the rest.
         session.set_close_on_response_before_downstream_finish(false);
         session.set_total_drain_timeout(Some(limits.body_timeout));
     }
@@ -119,6 +122,10 @@ impl Edge {
             Method::POST => media::check_content(&header.headers),
             Method::GET | Method::DELETE if era::names_stateless_version(&header.headers) => {
                 Err(Refusal::MethodOfEra)
+            }
+            // A body that nobody reads would be taken for the connection's next request.
+            Method::GET | Method::DELETE if announces_body(&header.headers) => {
+                Err(Refusal::BodyUnexpected)
             }
             Method::GET | Method::DELETE => Ok(()),
             _ => Err(Refusal::Method),
@@ -163,8 +170,7 @@ impl Edge {
         context: &mut Context,
         accepts: Accepts,
     ) -> Result<Option<Reply>> {
-        let limits = &self.http.limits;
-        let body = match body::read(session, limits.body_bytes_max, limits.body_timeout).await {
+        let body = match body::read(session, &self.bodies, &self.http.limits).await {
             Ok(body) => body,
             Err(refusal) => {
                 self.refuse(session, context, refusal).await?;
@@ -173,7 +179,7 @@ impl Edge {
         };
         let headers = &session.req_header().headers;
         let parts = (&*self.workers, &*self.metrics);
-        let plan = match Plan::make(&body, headers, accepts, parts, context) {
+        let plan = match Plan::make(&body.bytes, headers, accepts, parts, context) {
             Ok(plan) => plan,
             Err(answer) => return Ok(Some(*answer)),
         };
@@ -201,7 +207,11 @@ impl Edge {
         if let Some(limit) = refusal.limit() {
             self.metrics.limit_reached(limit);
         }
-        refuse(session, context, refusal).await
+        refuse(session, context, refusal).await?;
+        if refusal.leaves_body() && !body::discard(session).await {
+            session.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn record(&self, session: &ServerSession, context: &Context) {
@@ -235,6 +245,20 @@ impl Edge {
             headers: self.access_log.shown(&header.headers),
         });
     }
+}
+
+/// Spec: RFC 9112 §9.3. Version 1.0 keeps a connection only if asked to.
+fn keeps_alive(header: &RequestHeader) -> bool {
+    header.version != Version::HTTP_10
+        || header
+            .headers
+            .get(header::CONNECTION)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
+}
+
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 fn wide(bytes: usize) -> u64 {
@@ -278,11 +302,14 @@ impl ProxyHttp for Edge {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
         let downstream = session.as_downstream_mut();
-        if error.is_some_and(|error| *error.etype() == ErrorType::WriteTimedout) {
-            self.metrics.limit_reached(Limit::WriteTime);
+        let body_done = downstream.is_body_done();
+        if error.is_some() {
+            // Whatever was meant to be answered, it did not arrive.
+            context.outcome = Outcome::ClientGone;
         }
         self.record(downstream, context);
-        if let Some(guarded) = Guarded::of(downstream) {
+        // Bytes of a body that is still to be drained are no header.
+        if let Some(guarded) = Guarded::of(downstream).filter(|_| body_done) {
             guarded.await_header();
         }
     }

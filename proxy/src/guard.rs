@@ -1,4 +1,4 @@
-//! A connection whose header must arrive in time.
+//! A connection whose headers must arrive, and whose answers be taken, in time.
 //!
 //! Pingora limits each read, not the whole header, so that a client which sends a byte now and then
 //! is never cut; and with HTTP/2 on plain connections it waits without limit for 24 bytes. This stream
@@ -28,8 +28,10 @@ use pingora::protocols::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
+
+use crate::metrics::{Metrics, labels::Limit};
 
 /// What HTTP/2 clients send first. Spec: RFC 9113 §3.4.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,26 +47,37 @@ const OPEN: u8 = 2;
 #[derive(Debug, Default)]
 struct Phase(AtomicU8);
 
-/// A connection that is cut when a header takes too long.
+/// How long a client may take, and where it is counted when it takes longer.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) header_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// A connection that is cut when a header takes too long to come, or an answer to be taken.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     inner: Stream,
-    header_timeout: Duration,
+    terms: Terms,
     phase: Phase,
     began: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs while a write waits for the client to read.
+    write_timer: Option<Pin<Box<Sleep>>>,
     /// Bytes read to tell HTTP/1 from HTTP/2, to be read again.
     peeked: BytesMut,
 }
 
 impl Guarded {
-    pub(crate) fn new(inner: Stream, header_timeout: Duration) -> Self {
+    pub(crate) fn new(inner: Stream, terms: Terms) -> Self {
         Self {
             inner,
-            header_timeout,
+            terms,
             phase: Phase::default(),
             began: None,
             timer: None,
+            write_timer: None,
             peeked: BytesMut::new(),
         }
     }
@@ -92,14 +105,34 @@ impl Guarded {
     /// `Err` when the header has taken too long.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let began = *self.began.get_or_insert_with(Instant::now);
-        let timeout = self.header_timeout;
+        let timeout = self.terms.header_timeout;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(began + timeout)));
         match timer.as_mut().poll(cx) {
             Poll::Ready(()) => {
+                self.terms.metrics.limit_reached(Limit::HeaderTime);
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the request header took too long"))
             }
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Passes on a write's progress, or an error when the client has read nothing for too long.
+    ///
+    /// Here and not by Pingora's own write timeout, which leaves out headers, last chunks and HTTP/2.
+    fn bound_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.write_timer = None;
+            return polled;
+        }
+        let timeout = self.terms.write_timeout;
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(timer.as_mut().poll(cx));
+        self.terms.metrics.limit_reached(Limit::WriteTime);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 
     /// Notes that bytes of a header came.
@@ -175,11 +208,13 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.bound_write(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.bound_write(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -191,7 +226,8 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.bound_write(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -275,13 +311,17 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::metrics::Subjects;
 
-    async fn pair(header_timeout: Duration) -> (Guarded, tokio::net::TcpStream) {
+    async fn pair(timeout: Duration) -> (Guarded, tokio::net::TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         let inner: Stream = Box::new(pingora::protocols::l4::stream::Stream::from(server));
-        (Guarded::new(inner, header_timeout), client)
+        let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+        let metrics = Arc::new(Metrics::new(subjects).unwrap());
+        let terms = Terms { header_timeout: timeout, write_timeout: timeout, metrics };
+        (Guarded::new(inner, terms), client)
     }
 
     #[tokio::test]
@@ -289,7 +329,7 @@ mod tests {
         let (mut server, mut client) = pair(Duration::from_millis(300)).await;
         let dribble = tokio::spawn(async move {
             while client.write_all(b"x").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                sleep(Duration::from_millis(20)).await;
             }
         });
         let mut all = Vec::new();
@@ -300,6 +340,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut() {
+        let (mut server, client) = pair(Duration::from_millis(100)).await;
+        let answers = vec![0; 16 << 20];
+        let error = server.write_all(&answers).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
+
+    #[tokio::test]
     async fn after_the_header_a_slow_client_is_left_alone() {
         let (mut server, mut client) = pair(Duration::from_millis(50)).await;
         client.write_all(b"header").await.unwrap();
@@ -307,7 +356,7 @@ mod tests {
         server.read_exact(&mut buf).await.unwrap();
         server.header_is_whole();
         let late = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
             client.write_all(b"body").await.unwrap();
             client
         });

@@ -66,6 +66,11 @@ pub struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
+    /// Names have no case. Spec: RFC 9110 §4.2.3.
+    fn is(self, other: Self) -> bool {
+        self.name.eq_ignore_ascii_case(other.name) && self.port == other.port
+    }
+
     /// Reads `name`, `name:port` or `[address]:port`. Borrowed: this runs for every request.
     fn parse(text: &'a str) -> Option<Self> {
         let (name, port) = match text.strip_prefix('[') {
@@ -113,7 +118,7 @@ pub fn check_target<'a>(parts: &'a Parts, raw_path: &[u8]) -> Result<Host<'a>, R
         (None, Some(Some(target))) if parts.version == Version::HTTP_2 => target,
         (Some(host), None) => host,
         // The absolute form is for proxies; a client may use it as long as it means us.
-        (Some(host), Some(target)) if target == Some(host) => host,
+        (Some(host), Some(target)) if target.is_some_and(|target| target.is(host)) => host,
         (Some(_), Some(_)) => return Err(Refusal::Target),
         (None, _) => return Err(Refusal::HostMissing),
     };

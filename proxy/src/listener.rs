@@ -3,9 +3,8 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,7 +13,7 @@ use pingora::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
 
 use crate::{
     config::HttpLimits,
-    guard::Guarded,
+    guard::{Guarded, Terms},
     metrics::{Held, Metrics, labels::Limit},
 };
 
@@ -27,7 +26,7 @@ pub struct Bounded<A> {
     app: Arc<A>,
     metrics: Arc<Metrics>,
     connections: Arc<Connections>,
-    header_timeout: Duration,
+    terms: Terms,
 }
 
 impl<A> fmt::Debug for Bounded<A> {
@@ -66,15 +65,19 @@ impl<A> Bounded<A> {
             per_address_max: limits.connections_per_address_max,
             open: Mutex::default(),
         };
-        let header_timeout = limits.header_timeout;
-        Self { app: Arc::new(app), metrics, connections: Arc::new(connections), header_timeout }
+        let terms = Terms {
+            header_timeout: limits.header_timeout,
+            write_timeout: limits.write_timeout,
+            metrics: Arc::clone(&metrics),
+        };
+        Self { app: Arc::new(app), metrics, connections: Arc::new(connections), terms }
     }
 
     fn place(&self, stream: &Stream) -> Option<Place> {
         let address = stream
             .get_socket_digest()
             .and_then(|socket| socket.peer_addr().and_then(|peer| peer.as_inet().copied()))
-            .map(|peer: SocketAddr| peer.ip());
+            .map(|peer: SocketAddr| holder(peer.ip()));
         match self.connections.enter(address) {
             Ok(()) => Some(Place {
                 connections: Arc::clone(&self.connections),
@@ -87,6 +90,18 @@ impl<A> Bounded<A> {
                 None
             }
         }
+    }
+}
+
+/// Whom an address stands for: in IPv6 a network of 64 bits, as one machine has as many addresses as
+/// it likes.
+fn holder(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        },
     }
 }
 
@@ -136,7 +151,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Bounded<A> {
     ) -> Option<Stream> {
         // A refused connection is dropped unread, which costs a flood more than an answer would.
         let _place = self.place(&stream)?;
-        let guarded: Stream = Box::new(Guarded::new(stream, self.header_timeout));
+        let guarded: Stream = Box::new(Guarded::new(stream, self.terms.clone()));
         self.app.process_new(guarded, shutdown).await
     }
 

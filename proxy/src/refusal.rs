@@ -58,9 +58,12 @@ pub enum Refusal {
     /// A body that broke off or is badly framed.
     #[error("the body broke off or is badly framed")]
     BodyBroken,
-    /// The process is stopping.
-    #[error("the server is stopping; try another or try again")]
-    Draining,
+    /// A body where none belongs.
+    #[error("GET and DELETE take no body")]
+    BodyUnexpected,
+    /// Too many bodies are arriving at once.
+    #[error("too many bytes of requests are arriving at once; try again later")]
+    BodiesTooLarge,
     /// A fault of ours.
     #[error("the server failed")]
     Internal,
@@ -80,12 +83,13 @@ impl Refusal {
             | Self::ContentLength
             | Self::Target
             | Self::Upgrade
+            | Self::BodyUnexpected
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodiesTooLarge => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -98,7 +102,10 @@ impl Refusal {
             Self::Method | Self::MethodOfEra => Rejection::Method,
             Self::HostMissing | Self::HostForbidden => Rejection::Host,
             Self::OriginForbidden => Rejection::Origin,
-            Self::TwoLengths | Self::TransferEncoding | Self::ContentLength => Rejection::Framing,
+            Self::TwoLengths
+            | Self::TransferEncoding
+            | Self::ContentLength
+            | Self::BodyUnexpected => Rejection::Framing,
             Self::Target => Rejection::Target,
             Self::Upgrade => Rejection::Upgrade,
             Self::NotAcceptable => Rejection::Accept,
@@ -107,7 +114,7 @@ impl Refusal {
             Self::BodyTooLarge => Rejection::BodySize,
             Self::BodyTimeout => Rejection::BodyTime,
             Self::BodyBroken => Rejection::BodyTruncated,
-            Self::Draining => Rejection::Draining,
+            Self::BodiesTooLarge => Rejection::Overloaded,
             Self::Internal => return None,
         })
     }
@@ -119,7 +126,7 @@ impl Refusal {
             Self::Path => Outcome::NotFound,
             Self::BodyTooLarge => Outcome::TooLarge,
             Self::BodyTimeout => Outcome::SlowClient,
-            Self::Draining => Outcome::Draining,
+            Self::BodiesTooLarge => Outcome::Overloaded,
             Self::Internal => Outcome::Internal,
             Self::Method
             | Self::MethodOfEra
@@ -134,6 +141,7 @@ impl Refusal {
             | Self::NotAcceptable
             | Self::ContentType
             | Self::ContentEncoding
+            | Self::BodyUnexpected
             | Self::BodyBroken => Outcome::Rejected,
         }
     }
@@ -145,9 +153,18 @@ impl Refusal {
             Some(Limit::BodyBytes)
         } else if matches!(self, Self::BodyTimeout) {
             Some(Limit::BodyTime)
+        } else if matches!(self, Self::BodiesTooLarge) {
+            Some(Limit::Bodies)
         } else {
             None
         }
+    }
+
+    /// The JSON-RPC error code of the answer.
+    #[must_use]
+    pub const fn rpc_code(self) -> i32 {
+        // Internal error, or invalid request.
+        if matches!(self, Self::Internal | Self::BodiesTooLarge) { -32603 } else { -32600 }
     }
 
     /// Value of `Allow` that goes with the status.
@@ -160,6 +177,13 @@ impl Refusal {
         } else {
             None
         }
+    }
+
+    /// Whether a body may still be on its way whose end is not in doubt, so that it can be read and
+    /// dropped.
+    #[must_use]
+    pub const fn leaves_body(self) -> bool {
+        !self.closes() || matches!(self, Self::BodyTooLarge | Self::BodiesTooLarge)
     }
 
     /// Whether the connection must not be used again: where a request ends may be in doubt, or its
@@ -176,7 +200,8 @@ impl Refusal {
                 | Self::BodyTooLarge
                 | Self::BodyTimeout
                 | Self::BodyBroken
-                | Self::Draining
+                | Self::BodyUnexpected
+                | Self::BodiesTooLarge
                 | Self::Internal
         )
     }

@@ -26,7 +26,7 @@ use crate::{
     access_log::{AccessLog, AccessLogError},
     admin::{Admin, AdminState, Phase, Readiness},
     config::{self, Config, HttpLimits},
-    edge::Edge,
+    edge::{Bodies, Edge},
     listener::Bounded,
     metrics::{Metrics, MetricsError, Subjects, labels::Limit},
     request_id::RequestIds,
@@ -141,6 +141,7 @@ pub fn start(
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
         request_ids: RequestIds::new()?,
+        bodies: Bodies::new(config.server.http.limits.bodies_bytes_max),
         in_flight: Arc::clone(&in_flight),
         drain: draining,
     };

@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZeroU16,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -95,8 +96,11 @@ impl Workers {
     /// how many calls that were.
     pub async fn sweep(&self, overdue: impl Fn(usize), mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            let ended = self.all.iter().map(|worker| worker.sweep().overdue_calls).sum();
-            overdue(ended);
+            for worker in &self.all {
+                // A call's destructor that panics must not end the sweeping.
+                let swept = catch_unwind(AssertUnwindSafe(|| worker.sweep()));
+                overdue(swept.map_or(0, |swept| swept.overdue_calls));
+            }
             // Either the time is over, or the process is about to stop.
             drop(tokio::time::timeout(SWEEP_INTERVAL, stop.changed()).await);
         }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub drain_timeout_ms: u64,
     /// Largest body, in bytes.
     pub body_bytes_max: usize,
+    /// Largest sum of bodies that are arriving, in bytes.
+    pub bodies_bytes_max: usize,
     /// Connections open at once.
     pub connections_max: usize,
 }
@@ -60,6 +62,7 @@ impl Default for Settings {
             write_timeout_ms: 30_000,
             drain_timeout_ms: 10_000,
             body_bytes_max: 1 << 20,
+            bodies_bytes_max: 64 << 20,
             connections_max: 10_000,
         }
     }
@@ -93,6 +96,7 @@ impl Settings {
                     allowed_origins: LOOPBACK.map(origin).to_vec(),
                     limits: HttpLimits {
                         body_bytes_max: self.body_bytes_max,
+                        bodies_bytes_max: self.bodies_bytes_max,
                         header_timeout: millis(self.header_timeout_ms),
                         body_timeout: millis(self.body_timeout_ms),
                         idle_timeout: millis(self.connection_idle_ms),

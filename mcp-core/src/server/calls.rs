@@ -7,13 +7,12 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::poll_fn;
 use http::StatusCode;
 use parking_lot::Mutex;
-use rmcp::model::RequestId;
 use tokio::time::{Sleep, sleep};
 
 use super::{
@@ -21,9 +20,12 @@ use super::{
     running::{CallFuture, Ending, Outcome, Slot},
     service::{Job, Permit, Service},
     sessions::Session,
-    stream::EventStream,
+    stream::{EventStream, Heard},
 };
 use crate::{call::Call, config::WorkerLimits};
+
+/// How much later than its own timer a call is ended that nobody polls.
+const DEADLINE_GRACE: Duration = Duration::from_secs(1);
 
 /// The running calls of one worker.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Calls {
             keep
         });
         for slot in &overdue {
-            slot.kill();
+            slot.kill(Ending::Deadline);
         }
         overdue.len()
     }
@@ -76,26 +78,30 @@ impl Calls {
         &self,
         mut job: Job,
         call: Call,
-        session: Option<(&Arc<Session>, &RequestId)>,
+        session: Option<(&Session, u64)>,
         accepts: Accepts,
     ) -> Reply {
         job.context.extensions.insert(call.clone());
-        let deadline = Instant::now() + self.limits.call_timeout;
+        let call = Heard(call);
+        // The call's own timer runs out first, as long as somebody polls it.
+        let deadline = Instant::now() + self.limits.call_timeout + DEADLINE_GRACE;
+        let id_raw = job.id_raw.clone();
         let mut future = self.service.call(job);
         let ended =
-            if accepts.json { self.until_it_speaks(&mut future, &call).await } else { None };
+            if accepts.json { self.until_it_speaks(&mut future, &call.0).await } else { None };
         if let Some(outcome) = ended {
-            return Reply::of_call(outcome, Some(call), accepts);
+            return Reply::of_call(outcome, Some(call.0.clone()), accepts);
         }
-        let slot = Arc::new(Slot::new(future, deadline));
+        let slot = Arc::new(Slot::new(future, deadline, id_raw));
         self.slots.lock().push(Arc::downgrade(&slot));
-        if let Some((session, id)) = session {
-            session.moved_to(id, &slot);
+        if let Some((session, number)) = session {
+            session.moved_to(number, &slot);
         }
-        let stream = EventStream::of_call(slot, call.clone(), self.limits.keep_alive);
+        let noted = call.0.clone();
+        let stream = EventStream::of_call(slot, call, self.limits.keep_alive);
         let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
         reply.body = Body::Stream(stream);
-        reply.call = Some(call);
+        reply.call = Some(noted);
         reply
     }
 

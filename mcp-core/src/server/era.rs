@@ -156,9 +156,14 @@ fn initialize(request: &Request<'_>) -> Option<Result<Box<InitializeRequestParam
     }))
 }
 
-/// Versions are dates, so that they compare as text.
+/// Versions are dates, so that they compare as text; what is no date is of no era.
 fn is_stateless_version(version: &str) -> bool {
-    version >= ProtocolVersion::NO_INITIALIZE.as_str()
+    let is_date = version.len() == 10
+        && version.bytes().enumerate().all(|(place, byte)| match place {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    is_date && version >= ProtocolVersion::NO_INITIALIZE.as_str()
 }
 
 #[derive(Default, Deserialize)]
@@ -174,6 +179,8 @@ fn is_stateless(request: &Request<'_>, headers: &HeaderMap) -> Result<bool, Rout
     let meta: MetaHead<'_> = request
         .head
         .meta
+        // serde would read a struct from an array too.
+        .filter(|meta| meta.get().starts_with('{'))
         .and_then(|meta| serde_json::from_str(meta.get()).ok())
         .unwrap_or_default();
     let in_body = meta.version.and_then(plain_string);

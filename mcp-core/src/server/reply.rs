@@ -8,7 +8,8 @@ use rmcp::{ErrorData, model::ErrorCode};
 
 use super::{
     era::RouteError,
-    running::{Bound, Ending, Outcome},
+    json::{error_json, push_event},
+    running::{Bound, Ending, Outcome, overdue_json},
     stream::EventStream,
     wire::WireError,
 };
@@ -32,8 +33,8 @@ pub enum Body {
     Json(Bytes),
     /// Server-sent events.
     Stream(EventStream),
-    /// A stream of server-sent events that has ended already.
-    EmptyStream,
+    /// Server-sent events that are all there already; none when the client cancelled.
+    Events(Bytes),
 }
 
 /// An answer.
@@ -113,6 +114,11 @@ impl Reply {
         Self::error(StatusCode::NOT_FOUND, id_raw, &error, Ending::UnknownSession)
     }
 
+    /// The answer to a request that took too long before it was anything else.
+    pub(super) fn overdue(id_raw: &str) -> Self {
+        Self { ending: Ending::Deadline, ..Self::json(overdue_json(id_raw)) }
+    }
+
     /// The answer when a bound is reached.
     #[must_use]
     pub fn busy(id_raw: Option<&str>, bound: Bound) -> Self {
@@ -127,6 +133,9 @@ impl Reply {
             Bound::Calls => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too many calls are in flight; try again later")
             }
+            Bound::Workers => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no worker can take the request; try again later")
+            }
             Bound::Listeners => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many subscriptions/listen streams are open; try again later",
@@ -138,49 +147,25 @@ impl Reply {
         reply
     }
 
+    /// The same answer for a client that reads nothing but events.
+    #[must_use]
+    pub(super) fn in_form(mut self, accepts: Accepts) -> Self {
+        if let (Body::Json(json), false, StatusCode::OK) = (&self.body, accepts.json, self.status) {
+            let mut events = Vec::with_capacity(json.len() + 32);
+            push_event(&mut events, json);
+            self.body = Body::Events(events.into());
+        }
+        self
+    }
+
     /// The answer of a call that ended before it became a stream.
     pub(super) fn of_call(outcome: Outcome, call: Option<Call>, accepts: Accepts) -> Self {
         let Outcome { answer, status, ending } = outcome;
         let body = match answer {
             Some(answer) => Body::Json(answer),
-            None if accepts.sse => Body::EmptyStream,
+            None if accepts.sse => Body::Events(Bytes::new()),
             None => return Self { call, ..Self::empty(StatusCode::ACCEPTED, ending) },
         };
         Self { status, body, session: None, retry_after: None, ending, call }
     }
-}
-
-/// `{"jsonrpc":"2.0","id":…,"result":…}` around a result that is JSON already.
-pub(super) fn result_json(id_raw: &str, result: &[u8]) -> Bytes {
-    let mut json = result_start(id_raw, result.len());
-    json.extend_from_slice(result);
-    json.push(b'}');
-    json.into()
-}
-
-/// What comes before the result; a `}` comes after it.
-pub(super) fn result_start(id_raw: &str, result_bytes: usize) -> Vec<u8> {
-    let mut json = Vec::with_capacity(result_bytes + id_raw.len() + 40);
-    json.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-    json.extend_from_slice(id_raw.as_bytes());
-    json.extend_from_slice(br#","result":"#);
-    json
-}
-
-/// `{"jsonrpc":"2.0","id":…,"error":…}`.
-pub(super) fn error_json(id_raw: Option<&str>, error: &ErrorData) -> Bytes {
-    let mut json = Vec::with_capacity(256);
-    json.extend_from_slice(br#"{"jsonrpc":"2.0","#);
-    if let Some(id_raw) = id_raw {
-        json.extend_from_slice(br#""id":"#);
-        json.extend_from_slice(id_raw.as_bytes());
-        json.push(b',');
-    }
-    json.extend_from_slice(br#""error":"#);
-    if serde_json::to_writer(&mut json, error).is_err() {
-        // An error is a code and two plain values, which always serialise; a client still gets JSON.
-        json.extend_from_slice(br#"{"code":-32603,"message":"internal error"}"#);
-    }
-    json.push(b'}');
-    json.into()
 }

@@ -4,12 +4,19 @@
 //! become a stream it stands in a [`Slot`], from which a cancellation or its deadline can take it
 //! although its reader stalls and nobody polls the stream.
 
-use std::{pin::Pin, time::Instant};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http::StatusCode;
 use parking_lot::Mutex;
+use rmcp::ErrorData;
+
+use super::json::error_json;
 
 /// A configured bound of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +29,8 @@ pub enum Bound {
     Calls,
     /// `subscriptions/listen` streams open.
     Listeners,
+    /// Workers that could take the request.
+    Workers,
 }
 
 /// How a request ended, for logs and metrics.
@@ -61,14 +70,23 @@ pub(super) type CallFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// The place of a call whose answer has become a stream.
 pub(super) struct Slot {
-    call: Mutex<Option<CallFuture>>,
+    state: Mutex<State>,
     reader: AtomicWaker,
     deadline: Instant,
+    id_raw: Box<str>,
+}
+
+enum State {
+    Running(CallFuture),
+    /// Killed, with what the stream's reader is still to hear.
+    Killed(Option<Outcome>),
 }
 
 impl Slot {
-    pub(super) fn new(call: CallFuture, deadline: Instant) -> Self {
-        Self { call: Mutex::new(Some(call)), reader: AtomicWaker::new(), deadline }
+    /// A call that is to be killed at `deadline`, should it still run.
+    pub(super) fn new(call: CallFuture, deadline: Instant, id_raw: Box<str>) -> Self {
+        let state = Mutex::new(State::Running(call));
+        Self { state, reader: AtomicWaker::new(), deadline, id_raw }
     }
 
     /// When the call must have ended.
@@ -76,27 +94,42 @@ impl Slot {
         self.deadline
     }
 
-    /// Stops the call; its stream ends.
-    pub(super) fn kill(&self) {
-        let call = self.call.lock().take();
+    /// Stops the call; its stream ends. At the deadline its reader is told why.
+    pub(super) fn kill(&self, ending: Ending) {
+        let answer = (ending == Ending::Deadline).then(|| overdue_json(&self.id_raw));
+        let outcome = Outcome { answer, status: StatusCode::OK, ending };
+        let mut state = self.state.lock();
+        let before = match &*state {
+            State::Running(_) => std::mem::replace(&mut *state, State::Killed(Some(outcome))),
+            State::Killed(_) => return,
+        };
         // Outside the lock: dropping the call runs the handler's own destructors.
-        drop(call);
+        drop(state);
+        drop(before);
         self.reader.wake();
     }
 
-    /// Polls the call. `Ready(None)` when it was killed.
-    pub(super) fn poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Outcome>> {
+    /// Polls the call. `Ready(None)` when it has ended before.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         self.reader.register(cx.waker());
-        let mut slot = self.call.lock();
-        let Some(call) = slot.as_mut() else { return std::task::Poll::Ready(None) };
-        let polled = call.as_mut().poll(cx);
+        let mut state = self.state.lock();
+        let polled = match &mut *state {
+            State::Running(call) => call.as_mut().poll(cx).map(Some),
+            State::Killed(outcome) => Poll::Ready(outcome.take()),
+        };
         if polled.is_ready() {
-            let ended = slot.take();
-            drop(slot);
-            drop(ended);
+            let before = std::mem::replace(&mut *state, State::Killed(None));
+            drop(state);
+            drop(before);
         }
-        polled.map(Some)
+        polled
     }
+}
+
+/// The answer to a call that took too long.
+pub(super) fn overdue_json(id_raw: &str) -> Bytes {
+    let message = "the call took longer than this server allows";
+    error_json(Some(id_raw), &ErrorData::internal_error(message, None))
 }
 
 impl std::fmt::Debug for Slot {

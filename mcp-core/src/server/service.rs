@@ -30,9 +30,9 @@ use rmcp::{
 
 use super::{
     changes::{Audience, Change, Changes},
+    json::{error_json, result_json, result_start},
     mirror::{MirroredArgument, mirrored_arguments},
-    reply::{error_json, result_json, result_start},
-    running::{CallFuture, Ending, Outcome},
+    running::{CallFuture, Ending, Outcome, overdue_json},
     sessions::InFlight,
     wire::Request,
 };
@@ -146,10 +146,14 @@ impl Service {
         if let Some(known) = self.lists.mirrored.read().get(tool) {
             return Arc::clone(known);
         }
+        let generation = self.lists.generation.load(Ordering::Acquire);
         // Only tools that exist are kept, so that clients cannot fill the table.
         let Some(found) = self.handler.tool(tool) else { return Arc::new([]) };
         let mirrored: Arc<[_]> = mirrored_arguments(&found.input_schema).into();
-        self.lists.mirrored.write().insert(tool.to_owned(), Arc::clone(&mirrored));
+        let mut kept = self.lists.mirrored.write();
+        if self.lists.generation.load(Ordering::Acquire) == generation {
+            kept.insert(tool.to_owned(), Arc::clone(&mirrored));
+        }
         mirrored
     }
 
@@ -159,9 +163,7 @@ impl Service {
         request: &Request<'_>,
         version: &ProtocolVersion,
     ) -> Result<Bytes, Option<Keep>> {
-        if request.method != "tools/list"
-            || request.params.is_some_and(|p| p.get().contains("\"cursor\""))
-        {
+        if request.method != "tools/list" || request.head.has_cursor() {
             return Err(None);
         }
         let Some(index) = ProtocolVersion::KNOWN_VERSIONS.iter().position(|known| known == version)
@@ -196,11 +198,11 @@ struct Lists {
 impl Audience for Lists {
     fn hear(&self, change: &Change) {
         if *change == Change::Tools {
-            let mut tools = self.tools.write();
+            // Both locks, so that whoever keeps something sees the generation before or after.
+            let (mut tools, mut mirrored) = (self.tools.write(), self.mirrored.write());
             self.generation.fetch_add(1, Ordering::Release);
             *tools = Default::default();
-            drop(tools);
-            self.mirrored.write().clear();
+            mirrored.clear();
         }
     }
 }
@@ -252,14 +254,11 @@ impl<H: ServerHandler> Handler for H {
                     let error = ErrorData::internal_error("the tool failed unexpectedly", None);
                     failed(&id_raw, &error, StatusCode::OK, Ending::Panicked)
                 }
-                Err(_elapsed) => {
-                    let limit = call_timeout.as_secs_f64();
-                    let error = ErrorData::internal_error(
-                        format!("the call took longer than the {limit} s allowed"),
-                        None,
-                    );
-                    failed(&id_raw, &error, StatusCode::OK, Ending::Deadline)
-                }
+                Err(_elapsed) => Outcome {
+                    answer: Some(overdue_json(&id_raw)),
+                    status: StatusCode::OK,
+                    ending: Ending::Deadline,
+                },
             }
         })
     }

@@ -13,50 +13,21 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rmcp::{
-    Peer, RoleServer,
-    model::{InitializeRequestParams, ProtocolVersion, RequestId, RequestMetaObject},
-};
+use rmcp::model::RequestId;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::running::Slot;
+use super::{
+    facts::Facts,
+    running::{Ending, Slot},
+};
 use crate::{
     call::{Answer, Outbox, Questions},
     session::SessionId,
 };
 
-/// Different `initialize` parameters that are kept for sharing; a session beyond keeps its own copy.
-const FACTS_MAX: usize = 1024;
 /// Questions that may wait for the client of one session.
 const QUESTIONS_MAX: usize = 64;
-
-/// What was said at `initialize`.
-#[derive(Debug)]
-pub(super) struct Facts {
-    /// Stands for the client in rmcp's eyes; nothing can be sent through it.
-    peer: Option<Peer<RoleServer>>,
-    init: InitializeRequestParams,
-    /// The version agreed on.
-    pub(super) version: ProtocolVersion,
-}
-
-impl Facts {
-    /// Gives a call what rmcp asks of its client.
-    pub(super) fn introduce(
-        &self,
-        stranger: &Peer<RoleServer>,
-        meta: &mut RequestMetaObject,
-    ) -> Peer<RoleServer> {
-        if let Some(peer) = &self.peer {
-            return peer.clone();
-        }
-        meta.set_protocol_version(self.version.clone());
-        meta.set_client_info(self.init.client_info.clone());
-        meta.set_client_capabilities(self.init.capabilities.clone());
-        stranger.clone()
-    }
-}
 
 /// One session.
 #[derive(Debug)]
@@ -71,6 +42,7 @@ pub(super) struct Session {
 struct State {
     ended: bool,
     last_question: i64,
+    last_call: u64,
     calls: Vec<Running>,
     questions: Vec<(i64, oneshot::Sender<Answer>)>,
     stream: Option<Arc<Outbox>>,
@@ -78,6 +50,8 @@ struct State {
 
 #[derive(Debug)]
 struct Running {
+    /// Tells this call from a later one with the same id.
+    number: u64,
     id: RequestId,
     ct: CancellationToken,
     /// Weak: the answer's stream alone owns the call, so that a client that leaves ends it.
@@ -99,7 +73,7 @@ pub(super) enum CannotBegin {
 #[derive(Debug)]
 pub(super) struct InFlight {
     session: Arc<Session>,
-    id: RequestId,
+    number: u64,
     pub(super) ct: CancellationToken,
 }
 
@@ -121,14 +95,16 @@ impl Session {
             return Err(CannotBegin::TooMany);
         }
         let ct = CancellationToken::new();
-        state.calls.push(Running { id: id.clone(), ct: ct.clone(), slot: Weak::new() });
-        Ok(InFlight { session: Arc::clone(self), id: id.clone(), ct })
+        state.last_call += 1;
+        let number = state.last_call;
+        state.calls.push(Running { number, id: id.clone(), ct: ct.clone(), slot: Weak::new() });
+        Ok(InFlight { session: Arc::clone(self), number, ct })
     }
 
     /// Remembers where a call goes on that has become a stream.
-    pub(super) fn moved_to(&self, id: &RequestId, slot: &Arc<Slot>) {
+    pub(super) fn moved_to(&self, number: u64, slot: &Arc<Slot>) {
         let mut state = self.state.lock();
-        if let Some(call) = state.calls.iter_mut().find(|call| call.id == *id) {
+        if let Some(call) = state.calls.iter_mut().find(|call| call.number == number) {
             call.slot = Arc::downgrade(slot);
         }
     }
@@ -205,7 +181,7 @@ impl Running {
     fn stop(self) {
         self.ct.cancel();
         if let Some(slot) = self.slot.upgrade() {
-            slot.kill();
+            slot.kill(Ending::Cancelled);
         }
     }
 }
@@ -228,12 +204,17 @@ impl Questions for Session {
     }
 }
 
+impl InFlight {
+    /// Number of the call in its session.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // Who cancelled took the entry out, and the id may be in use again.
-        if !self.ct.is_cancelled() {
-            self.session.state.lock().calls.retain(|call| call.id != self.id);
-        }
+        // Who cancelled took the entry out, and the id may be in use again: hence the number.
+        self.session.state.lock().calls.retain(|call| call.number != self.number);
         self.ct.cancel();
     }
 }
@@ -246,7 +227,6 @@ pub(super) struct Table {
     looked_s: AtomicU32,
     sessions_max: usize,
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
-    facts: Mutex<HashMap<Box<str>, Arc<Facts>>>,
 }
 
 /// The table is full.
@@ -260,7 +240,6 @@ impl Table {
             looked_s: AtomicU32::new(0),
             sessions_max,
             sessions: Mutex::default(),
-            facts: Mutex::default(),
         }
     }
 
@@ -272,32 +251,6 @@ impl Table {
     /// Whether one more session would be refused.
     pub(super) fn is_full(&self) -> bool {
         self.len() >= self.sessions_max
-    }
-
-    /// What clients that said `raw` at `initialize` share. `peer` is made when nobody said it before.
-    pub(super) fn facts(
-        &self,
-        raw: &str,
-        init: InitializeRequestParams,
-        version: ProtocolVersion,
-        peer: impl FnOnce(InitializeRequestParams) -> Peer<RoleServer>,
-    ) -> Arc<Facts> {
-        let key = format!("{version} {raw}");
-        let mut shared = self.facts.lock();
-        if let Some(facts) = shared.get(key.as_str()) {
-            return Arc::clone(facts);
-        }
-        if shared.len() >= FACTS_MAX {
-            shared.retain(|_, facts| Arc::strong_count(facts) > 1);
-        }
-        if shared.len() >= FACTS_MAX {
-            return Arc::new(Facts { peer: None, init, version });
-        }
-        let mut agreed = init.clone();
-        agreed.protocol_version = version.clone();
-        let facts = Arc::new(Facts { peer: Some(peer(agreed)), init, version });
-        shared.insert(key.into(), Arc::clone(&facts));
-        facts
     }
 
     /// Opens a session.

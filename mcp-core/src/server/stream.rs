@@ -12,7 +12,10 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::running::{Ending, Slot};
+use super::{
+    json::push_event,
+    running::{Ending, Slot},
+};
 use crate::call::{Call, Outbox};
 
 /// First bytes of a stream that has nothing to say yet, so that client and intermediaries see that
@@ -42,8 +45,20 @@ pub enum StreamKind {
     Listen,
 }
 
+/// A call that somebody listens to. Dropping it tells the call's tool, and whatever that has spawned,
+/// that nobody does any longer.
+pub(super) struct Heard(pub(super) Call);
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        if let Some(outbox) = self.0.outbox() {
+            outbox.close();
+        }
+    }
+}
+
 enum Source {
-    Call { slot: Arc<Slot>, call: Call },
+    Call { slot: Arc<Slot>, call: Heard },
     Session(Arc<Outbox>),
     Listen { outbox: Arc<Outbox>, goodbye: Bytes },
     Ended,
@@ -51,8 +66,8 @@ enum Source {
 
 impl EventStream {
     /// The stream of a call that goes on in `slot`.
-    pub(super) fn of_call(slot: Arc<Slot>, call: Call, keep_alive: Duration) -> Self {
-        let opened = call.outbox().is_some_and(Outbox::has_frames);
+    pub(super) fn of_call(slot: Arc<Slot>, call: Heard, keep_alive: Duration) -> Self {
+        let opened = call.0.outbox().is_some_and(Outbox::has_frames);
         Self::new(Source::Call { slot, call }, opened, keep_alive)
     }
 
@@ -163,7 +178,7 @@ impl EventStream {
     fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Source::Call { slot, call } = &self.source else { return Poll::Ready(None) };
         let outcome = slot.poll(cx);
-        let frames = match call.outbox().map(|outbox| outbox.poll_frames(cx)) {
+        let frames = match call.0.outbox().map(|outbox| outbox.poll_frames(cx)) {
             Some(Poll::Ready(Some(frames))) => frames,
             Some(Poll::Ready(None) | Poll::Pending) | None => Bytes::new(),
         };
@@ -174,9 +189,7 @@ impl EventStream {
         self.source = Source::Ended;
         let mut last = Vec::from(frames);
         if let Some(answer) = outcome.and_then(|outcome| outcome.answer) {
-            last.extend_from_slice(b"event: message\ndata: ");
-            last.extend_from_slice(&answer);
-            last.extend_from_slice(b"\n\n");
+            push_event(&mut last, &answer);
         }
         Poll::Ready((!last.is_empty()).then(|| last.into()))
     }

@@ -9,7 +9,10 @@
 use std::{borrow::Cow, fmt};
 
 use rmcp::model::{ErrorCode, RequestId};
-use serde::{Deserialize, Deserializer, de};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny},
+};
 use serde_json::value::RawValue;
 
 /// A borrowed string where JSON has no escapes, an owned one where it has.
@@ -102,6 +105,9 @@ pub struct ParamsHead<'a> {
     /// Task.
     #[serde(borrow, rename = "taskId")]
     task_id: Option<&'a RawValue>,
+    /// Page of a list.
+    #[serde(borrow)]
+    cursor: Option<&'a RawValue>,
 }
 
 impl<'a> ParamsHead<'a> {
@@ -109,6 +115,12 @@ impl<'a> ParamsHead<'a> {
     #[must_use]
     pub fn name(&self) -> Option<Cow<'a, str>> {
         text(self.name?)
+    }
+
+    /// Whether a list is asked for from a certain page on.
+    #[must_use]
+    pub const fn has_cursor(&self) -> bool {
+        self.cursor.is_some()
     }
 
     /// Resource, if it is a string.
@@ -190,8 +202,13 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 /// [`WireError`] when it is not one JSON-RPC 2.0 message.
 pub fn parse(body: &[u8]) -> Result<Message<'_>, WireError> {
     let text = std::str::from_utf8(body).map_err(|_utf8| WireError::NotJson)?;
+    // serde would read a struct from an array too.
+    if text.trim_ascii_start().starts_with('[') {
+        let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+        return Err(if is_json { WireError::Batch } else { WireError::NotJson });
+    }
     let envelope: Envelope<'_> =
-        serde_json::from_str(text).map_err(|error| not_a_message(text, &error))?;
+        serde_json::from_str(text).map_err(|error| not_a_message(&error))?;
     if envelope.jsonrpc.as_ref().is_none_or(|version| version.0 != "2.0") {
         return Err(WireError::NotAMessage);
     }
@@ -212,10 +229,8 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, WireError> {
     Ok(Message::Request(Request { id, id_raw: id_raw.get(), method: method.0, params, head }))
 }
 
-fn not_a_message(text: &str, error: &serde_json::Error) -> WireError {
+fn not_a_message(error: &serde_json::Error) -> WireError {
     match error.classify() {
-        // Valid JSON of another shape; an array would be a batch.
-        serde_json::error::Category::Data if text.trim_start().starts_with('[') => WireError::Batch,
         serde_json::error::Category::Data => WireError::NotAMessage,
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof
@@ -261,6 +276,7 @@ mod tests {
         assert_eq!(error(""), WireError::NotJson);
         assert_eq!(error("[]"), WireError::Batch);
         assert_eq!(error(r#" [{"jsonrpc":"2.0","method":"ping","id":1}]"#), WireError::Batch);
+        assert_eq!(error(r#"["2.0",7,"ping",null,null,null]"#), WireError::Batch);
         assert_eq!(error("7"), WireError::NotAMessage);
         assert_eq!(error(r#"{"id":1,"method":"ping"}"#), WireError::NotAMessage);
         assert_eq!(error(r#"{"jsonrpc":"2.0","id":1}"#), WireError::NotAMessage);

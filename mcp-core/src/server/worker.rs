@@ -1,6 +1,7 @@
 //! A worker: one shard of sessions and calls, with its own bounds.
 //!
-//! Requests are served in the caller's task. Nothing is spawned; what must happen without a request
+//! Requests are served in the caller's task, and none is spawned for them (rmcp makes a `Peer` only by a
+//! task that ends at once, which `initialize` needs); what must happen without a request
 //! (idle sessions, deadlines of calls whose reader stalls) happens in [`Worker::sweep`].
 
 use std::sync::{Arc, atomic::Ordering};
@@ -19,12 +20,14 @@ use serde::Deserialize;
 use super::{
     calls::Calls,
     changes::{Audience, Change},
+    facts::FactsTable,
     figures::{Counts, Figures, wide},
+    json::result_json,
     listeners::Listeners,
     mirror,
-    reply::{Accepts, Body, Reply, result_json},
+    reply::{Accepts, Body, Reply},
     request,
-    running::{Bound, Ending, Outcome},
+    running::{Bound, Ending},
     service::{Job, Places, Service, dead_peer},
     sessions::{CannotBegin, Session, Table},
     stream::EventStream,
@@ -40,7 +43,7 @@ use crate::{
 /// may open the stream anew.
 const SESSION_FRAMES_MAX: usize = 64;
 /// Longest `initialize` parameters, in bytes. They are kept as long as the session lives.
-const INITIALIZE_BYTES_MAX: usize = 64 << 10;
+const INITIALIZE_BYTES_MAX: usize = 16 << 10;
 
 /// One shard of sessions and calls.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ pub struct Worker {
     service: Arc<Service>,
     limits: WorkerLimits,
     sessions: Table,
+    facts: FactsTable,
     listeners: Arc<Listeners>,
     calls: Calls,
     counts: Counts,
@@ -68,6 +72,7 @@ impl Worker {
     pub fn new(service: Arc<Service>, limits: WorkerLimits) -> Arc<Self> {
         let worker = Arc::new(Self {
             sessions: Table::new(limits.sessions_max),
+            facts: FactsTable::new(limits.sessions_max),
             listeners: Arc::new(Listeners::new(limits.listeners_max)),
             calls: Calls::new(Arc::clone(&service), limits),
             counts: Counts::default(),
@@ -100,8 +105,8 @@ impl Worker {
         accepts: Accepts,
     ) -> Reply {
         let id_raw = Some(request.id_raw);
-        let raw = request.params.map_or("{}", |params| params.get());
-        if raw.len() > INITIALIZE_BYTES_MAX {
+        let length = request.params.map_or(0, |params| params.get().len());
+        if length > INITIALIZE_BYTES_MAX {
             let message = format!("initialize params are over {INITIALIZE_BYTES_MAX} bytes");
             let error = ErrorData::invalid_params(message, None);
             return Reply::error(StatusCode::PAYLOAD_TOO_LARGE, id_raw, &error, Ending::Refused);
@@ -109,16 +114,22 @@ impl Worker {
         if self.sessions.is_full() {
             return self.sessions_full(id_raw);
         }
-        let result = match self.service.initialize(params.clone()).await {
-            Ok(result) => result,
-            Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
+        let Some(_permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
+        let answer = self.service.initialize(params.clone());
+        let result = match tokio::time::timeout(self.limits.call_timeout, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => {
+                return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError);
+            }
+            Err(_elapsed) => return Reply::overdue(request.id_raw),
         };
         let version = result.protocol_version.clone();
-        let facts = self.sessions.facts(raw, params, version, |agreed| {
+        let introduced = self.facts.of(params, version, |agreed| {
             let peer = dead_peer();
             peer.set_peer_info(agreed);
             peer
         });
+        let Ok(facts) = introduced else { return self.sessions_full(id_raw) };
         let Ok(json) = serde_json::to_vec(&ServerResult::InitializeResult(result)) else {
             let error = ErrorData::internal_error("the answer could not be written as JSON", None);
             return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError);
@@ -127,12 +138,7 @@ impl Worker {
             return self.sessions_full(id_raw);
         }
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
-        let outcome = Outcome {
-            answer: Some(result_json(request.id_raw, &json)),
-            status: StatusCode::OK,
-            ending: Ending::Answered,
-        };
-        let mut reply = Reply::of_call(outcome, None, accepts);
+        let mut reply = Reply::json(result_json(request.id_raw, &json)).in_form(accepts);
         reply.session = Some(id);
         reply
     }
@@ -185,7 +191,7 @@ impl Worker {
         let meta = request::metadata(&request);
         let version = meta.protocol_version().unwrap_or(ProtocolVersion::LATEST);
         let keep = match self.service.kept(&request, &version) {
-            Ok(answer) => return Reply::json(answer),
+            Ok(answer) => return Reply::json(answer).in_form(accepts),
             Err(keep) => keep,
         };
         let typed = match request::typed_stateless(&request) {
@@ -195,7 +201,7 @@ impl Worker {
         if let ClientRequest::SubscriptionsListenRequest(listen) = &typed
             && let Some(filter) = self.service.accepted(&listen.params.notifications)
         {
-            return self.listen(&request, filter);
+            return self.listen(&request, filter, accepts);
         }
         let call = if accepts.sse { Call::streaming(None) } else { Call::silent() };
         let mut context = RequestContext::new(request.id.clone(), self.service.stranger().clone());
@@ -253,10 +259,10 @@ impl Worker {
     ) -> Reply {
         let id_raw = Some(request.id_raw);
         if request.method == "ping" {
-            return Reply::json(result_json(request.id_raw, b"{}"));
+            return Reply::json(result_json(request.id_raw, b"{}")).in_form(accepts);
         }
         let keep = match self.service.kept(request, &session.facts.version) {
-            Ok(answer) => return Reply::json(answer),
+            Ok(answer) => return Reply::json(answer).in_form(accepts),
             Err(keep) => keep,
         };
         let typed = match request::typed(request) {
@@ -274,7 +280,9 @@ impl Worker {
         let peer = session.facts.introduce(self.service.stranger(), &mut meta);
         let mut context = RequestContext::new(request.id.clone(), peer);
         context.meta = meta;
-        context.ct = in_flight.ct.clone();
+        // A child: a handler that cancels its own token must not look like a client that did.
+        context.ct = in_flight.ct.child_token();
+        let number = in_flight.number();
         let places = Places { _worker: permit, _session: Some(in_flight) };
         let job = Job {
             id_raw: request.id_raw.into(),
@@ -285,10 +293,17 @@ impl Worker {
             stateless: false,
             keep,
         };
-        self.calls.run(job, call, Some((session, &request.id)), accepts).await
+        self.calls.run(job, call, Some((session, number)), accepts).await
     }
 
-    fn listen(&self, request: &Request<'_>, filter: SubscriptionFilter) -> Reply {
+    fn listen(&self, request: &Request<'_>, filter: SubscriptionFilter, accepts: Accepts) -> Reply {
+        if !accepts.sse {
+            let message =
+                "subscriptions/listen is answered by a stream: Accept must allow text/event-stream";
+            let error = ErrorData::invalid_request(message, None);
+            let status = StatusCode::NOT_ACCEPTABLE;
+            return Reply::error(status, Some(request.id_raw), &error, Ending::Refused);
+        }
         let Some(outbox) = self.listeners.add(request.id.clone(), filter) else {
             return Reply::busy(Some(request.id_raw), Bound::Listeners);
         };
@@ -335,7 +350,7 @@ fn notified(session: &Session, notification: &Notification<'_>) -> Reply {
         request_id: RequestId,
     }
     if notification.method == "notifications/cancelled"
-        && let Some(params) = notification.params
+        && let Some(params) = notification.params.filter(|params| params.get().starts_with('{'))
         && let Ok(cancelled) = serde_json::from_str::<Cancelled>(params.get())
     {
         session.cancel(&cancelled.request_id);

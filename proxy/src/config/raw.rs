@@ -181,6 +181,8 @@ impl Default for Http {
 pub(super) struct HttpLimits {
     /// Largest request body; a larger one is answered with 413.
     pub(super) body_bytes_max: Size,
+    /// Largest sum of request bodies that are arriving at once; beyond it, 503.
+    pub(super) bodies_bytes_max: Size,
     /// Longest time from the first byte of a request's header to its last.
     pub(super) header_timeout: Span,
     /// Longest time from the end of the header to the last byte of the body.
@@ -199,6 +201,7 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             body_bytes_max: size("4MiB"),
+            bodies_bytes_max: size("256MiB"),
             header_timeout: span("10s"),
             body_timeout: span("30s"),
             idle_timeout: span("75s"),

@@ -1,48 +1,130 @@
 //! Reading a request's body within its bounds.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::{Version, header};
 use pingora::{ErrorType, protocols::http::ServerSession};
 
-use crate::refusal::Refusal;
+use crate::{config::HttpLimits, refusal::Refusal};
+
+/// How long the rest of a body is read and dropped that nobody wants. A client that is still sending
+/// when its connection closes may never see why.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// A whole body.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    _held: Option<Held>,
+}
+
+/// Bytes of all bodies that took more than one read, and so may be waited for.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    bytes_max: usize,
+    bytes: AtomicUsize,
+}
+
+/// A share of [`Bodies`].
+#[derive(Debug)]
+struct Held {
+    bodies: Arc<Bodies>,
+    bytes: usize,
+}
+
+impl Bodies {
+    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes_max, bytes: AtomicUsize::new(0) })
+    }
+}
+
+impl Held {
+    fn none_of(bodies: &Arc<Bodies>) -> Self {
+        Self { bodies: Arc::clone(bodies), bytes: 0 }
+    }
+
+    fn add(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let before = self.bodies.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        let fits = before.saturating_add(bytes) <= self.bodies.bytes_max;
+        if fits { Ok(()) } else { Err(Refusal::BodiesTooLarge) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.bodies.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 /// Reads the whole body.
 ///
 /// One timeout bounds it all: Pingora's own is per read, and HTTP/2 has none.
 pub(super) async fn read(
     session: &mut ServerSession,
-    bytes_max: usize,
-    timeout: Duration,
-) -> Result<Bytes, Refusal> {
+    bodies: &Arc<Bodies>,
+    limits: &HttpLimits,
+) -> Result<Body, Refusal> {
+    let bytes_max = limits.body_bytes_max;
     if declared_length(session).is_some_and(|length| length > bytes_max) {
         return Err(Refusal::BodyTooLarge);
     }
     if expects_continue(session) && session.write_continue_response().await.is_err() {
         return Err(Refusal::BodyBroken);
     }
-    tokio::time::timeout(timeout, read_all(session, bytes_max))
+    tokio::time::timeout(limits.body_timeout, read_all(session, bodies, bytes_max))
         .await
         .unwrap_or(Err(Refusal::BodyTimeout))
 }
 
-async fn read_all(session: &mut ServerSession, bytes_max: usize) -> Result<Bytes, Refusal> {
-    // Nearly every body is one piece, which then needs no copy.
-    let Some(first) = read_piece(session).await? else { return Ok(Bytes::new()) };
-    let Some(second) = read_piece(session).await? else {
-        return if first.len() > bytes_max { Err(Refusal::BodyTooLarge) } else { Ok(first) };
+/// Reads and drops what is left of the body. `false` when that was not the whole.
+pub(super) async fn discard(session: &mut ServerSession) -> bool {
+    if session.is_body_done() {
+        return true;
+    }
+    let rest = async {
+        loop {
+            match session.read_request_body().await {
+                Ok(Some(_dropped)) => {}
+                Ok(None) => return true,
+                Err(_broken) => return false,
+            }
+        }
     };
+    tokio::time::timeout(DISCARD_TIME, rest).await.unwrap_or(false)
+}
+
+async fn read_all(
+    session: &mut ServerSession,
+    bodies: &Arc<Bodies>,
+    bytes_max: usize,
+) -> Result<Body, Refusal> {
+    // Nearly every body is one piece, which needs no copy and is not waited with.
+    let first = read_piece(session).await?.unwrap_or_default();
+    if first.len() > bytes_max {
+        return Err(Refusal::BodyTooLarge);
+    }
+    if session.is_body_done() {
+        return Ok(Body { bytes: first, _held: None });
+    }
+    let mut held = Held::none_of(bodies);
+    held.add(first.len())?;
     let mut body = BytesMut::from(first);
-    let mut next = Some(second);
-    while let Some(piece) = next {
+    while let Some(piece) = read_piece(session).await? {
         if body.len() + piece.len() > bytes_max {
             return Err(Refusal::BodyTooLarge);
         }
+        held.add(piece.len())?;
         body.extend_from_slice(&piece);
-        next = read_piece(session).await?;
     }
-    Ok(body.freeze())
+    Ok(Body { bytes: body.freeze(), _held: Some(held) })
 }
 
 async fn read_piece(session: &mut ServerSession) -> Result<Option<Bytes>, Refusal> {
@@ -58,7 +140,8 @@ fn declared_length(session: &ServerSession) -> Option<usize> {
 
 /// Spec: RFC 9110 §10.1.1. Pingora does not answer it by itself.
 fn expects_continue(session: &ServerSession) -> bool {
-    session
-        .get_header(header::EXPECT)
-        .is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    session.req_header().version != Version::HTTP_10
+        && session
+            .get_header(header::EXPECT)
+            .is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

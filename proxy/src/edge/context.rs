@@ -122,7 +122,9 @@ pub(super) const fn limit_of(ending: Ending) -> Option<Limit> {
         Ending::Busy(Bound::Calls) => Some(Limit::Calls),
         Ending::Busy(Bound::Listeners) => Some(Limit::Listeners),
         Ending::Deadline => Some(Limit::CallTime),
-        Ending::Answered
+        // No worker: not a bound that an operator sets.
+        Ending::Busy(Bound::Workers)
+        | Ending::Answered
         | Ending::RpcError
         | Ending::Refused
         | Ending::UnknownSession

@@ -1,9 +1,9 @@
 //! From a message to the worker that answers it.
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use mcp_core::{
     server::{
-        Accepts, Ending, Reply,
+        Accepts, Bound, Reply,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
@@ -121,5 +121,5 @@ fn rejection(error: &RouteError) -> Rejection {
 
 /// No randomness or no worker: a state that a running process does not reach.
 fn unavailable() -> Reply {
-    Reply::empty(StatusCode::SERVICE_UNAVAILABLE, Ending::Refused)
+    Reply::busy(None, Bound::Workers)
 }

@@ -44,8 +44,9 @@ pub(super) async fn refuse(
         answer.insert_header(header::ALLOW, allow)?;
     }
     // JSON-RPC even here: a client that tries the newer generation first takes another body for a
-    // sign that it must fall back to the older. Code -32600 is "invalid request".
-    let body = format!(r#"{{"jsonrpc":"2.0","error":{{"code":-32600,"message":"{refusal}"}}}}"#);
+    // sign that it must fall back to the older.
+    let code = refusal.rpc_code();
+    let body = format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{refusal}"}}}}"#);
     whole(session, answer, JSON, body.into()).await
 }
 
@@ -70,7 +71,7 @@ pub(super) async fn reply(
     match body {
         Body::Json(json) => whole(session, answer, JSON, json).await,
         Body::Empty => empty(session, answer).await,
-        Body::EmptyStream => whole(session, answer, EVENTS, Bytes::new()).await,
+        Body::Events(events) => whole(session, answer, EVENTS, events).await,
         // Boxed: most answers are no streams, and the future of those that are not stays small.
         Body::Stream(stream) => Box::pin(events(session, answer, context, stream, terms)).await,
     }

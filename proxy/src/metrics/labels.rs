@@ -67,8 +67,6 @@ closed_set! {
         TooLarge = "too_large",
         /// A bound of this process was reached; the client may try again.
         Overloaded = "overloaded",
-        /// Refused because the process is stopping.
-        Draining = "draining",
         /// The client sent its request too slowly.
         SlowClient = "slow_client",
         /// A call was ended at its deadline.
@@ -133,8 +131,6 @@ closed_set! {
         SessionUnknown = "session_unknown",
         /// A bound on sessions, calls or streams was reached.
         Overloaded = "overloaded",
-        /// The process is stopping.
-        Draining = "draining",
     }
 }
 
@@ -333,6 +329,8 @@ closed_set! {
         BodyBytes = "body_bytes",
         /// Time that a request body takes to arrive.
         BodyTime = "body_time",
+        /// Size of all request bodies that are arriving.
+        Bodies = "bodies",
         /// Time that a client takes to read.
         WriteTime = "write_time",
         /// Sessions of one worker.

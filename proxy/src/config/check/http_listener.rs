@@ -136,6 +136,11 @@ impl Check<'_> {
                 &raw.body_bytes_max,
                 1 << 10..=1 << 30,
             ),
+            bodies_bytes_max: self.size(
+                &at.key("bodies_bytes_max"),
+                &raw.bodies_bytes_max,
+                1 << 10..=1 << 40,
+            ),
             header_timeout: self.wait(at, "header_timeout", &raw.header_timeout),
             body_timeout: self.wait(at, "body_timeout", &raw.body_timeout),
             idle_timeout: self.wait(at, "idle_timeout", &raw.idle_timeout),

@@ -16,6 +16,7 @@ server:
       allowed_origins: ["https://a.example", "*"]
       limits:
         body_bytes_max: 2048
+        bodies_bytes_max: 4096
         header_timeout: 1s
         body_timeout: 2s
         idle_timeout: 3s
@@ -82,6 +83,7 @@ fn the_settings_of_the_listener_arrive() {
     assert_eq!(http.allowed_origins, [origin, OriginRule::Any]);
     let limits = HttpLimits {
         body_bytes_max: 2048,
+        bodies_bytes_max: 4096,
         header_timeout: secs(1),
         body_timeout: secs(2),
         idle_timeout: secs(3),
