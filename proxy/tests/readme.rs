@@ -43,4 +43,18 @@ mod tests {
             assert!(text.contains("http://127.0.0.1:8080/mcp") || text.contains("stdio"), "{text}");
         }
     }
+
+    #[test]
+    fn what_changes_for_a_file_of_prometheus_mcp_is_stated() {
+        let section = README.split("## Coming from freepik's prometheus-mcp").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let changelog = include_str!("../../CHANGELOG.md");
+        for (name, text) in [("README.md", section), ("CHANGELOG.md", changelog)] {
+            for words in
+                ["`type: stdio`", "`promgate stdio`", "without", "`org_id`", "allowed_hosts"]
+            {
+                assert!(text.contains(words), "{words} is not in {name}");
+            }
+        }
+    }
 }
