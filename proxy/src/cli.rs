@@ -16,6 +16,7 @@ use crate::{
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
     run::{self, RunError},
+    telemetry::Chain,
 };
 
 /// Puts metrics backends behind MCP: AI assistants ask, Prometheus answers.
@@ -155,6 +156,7 @@ impl CommandError {
     fn code(&self) -> u8 {
         match self {
             Self::Config(_) => EX_CONFIG,
+            Self::Run(error) if error.is_of_configuration() => EX_CONFIG,
             Self::Output(_) | Self::Run(_) | Self::Child(_) => EX_FAILURE,
         }
     }
@@ -206,7 +208,7 @@ fn obey(command: Command) -> Result<(), CommandError> {
             Ok(run::serve(config::load(&path, &ProcessEnvironment)?)?)
         }
         Command::Stdio(ConfigArgs { config: path }) => {
-            Ok(run::stdio(config::load(&path, &ProcessEnvironment)?)?)
+            Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
         }
         Command::Demo(DemoArgs { prometheus, once }) => Ok(run::demo(prometheus, once)?),
         Command::DemoChild { args } => Err(demo::child::exec(&args).into()),
@@ -239,20 +241,14 @@ fn say(text: &str) -> Result<(), CommandError> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
 }
 
-/// Prints an error and what caused it, one line each.
+/// Prints an error and what caused it, one line each and each once.
 fn complain(error: &CommandError) {
-    let mut lines = vec![match error {
+    let text = Chain(error).levels().join("\n  because: ");
+    let name = match error {
         // Each line begins with the file's name already.
-        CommandError::Config(faults) => faults.to_string(),
-        CommandError::Output(_) | CommandError::Run(_) | CommandError::Child(_) => {
-            format!("promgate: {error}")
-        }
-    }];
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        lines.push(format!("  because: {error}"));
-        cause = error.source();
-    }
+        CommandError::Config(_) => "",
+        CommandError::Output(_) | CommandError::Run(_) | CommandError::Child(_) => "promgate: ",
+    };
     // Nobody can be told that standard error is closed.
-    drop(writeln!(io::stderr().lock(), "{}", lines.join("\n")));
+    drop(writeln!(io::stderr().lock(), "{name}{text}"));
 }
