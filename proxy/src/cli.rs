@@ -32,6 +32,11 @@ Start here:
   promgate check --config my.yaml        name everything that is wrong with a configuration
   promgate serve --config my.yaml        serve MCP clients over HTTP
 
+Environment:
+  PROMGATE_CONFIG    the configuration file, where `--config` is not given
+  PROMGATE_LOG       what is logged on standard error: off, error, warn, info, debug or trace, or
+                     pairs as in `info,promgate=debug`; `info` unless set, `warn` for stdio and demo
+
 Exit codes: 0 good, 1 failure while running, 64 wrong usage, 78 wrong configuration."
 )]
 pub struct Cli {
@@ -49,6 +54,7 @@ Examples:
   promgate serve
   promgate serve --config /etc/promgate/promgate.yaml
   PROMGATE_CONFIG=/etc/promgate/promgate.yaml promgate serve
+  PROMGATE_LOG=info,promgate=debug promgate serve
 
 With `server.transport.type: stdio` in the file, this is the same as `promgate stdio`.")]
     Serve(ConfigArgs),
@@ -58,7 +64,8 @@ With `server.transport.type: stdio` in the file, this is the same as `promgate s
 A local client starts this itself. For Claude Code:
   claude mcp add prometheus -- promgate stdio --config /path/to/promgate.yaml
 
-Standard output carries the protocol only; logs go to standard error.")]
+Standard output carries the protocol only; logs go to standard error, warnings and errors unless
+PROMGATE_LOG asks for more, as in PROMGATE_LOG=info.")]
     Stdio(ConfigArgs),
 
     /// Check a configuration and name every fault, with its line and its remedy.
@@ -82,20 +89,13 @@ and as the first line of the configuration:
     /// Show it at work: start a Prometheus with example data, ask it a question, serve clients.
     #[command(after_help = "\
 Needs the programs `prometheus` and `promtool`; Debian has both in the package `prometheus`.
+What it writes, the access log too, lies in a temporary folder that goes when the demo ends.
 
 Examples:
   promgate demo
   promgate demo --once
   promgate demo --prometheus /opt/prometheus/prometheus")]
     Demo(DemoArgs),
-
-    /// Becomes the demo's Prometheus, tied to the life of the process that asks.
-    #[command(hide = true)]
-    DemoChild {
-        /// Process id of the demo, the program, and its arguments.
-        #[arg(last = true)]
-        args: Vec<OsString>,
-    },
 
     /// Print shell completions.
     #[command(after_help = "\
@@ -168,11 +168,17 @@ const EX_CONFIG: u8 = 78;
 
 /// Runs the program with these arguments, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(answer) => return ExitCode::from(parsed_badly(&answer)),
+    let args: Vec<OsString> = args.into_iter().collect();
+    let done = match args.as_slice() {
+        [_, word, dashes, rest @ ..] if word == demo::child::SUBCOMMAND && dashes == "--" => {
+            Err(demo::child::exec(rest).into())
+        }
+        _ => match Cli::try_parse_from(args) {
+            Ok(cli) => obey(cli.command),
+            Err(answer) => return ExitCode::from(parsed_badly(&answer)),
+        },
     };
-    match obey(cli.command) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has gone and wants no more: nothing to tell, and nobody to tell it to.
         Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -211,7 +217,6 @@ fn obey(command: Command) -> Result<(), CommandError> {
             Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
         }
         Command::Demo(DemoArgs { prometheus, once }) => Ok(run::demo(prometheus, once)?),
-        Command::DemoChild { args } => Err(demo::child::exec(&args).into()),
     }
 }
 

@@ -32,7 +32,10 @@ fn text(bytes: &[u8]) -> &str {
 fn help_and_version_are_answers() {
     for (args, words) in [
         (["--help"].as_slice(), "promgate demo"),
+        (&["--help"], "PROMGATE_LOG"),
         (&["serve", "--help"], "PROMGATE_CONFIG"),
+        (&["serve", "--help"], "PROMGATE_LOG"),
+        (&["stdio", "--help"], "PROMGATE_LOG"),
         (&["stdio", "--help"], "claude mcp add"),
         (&["check", "--help"], "Examples"),
         (&["demo", "--help"], "promtool"),
@@ -223,6 +226,22 @@ fn the_schema_and_completions_are_printed() {
         let out = run(&["completions", shell]);
         assert_eq!(out.status.code(), Some(0), "{shell}");
         assert!(text(&out.stdout).contains("promgate"), "{shell}");
+    }
+}
+
+#[test]
+fn what_only_the_demo_itself_calls_is_shown_nowhere() {
+    let mut shown: Vec<Output> = ["bash", "zsh", "fish", "elvish", "powershell"]
+        .map(|shell| run(&["completions", shell]))
+        .into();
+    for args in [[].as_slice(), &["--help"], &["help"], &["demo-chil"], &["demo-child"]] {
+        shown.push(run(args));
+    }
+    for out in shown {
+        let said = format!("{}{}", text(&out.stdout), text(&out.stderr));
+        assert!(said.contains("completions") || said.contains("unrecognized"), "{said}");
+        let said = said.replace("unrecognized subcommand 'demo-child'", "");
+        assert!(!said.contains("demo-child"), "{said}");
     }
 }
 

@@ -65,7 +65,8 @@ fn read(path: &Path) -> Result<String, ConfigFaults> {
     if u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_BYTES_MAX) {
         return Err(single("is larger than 1 MiB".to_owned(), "name the right file"));
     }
-    String::from_utf8(bytes).map_err(|_| single("is not UTF-8 text".to_owned(), "save it as UTF-8"))
+    String::from_utf8(bytes)
+        .map_err(|_not_text| single("is not UTF-8 text".to_owned(), "save it as UTF-8"))
 }
 
 fn checked(
