@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, process::Command};
 
     use promgate::config::{self, Environment, NotText};
 
@@ -15,6 +15,38 @@ mod tests {
         fn get(&self, _name: &str) -> Result<Option<String>, NotText> {
             Ok(Some("1".to_owned()))
         }
+    }
+
+    /// A line without what differs from run to run: ports, durations, times and values.
+    fn stable(line: &str) -> String {
+        let words = line.trim().split(' ').map(|word| {
+            let varies = word.starts_with(|c: char| c.is_ascii_digit()) && word != "200";
+            match word.strip_prefix("http://127.0.0.1:") {
+                Some(rest) => format!("http://127.0.0.1:PORT/{}", rest.split_once('/').unwrap().1),
+                None if varies && word != "3" => "N".to_owned(),
+                None => word.to_owned(),
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_transcript_is_what_the_demo_prints() {
+        let shown = README.split("<!-- transcript: begin -->").nth(1).unwrap();
+        let shown = shown.split("<!-- transcript: end -->").next().unwrap().trim();
+        let shown: Vec<String> = shown.lines().skip(1).map(stable).collect();
+        let tools =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/prometheus/usr/bin");
+        assert!(tools.join("prometheus").exists(), "run `make setup-test` first");
+        let out = Command::new(env!("CARGO_BIN_EXE_promgate"))
+            .args(["demo", "--once", "--prometheus"])
+            .arg(tools.join("prometheus"))
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(out.stdout).unwrap();
+        let printed: Vec<String> = printed.lines().map(stable).take(shown.len()).collect();
+        assert!(shown.len() > 30, "{shown:?}");
+        assert_eq!(shown, printed);
     }
 
     fn blocks(language: &str) -> Vec<&'static str> {
