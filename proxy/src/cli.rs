@@ -70,8 +70,8 @@ PROMGATE_LOG asks for more, as in PROMGATE_LOG=info.")]
 
     /// Check a configuration and name every fault, with its line and its remedy.
     #[command(after_help = "\
-Reads the environment and the files that the configuration names, as `serve` would, and opens
-no connection. Ends with 0 if the configuration is good and with 78 if not.
+Reads the environment and the files that the configuration names, as `serve` would, looks whether
+the access log could be written, makes no file and opens no connection. Ends with 0 if the configuration is good and with 78 if not.
 
 Examples:
   promgate check --config conf/promgate.yaml
