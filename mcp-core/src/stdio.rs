@@ -21,7 +21,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::{Mutex as AsyncMutex, Notify},
 };
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::{
+    bytes::{Buf as _, Bytes, BytesMut},
+    codec::{Decoder, FramedRead},
+};
+
+use crate::server::wire;
 
 /// Longest line taken, in bytes; the same as the default bound of an HTTP body.
 const LINE_BYTES_MAX: usize = 4 << 20;
@@ -34,6 +39,9 @@ pub enum StdioError {
     /// The client's first messages were no opening.
     #[error("the client did not open the session")]
     Opening(#[source] Box<ServerInitializeError>),
+    /// An answer could not be written.
+    #[error("standard output was closed before every answer was written")]
+    Output(#[source] io::Error),
     /// The serving task failed.
     #[error("the server failed")]
     Failed(#[source] tokio::task::JoinError),
@@ -54,11 +62,12 @@ where
     I: AsyncRead + Unpin + Send + Sync + 'static,
     O: AsyncWrite + Unpin + Send + Sync + 'static,
 {
-    let ended = Arc::new(Notify::new());
+    let (ended, lost) = (Arc::new(Notify::new()), Arc::new(Mutex::new(None)));
     let lines = Lines {
-        input: FramedRead::new(input, LinesCodec::new_with_max_length(LINE_BYTES_MAX)),
+        input: FramedRead::new(input, LineDecoder::default()),
         output: Arc::new(AsyncMutex::new(output)),
         open: Arc::new(Open::default()),
+        lost: Arc::clone(&lost),
         patience,
         stop: Arc::clone(&ended),
         stopping: false,
@@ -73,11 +82,64 @@ where
     };
     tokio::pin!(serving, stop);
     tokio::select! {
-        served = &mut serving => served,
+        served = &mut serving => served?,
         () = &mut stop => {
             ended.notify_one();
-            serving.await
+            serving.await?;
         }
+    }
+    let lost = lost.lock().take();
+    lost.map_or(Ok(()), |error| Err(StdioError::Output(error)))
+}
+
+/// A line of input.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    /// Without its end.
+    Whole(Bytes),
+    /// Longer than we take; it was skipped to its end.
+    TooLong,
+}
+
+/// Parts input into lines of any bytes. A line that is too long or no text is an item like any other:
+/// an error would end the stream.
+#[derive(Debug, Default)]
+struct LineDecoder {
+    /// Bytes at the start that hold no line end.
+    searched: usize,
+    skipping: bool,
+}
+
+impl Decoder for LineDecoder {
+    type Item = Line;
+    type Error = io::Error;
+
+    fn decode(&mut self, input: &mut BytesMut) -> io::Result<Option<Line>> {
+        let end = input.iter().skip(self.searched).position(|byte| *byte == b'\n');
+        let Some(end) = end.map(|end| self.searched + end) else {
+            self.searched = input.len();
+            if self.searched > LINE_BYTES_MAX {
+                self.skipping = true;
+            }
+            if self.skipping {
+                input.clear();
+                self.searched = 0;
+            }
+            return Ok(None);
+        };
+        let line = input.split_to(end);
+        input.advance(1);
+        self.searched = 0;
+        let skipped = std::mem::take(&mut self.skipping) || line.len() > LINE_BYTES_MAX;
+        Ok(Some(if skipped { Line::TooLong } else { Line::Whole(line.freeze()) }))
+    }
+
+    fn decode_eof(&mut self, input: &mut BytesMut) -> io::Result<Option<Line>> {
+        if let Some(line) = self.decode(input)? {
+            return Ok(Some(line));
+        }
+        let rest = input.split().freeze();
+        Ok((!rest.is_empty()).then_some(Line::Whole(rest)))
     }
 }
 
@@ -112,9 +174,11 @@ impl Open {
 
 /// One JSON-RPC message a line.
 struct Lines<I, O> {
-    input: FramedRead<I, LinesCodec>,
+    input: FramedRead<I, LineDecoder>,
     output: Arc<AsyncMutex<O>>,
     open: Arc<Open>,
+    /// Why the first answer was lost.
+    lost: Arc<Mutex<Option<io::Error>>>,
     patience: Duration,
     stop: Arc<Notify>,
     stopping: bool,
@@ -126,22 +190,41 @@ where
     O: AsyncWrite + Unpin + Send + Sync + 'static,
 {
     /// The next line; `None` at the end of input or when told to stop.
-    async fn line(&mut self) -> Option<Result<String, LinesCodecError>> {
+    async fn line(&mut self) -> Option<Line> {
         if self.stopping {
             return None;
         }
         self.open.at_most(UNANSWERED_MAX).await;
         let line = tokio::select! {
-            line = self.input.next() => line,
+            // Input that cannot be read has ended.
+            line = self.input.next() => line.and_then(Result::ok),
             () = self.stop.notified() => None,
         };
         self.stopping = line.is_none();
         line
     }
 
-    async fn refuse(&self, message: String) {
-        let error = ErrorData::parse_error(message, None);
-        let refusal = ServerJsonRpcMessage::error(error, None);
+    /// Reads a line; one that is no message is answered here.
+    async fn message(&self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
+        let (id, error) = match wire::parse(line) {
+            Err(error) => (None, ErrorData::new(error.code(), error.to_string(), None)),
+            Ok(read) => match serde_json::from_slice(line) {
+                Ok(message) => return Some(message),
+                Err(error) => {
+                    let id = match read {
+                        wire::Message::Request(request) => Some(request.id),
+                        wire::Message::Notification(_) | wire::Message::Response(_) => None,
+                    };
+                    (id, ErrorData::invalid_params(format!("invalid message: {error}"), None))
+                }
+            },
+        };
+        self.refuse(id, error).await;
+        None
+    }
+
+    async fn refuse(&self, id: Option<RequestId>, error: ErrorData) {
+        let refusal = ServerJsonRpcMessage::error(error, id);
         // The client is gone when this fails, and the next read says so.
         drop(write_line(&self.output, &refusal).await);
     }
@@ -159,6 +242,7 @@ where
         message: ServerJsonRpcMessage,
     ) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
         let (output, open) = (Arc::clone(&self.output), Arc::clone(&self.open));
+        let lost = Arc::clone(&self.lost);
         async move {
             let written = write_line(&output, &message).await;
             match &message {
@@ -166,30 +250,26 @@ where
                 JsonRpcMessage::Error(error) => error.id.iter().for_each(|id| open.remove(id)),
                 JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => {}
             }
+            if let Err(error) = &written {
+                lost.lock().get_or_insert_with(|| io::Error::from(error.kind()));
+            }
             written
         }
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         while let Some(line) = self.line().await {
-            let line = match line {
-                Ok(line) => line,
-                Err(LinesCodecError::MaxLineLengthExceeded) => {
-                    self.refuse(format!("a line is longer than {LINE_BYTES_MAX} bytes")).await;
-                    continue;
+            match line {
+                Line::Whole(line) if line.trim_ascii().is_empty() => {}
+                Line::Whole(line) => {
+                    if let Some(message) = self.message(&line).await {
+                        note(&self.open, &message);
+                        return Some(message);
+                    }
                 }
-                Err(LinesCodecError::Io(_)) => break,
-            };
-            if line.trim().is_empty() {
-                continue;
-            }
-            match serde_json::from_str::<ClientJsonRpcMessage>(&line) {
-                Ok(message) => {
-                    note(&self.open, &message);
-                    return Some(message);
-                }
-                Err(error) => {
-                    self.refuse(format!("the line is no JSON-RPC message: {error}")).await;
+                Line::TooLong => {
+                    let why = format!("a line is longer than {LINE_BYTES_MAX} bytes");
+                    self.refuse(None, ErrorData::parse_error(why, None)).await;
                 }
             }
         }
@@ -228,4 +308,39 @@ async fn write_line<O: AsyncWrite + Unpin>(
     let mut output = output.lock().await;
     output.write_all(&line).await?;
     output.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: &[u8]) -> Vec<Line> {
+        let (mut decoder, mut input) = (LineDecoder::default(), BytesMut::from(input));
+        let mut lines = Vec::new();
+        while let Some(line) = decoder.decode_eof(&mut input).unwrap() {
+            lines.push(line);
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_of_any_bytes_come_out_whole_the_last_without_an_end_too() {
+        let whole = |line: &'static [u8]| Line::Whole(Bytes::from_static(line));
+        assert_eq!(
+            lines(b"a\n\n\xff\r\nend"),
+            [whole(b"a"), whole(b""), whole(b"\xff\r"), whole(b"end")]
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_skipped_and_what_follows_is_read() {
+        let mut decoder = LineDecoder::default();
+        let mut input = BytesMut::from(&vec![b'x'; LINE_BYTES_MAX + 1][..]);
+        assert_eq!(decoder.decode(&mut input).unwrap(), None);
+        assert!(input.is_empty(), "nothing of it is kept");
+        input.extend_from_slice(b"x\nnext\n");
+        assert_eq!(decoder.decode(&mut input).unwrap(), Some(Line::TooLong));
+        let next = Line::Whole(Bytes::from_static(b"next"));
+        assert_eq!(decoder.decode(&mut input).unwrap(), Some(next));
+    }
 }

@@ -21,11 +21,15 @@ use http::{
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
 use crate::{
+    guard::Guarded,
     metrics::{self, Metrics},
     telemetry::Chain,
 };
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// How long a connection may stay open without a request: longer than any usual scrape interval.
+const KEEP_ALIVE_S: u64 = 75;
 
 /// Methods that every path takes.
 const METHODS: &str = "GET, HEAD";
@@ -135,6 +139,12 @@ impl Phase {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        if let Some(guarded) = Guarded::of(session) {
+            // This header is whole, and what comes next on the connection is another.
+            guarded.await_header();
+        }
+        // Pingora's own value for a client that asks for keep-alive is "for ever".
+        session.set_keepalive(Some(KEEP_ALIVE_S));
         let header = session.req_header();
         let answer = answer(&header.method, header.uri.path(), &self.0);
         let is_head = header.method == Method::HEAD;

@@ -85,7 +85,7 @@ impl Edge {
     }
 
     fn begin(&self, session: &mut ServerSession, context: &mut Context) {
-        if let Some(guarded) = guarded(session) {
+        if let Some(guarded) = Guarded::of(session) {
             guarded.header_is_whole();
         }
         let id = RequestId::of_client(&session.req_header().headers);
@@ -237,12 +237,6 @@ impl Edge {
     }
 }
 
-/// Our own layer under the connection, where there is one: not under TLS, and not in HTTP/2, which has
-/// no header to wait for once it is open.
-fn guarded(session: &ServerSession) -> Option<&Guarded> {
-    session.stream()?.as_any().downcast_ref()
-}
-
 fn wide(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
@@ -288,7 +282,7 @@ impl ProxyHttp for Edge {
             self.metrics.limit_reached(Limit::WriteTime);
         }
         self.record(downstream, context);
-        if let Some(guarded) = guarded(downstream) {
+        if let Some(guarded) = Guarded::of(downstream) {
             guarded.await_header();
         }
     }

@@ -22,6 +22,7 @@ use futures_util::future::poll_fn;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
+    http::ServerSession,
     raw_connect::ProxyDigest,
     tls::{SslDigest, TlsRef},
 };
@@ -66,6 +67,12 @@ impl Guarded {
             timer: None,
             peeked: BytesMut::new(),
         }
+    }
+
+    /// The guard under a session's connection. HTTP/2 has none that counts: once it is open, there
+    /// is no header to wait for.
+    pub(crate) fn of(session: &ServerSession) -> Option<&Self> {
+        session.stream()?.as_any().downcast_ref()
     }
 
     /// The header is whole: no limit of ours on what follows.

@@ -10,30 +10,29 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora::{apps::ServerApp, protocols::Stream, proxy::HttpProxy, server::ShutdownWatch};
+use pingora::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
 
 use crate::{
     config::HttpLimits,
-    edge::Edge,
     guard::Guarded,
     metrics::{Held, Metrics, labels::Limit},
 };
 
-/// Stands between the listening socket and Pingora's proxy: counts connections, and puts a
-/// [`Guarded`] around each.
+/// Stands between a listening socket and an application of Pingora's: bounds the connections, and puts
+/// a [`Guarded`] around each.
 ///
 /// TLS would be terminated before this point, in the listener's own settings, so that a guarded stream is
 /// what comes out of it.
-pub struct EdgeApp {
-    proxy: Arc<HttpProxy<Edge>>,
+pub struct Bounded<A> {
+    app: Arc<A>,
     metrics: Arc<Metrics>,
     connections: Arc<Connections>,
     header_timeout: Duration,
 }
 
-impl fmt::Debug for EdgeApp {
+impl<A> fmt::Debug for Bounded<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EdgeApp").field("connections", &self.connections).finish_non_exhaustive()
+        f.debug_struct("Bounded").field("connections", &self.connections).finish_non_exhaustive()
     }
 }
 
@@ -58,17 +57,17 @@ struct Place {
     _counted: Held,
 }
 
-impl EdgeApp {
-    /// Serves connections with `proxy`.
+impl<A> Bounded<A> {
+    /// Serves connections with `app`, within `limits`.
     #[must_use]
-    pub fn new(proxy: HttpProxy<Edge>, metrics: Arc<Metrics>, limits: &HttpLimits) -> Self {
+    pub fn new(app: A, metrics: Arc<Metrics>, limits: &HttpLimits) -> Self {
         let connections = Connections {
             max: limits.connections_max,
             per_address_max: limits.connections_per_address_max,
             open: Mutex::default(),
         };
         let header_timeout = limits.header_timeout;
-        Self { proxy: Arc::new(proxy), metrics, connections: Arc::new(connections), header_timeout }
+        Self { app: Arc::new(app), metrics, connections: Arc::new(connections), header_timeout }
     }
 
     fn place(&self, stream: &Stream) -> Option<Place> {
@@ -129,7 +128,7 @@ impl Drop for Place {
 }
 
 #[async_trait]
-impl ServerApp for EdgeApp {
+impl<A: ServerApp + Send + Sync + 'static> ServerApp for Bounded<A> {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
@@ -138,10 +137,10 @@ impl ServerApp for EdgeApp {
         // A refused connection is dropped unread, which costs a flood more than an answer would.
         let _place = self.place(&stream)?;
         let guarded: Stream = Box::new(Guarded::new(stream, self.header_timeout));
-        self.proxy.process_new(guarded, shutdown).await
+        self.app.process_new(guarded, shutdown).await
     }
 
     async fn cleanup(&self) {
-        ServerApp::cleanup(&*self.proxy).await;
+        self.app.cleanup().await;
     }
 }

@@ -25,14 +25,16 @@ use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
 use crate::{
     access_log::{AccessLog, AccessLogError},
     admin::{Admin, AdminState, Phase, Readiness},
-    config::{self, Config},
+    config::{self, Config, HttpLimits},
     edge::Edge,
-    listener::EdgeApp,
+    listener::Bounded,
     metrics::{Metrics, MetricsError, Subjects, labels::Limit},
     request_id::RequestIds,
     workers::Workers,
 };
 
+/// Connections that the admin listener holds: scrapers and probes are few.
+const ADMIN_CONNECTIONS_MAX: usize = 100;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// How long answers say `Connection: close` before the listeners close, so that clients with idle
@@ -152,7 +154,12 @@ pub fn start(
     let mut admin = None;
     if let Some((listener, address)) = admin_listener {
         let state = AdminState { metrics: Arc::clone(metrics), readiness: readiness.clone() };
-        tasks.push(run(admin_endpoint(state, address), listener, address, admin_closing));
+        tasks.push(run(
+            admin_endpoint(state, address, config.server.http.limits),
+            listener,
+            address,
+            admin_closing,
+        ));
         admin = Some(address);
     }
     readiness.advance(Phase::Ready);
@@ -200,17 +207,28 @@ impl Running {
     }
 }
 
-fn mcp_endpoint(edge: Edge, address: SocketAddr) -> listening::Service<EdgeApp> {
+fn mcp_endpoint(edge: Edge, address: SocketAddr) -> listening::Service<Bounded<HttpProxy<Edge>>> {
     let (limits, metrics) = (edge.http.limits, Arc::clone(&edge.metrics));
-    let app = EdgeApp::new(proxy(edge), metrics, &limits);
+    let app = Bounded::new(proxy(edge), metrics, &limits);
     let mut endpoint = listening::Service::new("mcp".to_owned(), app);
     let buffers = L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES);
     endpoint.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     endpoint
 }
 
-fn admin_endpoint(state: AdminState, address: SocketAddr) -> listening::Service<Admin> {
-    let mut endpoint = listening::Service::new("admin".to_owned(), Admin(state));
+fn admin_endpoint(
+    state: AdminState,
+    address: SocketAddr,
+    limits: HttpLimits,
+) -> listening::Service<Bounded<Admin>> {
+    let limits = HttpLimits {
+        connections_max: limits.connections_max.min(ADMIN_CONNECTIONS_MAX),
+        connections_per_address_max: ADMIN_CONNECTIONS_MAX,
+        ..limits
+    };
+    let metrics = Arc::clone(&state.metrics);
+    let app = Bounded::new(Admin(state), metrics, &limits);
+    let mut endpoint = listening::Service::new("admin".to_owned(), app);
     endpoint.add_tcp(&address.to_string());
     endpoint
 }

@@ -21,9 +21,11 @@ const DEFAULT_FILTER: &str = "info";
 ///
 /// Below these levels they write what clients said and what we answered: rmcp shows messages and
 /// session ids, Pingora whole headers with credentials. So the environment cannot raise them.
-const CAPS: [(&str, LevelFilter); 6] = [
+const CAPS: [(&str, LevelFilter); 7] = [
     ("rmcp", LevelFilter::ERROR),
     ("pingora", LevelFilter::ERROR),
+    // What it logs here is a client that broke off: as many errors as a client likes.
+    ("pingora_core::apps", LevelFilter::OFF),
     ("h2", LevelFilter::WARN),
     ("hyper", LevelFilter::WARN),
     ("reqwest", LevelFilter::WARN),

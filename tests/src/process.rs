@@ -153,9 +153,16 @@ impl Process {
     /// # Panics
     /// When it was closed.
     pub fn write_line(&mut self, line: &str) {
+        self.write_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Writes bytes to its standard input as they are.
+    ///
+    /// # Panics
+    /// When it was closed.
+    pub fn write_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
-        stdin.write_all(line.as_bytes()).expect("the process reads");
-        stdin.write_all(b"\n").expect("the process reads");
+        stdin.write_all(bytes).expect("the process reads");
         stdin.flush().expect("the process reads");
     }
 

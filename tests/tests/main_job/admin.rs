@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use e2e::{
-    http::{Request, get, once},
+    http::{Connection, Request, get, once},
     mcp::Client,
     server::{Server, config, prometheus},
     settings::Settings,
@@ -20,6 +20,18 @@ fn health_and_readiness_are_answered_and_nothing_else_is() {
     }
     assert_eq!(once(server.admin, &Request::new("POST", "/metrics")).head.status, 405);
     assert_eq!(get(server.mcp, "/metrics").head.status, 404, "not on the public listener");
+}
+
+#[test]
+fn the_admin_listener_holds_a_bounded_number_of_connections() {
+    let server = Server::fixture(&Settings::default());
+    let mut held: Vec<Connection> = (0..100).map(|_| Connection::open(server.admin)).collect();
+    for connection in &mut held {
+        assert_eq!(connection.exchange(&Request::new("GET", "/healthz")).head.status, 200);
+    }
+    let mut one_more = Connection::open(server.admin);
+    let asked = one_more.try_send(Request::new("GET", "/healthz").bytes());
+    assert!(asked.and_then(|()| one_more.try_answer()).is_err(), "it is turned away");
 }
 
 #[test]

@@ -290,18 +290,20 @@ fn impatient() -> Server {
 #[test]
 fn a_header_that_dribbles_in_is_cut_by_its_total_time() {
     let server = impatient();
-    let mut connection = Connection::open(server.mcp);
-    let begun = Instant::now();
-    let mut cut = false;
-    for byte in good().header("X-Long", &"x".repeat(400)).head_bytes() {
-        // One byte each 50 ms never lets a timer of one read run out.
-        cut = connection.try_send([byte]).is_err() || hangs_up(&mut connection);
-        if cut {
-            break;
+    for address in [server.mcp, server.admin] {
+        let mut connection = Connection::open(address);
+        let begun = Instant::now();
+        let mut cut = false;
+        for byte in good().header("X-Long", &"x".repeat(400)).head_bytes() {
+            // One byte each 50 ms never lets a timer of one read run out.
+            cut = connection.try_send([byte]).is_err() || hangs_up(&mut connection);
+            if cut {
+                break;
+            }
         }
+        assert!(cut, "it may dribble for ever");
+        assert!(begun.elapsed() < Duration::from_secs(6), "cut after {:?}", begun.elapsed());
     }
-    assert!(cut, "it may dribble for ever");
-    assert!(begun.elapsed() < Duration::from_secs(6), "cut after {:?}", begun.elapsed());
 }
 
 /// Whether the peer closes within 50 ms.
@@ -318,13 +320,16 @@ fn hangs_up(connection: &mut Connection) -> bool {
 #[test]
 fn a_second_header_on_a_connection_has_the_same_limit() {
     let server = impatient();
-    let mut connection = Connection::open(server.mcp);
-    assert_eq!(connection.exchange(&good()).head.status, 200);
-    connection.send(b"POST /mcp HTTP/1.1\r\n");
-    let begun = Instant::now();
-    let ended = connection.try_head();
-    assert!(ended.as_ref().map_or(true, |head| head.status == 408), "{ended:?}");
-    assert!(begun.elapsed() < Duration::from_secs(6));
+    for (address, first) in [(server.mcp, good()), (server.admin, Request::new("GET", "/healthz"))]
+    {
+        let mut connection = Connection::open(address);
+        assert_eq!(connection.exchange(&first).head.status, 200);
+        connection.send(b"POST /mcp HTTP/1.1\r\n");
+        let begun = Instant::now();
+        let ended = connection.try_head();
+        assert!(ended.as_ref().map_or(true, |head| head.status == 408), "{ended:?}");
+        assert!(begun.elapsed() < Duration::from_secs(6));
+    }
 }
 
 #[test]

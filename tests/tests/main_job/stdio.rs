@@ -87,6 +87,47 @@ fn a_line_that_is_no_message_ends_nothing() {
 }
 
 #[test]
+fn a_line_of_bytes_that_are_no_text_or_too_many_is_answered_and_ends_nothing() {
+    let mut stdio = Stdio::start(&prometheus());
+    stdio.process.write_bytes(b"\xff\xfe\n");
+    let refused = |line: &str| {
+        serde_json::from_str::<Value>(line).is_ok_and(|message| message["error"]["code"] == -32700)
+    };
+    stdio.process.stdout().wait_for("an error for bytes that are no text", refused);
+    let seen = stdio.process.stdout().lines().len();
+    stdio.process.write_bytes(&[vec![b'x'; 5 << 20], vec![b'\n']].concat());
+    stdio.process.stdout().wait_from(seen, "an error for a line that is too long", refused);
+    stdio.call(2, "1");
+    assert_eq!(stdio.answer(2)["result"]["structuredContent"]["scalar"][1], "1");
+    stdio.speaks_only_protocol();
+}
+
+#[test]
+fn the_stateless_revision_needs_no_opening() {
+    let files = write_config(&config(&json!({ "main": prometheus() })));
+    let file = files.path().join("config.yaml").display().to_string();
+    let process = Process::start(&program("promgate"), ["stdio", "--config", &file]);
+    let mut stdio = Stdio { process, _files: files };
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "e2e", "version": "1" },
+    });
+    stdio.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "server/discover",
+        "params": { "_meta": meta } }));
+    let discovered = stdio.answer(1)["result"].clone();
+    assert!(discovered["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")));
+    stdio.send(&json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+        "_meta": meta, "name": "prometheus_query", "arguments": { "query": "sum(up)" } } }));
+    let result = stdio.answer(2)["result"].clone();
+    assert_eq!(result["structuredContent"]["series"][0]["value"][1], "2", "{result}");
+    assert_eq!(result["resultType"], "complete");
+    stdio.process.close_stdin();
+    assert!(stdio.process.wait(PATIENCE).unwrap().success());
+    stdio.speaks_only_protocol();
+}
+
+#[test]
 fn calls_in_flight_finish_when_the_input_ends() {
     // The backend answers only once Promgate's input has ended.
     let (ended, wait) = std::sync::mpsc::channel::<()>();
