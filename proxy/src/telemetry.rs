@@ -144,7 +144,8 @@ mod tests {
         tracing::warn!(target: "rmcp::service", "rmcp warn canary");
         tracing::info!(target: "rmcp", "rmcp info canary");
         tracing::trace!(target: "rmcp::transport", "rmcp trace canary");
-        tracing::error!(target: "pingora_core::apps", "pingora error shown");
+        tracing::error!(target: "pingora_core::server", "pingora error shown");
+        tracing::error!(target: "pingora_core::apps", "a client that broke off: canary");
         tracing::warn!(target: "pingora_proxy", "pingora warn canary");
         tracing::debug!(target: "pingora", "pingora debug canary");
         tracing::warn!(target: "h2::client", "h2 warn shown");
