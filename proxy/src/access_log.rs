@@ -16,10 +16,7 @@ use std::{
     fmt,
     fs::{File, OpenOptions},
     io,
-    os::{
-        fd::AsFd as _,
-        unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
-    },
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -45,7 +42,11 @@ pub struct AccessLog(Option<Arc<Open>>);
 #[derive(Debug, thiserror::Error)]
 pub enum AccessLogError {
     /// The file cannot be opened.
-    #[error("cannot open the access log '{}'; it must be writable", path.display())]
+    #[error(
+        "cannot open the access log '{}'; let this user write to it, or change \
+         `middleware.access_logs.output`",
+        path.display()
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -53,13 +54,20 @@ pub enum AccessLogError {
         source: io::Error,
     },
     /// The path names a pipe, a socket or a disk.
-    #[error("the access log '{}' is not a file; name a file, `stdout` or `off`", path.display())]
+    #[error(
+        "the access log '{}' is not a file; name a file, `stdout` or `off` in \
+         `middleware.access_logs.output`",
+        path.display()
+    )]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
     /// Standard output is closed.
-    #[error("cannot use standard output for the access log")]
+    #[error(
+        "cannot use standard output for the access log; open it, or change \
+         `middleware.access_logs.output`"
+    )]
     Stdout(#[source] io::Error),
     /// The thread that writes did not start.
     #[error("cannot start the thread of the access log")]
@@ -209,12 +217,8 @@ impl Sink for FileSink {
 
 /// Opens a log file: created for its owner alone, appended to.
 fn open(path: &Path) -> Result<File, AccessLogError> {
-    // Opening a pipe would wait for its reader, and writing to a disk would destroy it.
-    if let Ok(found) = path.metadata() {
-        let kind = found.file_type();
-        if kind.is_fifo() || kind.is_socket() || kind.is_block_device() {
-            return Err(AccessLogError::NotAFile { path: path.to_owned() });
-        }
+    if path.metadata().is_ok_and(|found| !AccessLogOutput::may_be(found.file_type())) {
+        return Err(AccessLogError::NotAFile { path: path.to_owned() });
     }
     OpenOptions::new()
         .append(true)

@@ -16,6 +16,7 @@ use crate::{
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
     run::{self, RunError},
+    telemetry::Chain,
 };
 
 /// Puts metrics backends behind MCP: AI assistants ask, Prometheus answers.
@@ -30,6 +31,11 @@ Start here:
   promgate demo                          see it work, with a Prometheus of its own
   promgate check --config my.yaml        name everything that is wrong with a configuration
   promgate serve --config my.yaml        serve MCP clients over HTTP
+
+Environment:
+  PROMGATE_CONFIG    the configuration file, where `--config` is not given
+  PROMGATE_LOG       what is logged on standard error: off, error, warn, info, debug or trace, or
+                     pairs as in `info,promgate=debug`; `info` unless set, `warn` for stdio and demo
 
 Exit codes: 0 good, 1 failure while running, 64 wrong usage, 78 wrong configuration."
 )]
@@ -48,6 +54,7 @@ Examples:
   promgate serve
   promgate serve --config /etc/promgate/promgate.yaml
   PROMGATE_CONFIG=/etc/promgate/promgate.yaml promgate serve
+  PROMGATE_LOG=info,promgate=debug promgate serve
 
 With `server.transport.type: stdio` in the file, this is the same as `promgate stdio`.")]
     Serve(ConfigArgs),
@@ -57,13 +64,14 @@ With `server.transport.type: stdio` in the file, this is the same as `promgate s
 A local client starts this itself. For Claude Code:
   claude mcp add prometheus -- promgate stdio --config /path/to/promgate.yaml
 
-Standard output carries the protocol only; logs go to standard error.")]
+Standard output carries the protocol only; logs go to standard error, warnings and errors unless
+PROMGATE_LOG asks for more, as in PROMGATE_LOG=info.")]
     Stdio(ConfigArgs),
 
     /// Check a configuration and name every fault, with its line and its remedy.
     #[command(after_help = "\
-Reads the environment and the files that the configuration names, as `serve` would, and opens
-no connection. Ends with 0 if the configuration is good and with 78 if not.
+Reads the environment and the files that the configuration names, as `serve` would, looks whether
+the access log could be written, makes no file and opens no connection. Ends with 0 if the configuration is good and with 78 if not.
 
 Examples:
   promgate check --config conf/promgate.yaml
@@ -81,20 +89,13 @@ and as the first line of the configuration:
     /// Show it at work: start a Prometheus with example data, ask it a question, serve clients.
     #[command(after_help = "\
 Needs the programs `prometheus` and `promtool`; Debian has both in the package `prometheus`.
+What it writes, the access log too, lies in a temporary folder that goes when the demo ends.
 
 Examples:
   promgate demo
   promgate demo --once
   promgate demo --prometheus /opt/prometheus/prometheus")]
     Demo(DemoArgs),
-
-    /// Becomes the demo's Prometheus, tied to the life of the process that asks.
-    #[command(hide = true)]
-    DemoChild {
-        /// Process id of the demo, the program, and its arguments.
-        #[arg(last = true)]
-        args: Vec<OsString>,
-    },
 
     /// Print shell completions.
     #[command(after_help = "\
@@ -155,6 +156,7 @@ impl CommandError {
     fn code(&self) -> u8 {
         match self {
             Self::Config(_) => EX_CONFIG,
+            Self::Run(error) if error.is_of_configuration() => EX_CONFIG,
             Self::Output(_) | Self::Run(_) | Self::Child(_) => EX_FAILURE,
         }
     }
@@ -166,11 +168,17 @@ const EX_CONFIG: u8 = 78;
 
 /// Runs the program with these arguments, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(answer) => return ExitCode::from(parsed_badly(&answer)),
+    let args: Vec<OsString> = args.into_iter().collect();
+    let done = match args.as_slice() {
+        [_, word, dashes, rest @ ..] if word == demo::child::SUBCOMMAND && dashes == "--" => {
+            Err(demo::child::exec(rest).into())
+        }
+        _ => match Cli::try_parse_from(args) {
+            Ok(cli) => obey(cli.command),
+            Err(answer) => return ExitCode::from(parsed_badly(&answer)),
+        },
     };
-    match obey(cli.command) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has gone and wants no more: nothing to tell, and nobody to tell it to.
         Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -206,10 +214,9 @@ fn obey(command: Command) -> Result<(), CommandError> {
             Ok(run::serve(config::load(&path, &ProcessEnvironment)?)?)
         }
         Command::Stdio(ConfigArgs { config: path }) => {
-            Ok(run::stdio(config::load(&path, &ProcessEnvironment)?)?)
+            Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
         }
         Command::Demo(DemoArgs { prometheus, once }) => Ok(run::demo(prometheus, once)?),
-        Command::DemoChild { args } => Err(demo::child::exec(&args).into()),
     }
 }
 
@@ -239,20 +246,14 @@ fn say(text: &str) -> Result<(), CommandError> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
 }
 
-/// Prints an error and what caused it, one line each.
+/// Prints an error and what caused it, one line each and each once.
 fn complain(error: &CommandError) {
-    let mut lines = vec![match error {
+    let text = Chain(error).levels().join("\n  because: ");
+    let name = match error {
         // Each line begins with the file's name already.
-        CommandError::Config(faults) => faults.to_string(),
-        CommandError::Output(_) | CommandError::Run(_) | CommandError::Child(_) => {
-            format!("promgate: {error}")
-        }
-    }];
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        lines.push(format!("  because: {error}"));
-        cause = error.source();
-    }
+        CommandError::Config(_) => "",
+        CommandError::Output(_) | CommandError::Run(_) | CommandError::Child(_) => "promgate: ",
+    };
     // Nobody can be told that standard error is closed.
-    drop(writeln!(io::stderr().lock(), "{}", lines.join("\n")));
+    drop(writeln!(io::stderr().lock(), "{name}{text}"));
 }

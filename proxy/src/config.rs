@@ -6,7 +6,10 @@
 //! The modules stand in the order of their use: each names only those before it, and the types
 //! below.
 
-use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
+use std::{
+    fs::FileType, net::SocketAddr, num::NonZeroU16, os::unix::fs::FileTypeExt as _, path::PathBuf,
+    time::Duration,
+};
 
 use http::HeaderName;
 use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
@@ -35,7 +38,7 @@ mod tests;
 
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
-pub use load::{load, parse};
+pub use load::{load, load_for_stdio, parse};
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]
@@ -157,6 +160,15 @@ pub enum AccessLogOutput {
     File(PathBuf),
     /// Nowhere.
     Off,
+}
+
+impl AccessLogOutput {
+    /// Whether records may be appended to a thing of this kind: opening a pipe would wait for its reader,
+    /// and writing to a disk would destroy it.
+    #[must_use]
+    pub fn may_be(kind: FileType) -> bool {
+        !(kind.is_fifo() || kind.is_socket() || kind.is_block_device())
+    }
 }
 
 /// The access log.

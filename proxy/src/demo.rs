@@ -66,6 +66,7 @@ pub fn invite(out: &mut impl Write, backend: &Backend) -> Result<(), DemoError> 
         backend: backend.url(),
         executable: &env::current_exe().unwrap_or_else(|_| "promgate".into()),
         config_file: &backend.config_file(),
+        access_log: &backend.access_log(),
     };
     setting.print(out).map_err(DemoError::Print)
 }

@@ -33,10 +33,10 @@ const RUNTIME_END: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The log cannot be set up.
-    #[error("cannot set up the log")]
+    #[error(transparent)]
     Telemetry(#[from] TelemetryError),
     /// A variable is not text.
-    #[error("{LOG_VARIABLE} is not UTF-8")]
+    #[error("{LOG_VARIABLE} is not text; write a level or pairs as in `info,promgate=debug`")]
     LogVariable(#[source] NotText),
     /// The runtime or its signal handling cannot start.
     #[error("cannot start the runtime")]
@@ -56,6 +56,24 @@ pub enum RunError {
     /// A second signal came while calls were still finishing.
     #[error("ended at once by a second signal; calls in flight were cut")]
     Impatient,
+}
+
+impl RunError {
+    /// Whether what was configured has to change, and not the machine.
+    #[must_use]
+    pub fn is_of_configuration(&self) -> bool {
+        match self {
+            Self::Telemetry(_) | Self::LogVariable(_) | Self::Start(StartError::AccessLog(_)) => {
+                true
+            }
+            Self::Runtime(_)
+            | Self::Backend(_)
+            | Self::Start(_)
+            | Self::Stdio(_)
+            | Self::Demo(_)
+            | Self::Impatient => false,
+        }
+    }
 }
 
 /// Serves as the configuration says, until a signal ends it.

@@ -57,8 +57,10 @@ const H2_HEADER_BYTES_MAX: u32 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}, the address in `{key}`; {}", remedy(source))]
     Listen {
+        /// The key that holds it.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -66,7 +68,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The access log cannot be opened.
-    #[error("cannot open the access log")]
+    #[error(transparent)]
     AccessLog(#[from] AccessLogError),
     /// The metrics are not well formed.
     #[error("cannot set up the metrics")]
@@ -123,8 +125,9 @@ pub fn start(
     service: &Arc<Service>,
     metrics: &Arc<Metrics>,
 ) -> Result<Running, StartError> {
-    let (listener, address) = listen(config.server.http.listen)?;
-    let admin_listener = config.server.admin.map(listen).transpose()?;
+    let (listener, address) = listen(config.server.http.listen, "server.transport.http.host")?;
+    let listen_admin = |address| listen(address, "server.admin.host");
+    let admin_listener = config.server.admin.map(listen_admin).transpose()?;
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
     let workers = Arc::new(Workers::new(config.server.workers, service, config.worker_limits));
     let for_scrapes = Arc::clone(&workers);
@@ -253,7 +256,10 @@ fn proxy(edge: Edge) -> HttpProxy<Edge> {
     proxy
 }
 
-fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+fn listen(
+    address: SocketAddr,
+    key: &'static str,
+) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
     let bind = || {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -265,7 +271,18 @@ fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), St
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
-    bind().map_err(|source| StartError::Listen { address, source })
+    bind().map_err(|source| StartError::Listen { key, address, source })
+}
+
+/// How to mend what keeps an address from being listened on.
+fn remedy(error: &io::Error) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many kinds can happen")]
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "end the program that has it, or write another port there",
+        io::ErrorKind::AddrNotAvailable => "write an address of this machine there",
+        io::ErrorKind::PermissionDenied => "write a port from 1024 on there",
+        _ => "write another address there",
+    }
 }
 
 /// Hands an open listener to a Pingora service and runs it on this runtime.

@@ -73,6 +73,24 @@ where
     Ok(tracing_subscriber::registry().with(lines).with(chosen).with(capped))
 }
 
+impl Chain<'_> {
+    /// What each level says, the outermost first, each level once.
+    #[must_use]
+    pub fn levels(self) -> Vec<String> {
+        let mut levels = vec![self.0.to_string()];
+        let mut next = self.0.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Some libraries print their source themselves.
+            if !levels.last().is_some_and(|above| above.ends_with(&text)) {
+                levels.push(text);
+            }
+            next = error.source();
+        }
+        levels
+    }
+}
+
 impl fmt::Debug for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -81,19 +99,7 @@ impl fmt::Debug for Chain<'_> {
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.0.to_string();
-        f.write_str(&shown)?;
-        let mut next = self.0.source();
-        while let Some(error) = next {
-            let text = error.to_string();
-            // Some libraries print their source themselves.
-            if !shown.ends_with(&text) {
-                write!(f, ": {text}")?;
-                shown = text;
-            }
-            next = error.source();
-        }
-        Ok(())
+        f.write_str(&self.levels().join(": "))
     }
 }
 
@@ -138,7 +144,8 @@ mod tests {
         tracing::warn!(target: "rmcp::service", "rmcp warn canary");
         tracing::info!(target: "rmcp", "rmcp info canary");
         tracing::trace!(target: "rmcp::transport", "rmcp trace canary");
-        tracing::error!(target: "pingora_core::apps", "pingora error shown");
+        tracing::error!(target: "pingora_core::server", "pingora error shown");
+        tracing::error!(target: "pingora_core::apps", "a client that broke off: canary");
         tracing::warn!(target: "pingora_proxy", "pingora warn canary");
         tracing::debug!(target: "pingora", "pingora debug canary");
         tracing::warn!(target: "h2::client", "h2 warn shown");

@@ -32,7 +32,10 @@ fn text(bytes: &[u8]) -> &str {
 fn help_and_version_are_answers() {
     for (args, words) in [
         (["--help"].as_slice(), "promgate demo"),
+        (&["--help"], "PROMGATE_LOG"),
         (&["serve", "--help"], "PROMGATE_CONFIG"),
+        (&["serve", "--help"], "PROMGATE_LOG"),
+        (&["stdio", "--help"], "PROMGATE_LOG"),
         (&["stdio", "--help"], "claude mcp add"),
         (&["check", "--help"], "Examples"),
         (&["demo", "--help"], "promtool"),
@@ -120,6 +123,92 @@ fn a_missing_configuration_is_named_with_a_remedy() {
 }
 
 #[test]
+fn an_access_log_that_cannot_be_written_is_one_fault_before_anything_serves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logged =
+        |output: &str| format!("{GOOD}middleware: {{access_logs: {{output: {output}}}}}\n");
+    for (output, words) in [
+        (
+            "no/such/access.log",
+            "cannot be made in its folder: there is no such file; make the folder",
+        ),
+        ("./folder", "cannot be written: is a directory; let this user write"),
+        ("./socket", "is a pipe, a socket or a disk; name a file"),
+    ] {
+        fs::create_dir_all(folder.path().join("folder")).expect("made");
+        let socket = folder.path().join("socket");
+        drop(fs::remove_file(&socket));
+        let _socket = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+        fs::write(folder.path().join("c.yaml"), logged(output)).expect("written");
+        for command in ["check", "serve"] {
+            let out =
+                promgate(folder.path()).args([command, "-c", "c.yaml"]).output().expect("ran");
+            assert_eq!(out.status.code(), Some(78), "{command} {output}");
+            let said = text(&out.stderr);
+            assert_eq!(said.lines().count(), 1, "{said}");
+            let begin = "c.yaml:4: middleware.access_logs.output: the access log ";
+            assert!(said.starts_with(begin) && said.contains(words), "{said}");
+        }
+        // Stdio has no access log.
+        let stdio = promgate(folder.path())
+            .args(["stdio", "-c", "c.yaml"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("ran");
+        assert_eq!(stdio.status.code(), Some(0), "{}", text(&stdio.stderr));
+    }
+    fs::write(folder.path().join("c.yaml"), logged("./access.log")).expect("written");
+    let out = promgate(folder.path()).args(["check", "-c", "c.yaml"]).output().expect("ran");
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert!(!folder.path().join("access.log").exists(), "a check makes nothing");
+}
+
+#[test]
+fn a_taken_port_is_said_with_its_key_and_a_remedy() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = taken.local_addr().expect("bound");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (key, server) in [
+        ("server.transport.http.host", format!("transport: {{http: {{host: \"{address}\"}}}}")),
+        (
+            "server.admin.host",
+            format!("transport: {{http: {{host: '127.0.0.1:0'}}}}, admin: {{host: '{address}'}}"),
+        ),
+    ] {
+        let config = format!("{GOOD}server: {{{server}}}\n");
+        fs::write(folder.path().join("c.yaml"), config).expect("written");
+        let out = promgate(folder.path()).args(["serve", "-c", "c.yaml"]).output().expect("ran");
+        assert_eq!(out.status.code(), Some(1), "{key}");
+        let said = text(&out.stderr);
+        let wanted = format!(
+            "because: cannot listen on {address}, the address in `{key}`; end the program that has \
+             it, or write another port there\n"
+        );
+        assert!(said.contains(&wanted), "{said}");
+    }
+}
+
+#[test]
+fn an_unreadable_log_filter_is_said_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("c.yaml"), GOOD).expect("written");
+    let out = promgate(folder.path())
+        .args(["serve", "-c", "c.yaml"])
+        .env("PROMGATE_LOG", "x=loud")
+        .output()
+        .expect("ran");
+    assert_eq!(out.status.code(), Some(78));
+    let said = text(&out.stderr);
+    assert!(said.starts_with("promgate: cannot read PROMGATE_LOG; write a level"), "{said}");
+    let mut lines: Vec<&str> = said.lines().collect();
+    let all = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), all, "{said}");
+    assert!(all <= 2, "{said}");
+}
+
+#[test]
 fn a_variable_of_the_process_is_used() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("c.yaml"), "backends: {p: {url: $URL}}\n").expect("written");
@@ -137,6 +226,22 @@ fn the_schema_and_completions_are_printed() {
         let out = run(&["completions", shell]);
         assert_eq!(out.status.code(), Some(0), "{shell}");
         assert!(text(&out.stdout).contains("promgate"), "{shell}");
+    }
+}
+
+#[test]
+fn what_only_the_demo_itself_calls_is_shown_nowhere() {
+    let mut shown: Vec<Output> = ["bash", "zsh", "fish", "elvish", "powershell"]
+        .map(|shell| run(&["completions", shell]))
+        .into();
+    for args in [[].as_slice(), &["--help"], &["help"], &["demo-chil"], &["demo-child"]] {
+        shown.push(run(args));
+    }
+    for out in shown {
+        let said = format!("{}{}", text(&out.stdout), text(&out.stderr));
+        assert!(said.contains("completions") || said.contains("unrecognized"), "{said}");
+        let said = said.replace("unrecognized subcommand 'demo-child'", "");
+        assert!(!said.contains("demo-child"), "{said}");
     }
 }
 

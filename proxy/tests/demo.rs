@@ -134,6 +134,13 @@ mod tests {
         {
             assert!(printed.contains(part), "{part}: {printed}");
         }
+        let mut lines = printed.lines();
+        assert!(!lines.any(|line| line.starts_with("{\"")), "an access record: {printed}");
+        let log = printed.lines().find_map(|line| line.trim().strip_prefix("Access log "));
+        let path = log.expect("the access log is named").trim().to_owned();
+        wait_for("its record", || {
+            fs::read_to_string(&path).is_ok_and(|text| text.contains("prometheus_query"))
+        });
         kill_process(Pid::from_child(&demo), Signal::INT).unwrap();
         assert!(demo.wait_with_output().unwrap().status.success());
     }

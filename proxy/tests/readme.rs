@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, process::Command};
 
     use promgate::config::{self, Environment, NotText};
 
@@ -15,6 +15,38 @@ mod tests {
         fn get(&self, _name: &str) -> Result<Option<String>, NotText> {
             Ok(Some("1".to_owned()))
         }
+    }
+
+    /// A line without what differs from run to run: ports, durations, times and values.
+    fn stable(line: &str) -> String {
+        let words = line.trim().split(' ').map(|word| {
+            let varies = word.starts_with(|c: char| c.is_ascii_digit()) && word != "200";
+            match word.strip_prefix("http://127.0.0.1:") {
+                Some(rest) => format!("http://127.0.0.1:PORT/{}", rest.split_once('/').unwrap().1),
+                None if varies && word != "3" => "N".to_owned(),
+                None => word.to_owned(),
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_transcript_is_what_the_demo_prints() {
+        let shown = README.split("<!-- transcript: begin -->").nth(1).unwrap();
+        let shown = shown.split("<!-- transcript: end -->").next().unwrap().trim();
+        let shown: Vec<String> = shown.lines().skip(1).map(stable).collect();
+        let tools =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/prometheus/usr/bin");
+        assert!(tools.join("prometheus").exists(), "run `make setup-test` first");
+        let out = Command::new(env!("CARGO_BIN_EXE_promgate"))
+            .args(["demo", "--once", "--prometheus"])
+            .arg(tools.join("prometheus"))
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(out.stdout).unwrap();
+        let printed: Vec<String> = printed.lines().map(stable).take(shown.len()).collect();
+        assert!(shown.len() > 30, "{shown:?}");
+        assert_eq!(shown, printed);
     }
 
     fn blocks(language: &str) -> Vec<&'static str> {
@@ -42,5 +74,96 @@ mod tests {
             let text = value.to_string();
             assert!(text.contains("http://127.0.0.1:8080/mcp") || text.contains("stdio"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_changes_for_a_file_of_prometheus_mcp_is_stated() {
+        let section = README.split("## Coming from freepik's prometheus-mcp").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let changelog = include_str!("../../CHANGELOG.md");
+        for (name, text) in [("README.md", section), ("CHANGELOG.md", changelog)] {
+            for words in
+                ["`type: stdio`", "`promgate stdio`", "without", "`org_id`", "allowed_hosts"]
+            {
+                assert!(text.contains(words), "{words} is not in {name}");
+            }
+        }
+    }
+
+    /// The documents at the top, by name.
+    const DOCUMENTS: [(&str, &str); 5] = [
+        ("README.md", README),
+        ("ARCHITECTURE.md", include_str!("../../ARCHITECTURE.md")),
+        ("CHANGELOG.md", include_str!("../../CHANGELOG.md")),
+        ("CONTRIBUTING.md", include_str!("../../CONTRIBUTING.md")),
+        ("SECURITY.md", include_str!("../../SECURITY.md")),
+    ];
+
+    /// What stands between backticks, and the lines that are shown as commands.
+    fn code(text: &str) -> impl Iterator<Item = &str> {
+        let spans = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        spans.chain(text.lines().filter_map(|line| line.strip_prefix("    ")))
+    }
+
+    #[test]
+    fn every_path_that_a_document_names_exists() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folders = ["conf/", "mcp-core/", "proxy/", "tests/", "benches/", "scripts/"];
+        for (name, text) in DOCUMENTS {
+            let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            let links = links.filter(|link| !link.starts_with("http"));
+            let named = code(text).filter(|word| folders.iter().any(|top| word.starts_with(top)));
+            for path in links.chain(named) {
+                assert!(root.join(path).exists(), "{name} names {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_module_has_its_line_in_the_architecture() {
+        let (_, text) = DOCUMENTS[1];
+        let lists = [
+            include_str!("../src/lib.rs"),
+            include_str!("../../mcp-core/src/lib.rs"),
+            include_str!("../../mcp-core/src/server.rs"),
+        ];
+        for line in lists.iter().flat_map(|list| list.lines()) {
+            let module = line.trim_start_matches("pub ").strip_prefix("mod ");
+            if let Some(module) = module.and_then(|rest| rest.strip_suffix(';')) {
+                let listed = |form: &str| {
+                    text.lines().any(|row| row.starts_with("| `") && row.contains(form))
+                };
+                assert!(
+                    listed(&format!("`{module}`")) || listed(&format!("`{module}.rs`")),
+                    "{module}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_a_document_names_exists() {
+        let makefile = include_str!("../../Makefile");
+        let help = Command::new(env!("CARGO_BIN_EXE_promgate")).arg("--help").output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        let mut commands = 0;
+        for (name, text) in DOCUMENTS {
+            for command in code(text) {
+                let mut words = command.split_whitespace();
+                let (program, word) = (words.next(), words.next().unwrap_or_default());
+                match program {
+                    Some("make") => {
+                        assert!(makefile.contains(&format!("\n{word}:")), "{name}: {command}");
+                    }
+                    // It is no command for users; `what_only_the_demo_itself_calls` has it.
+                    Some("promgate") if word != "demo-child" => {
+                        assert!(help.contains(&format!("\n  {word} ")), "{name}: {command}");
+                    }
+                    _ => continue,
+                }
+                commands += 1;
+            }
+        }
+        assert!(commands > 15, "{commands}");
     }
 }

@@ -26,10 +26,12 @@ const WORKERS_MAX: u64 = 1024;
 /// Longest name or version given to clients, in bytes.
 const LABEL_BYTES_MAX: usize = 128;
 
-/// Faults, and the folder that relative paths start at.
+/// Faults, the folder that relative paths start at, and what the configuration is for.
 pub(super) struct Check<'a> {
     pub(super) faults: &'a mut Faults,
     pub(super) folder: &'a Path,
+    /// False when it is served over stdio whatever its transport.
+    pub(super) may_serve_http: bool,
 }
 
 impl Check<'_> {
@@ -47,10 +49,12 @@ impl Check<'_> {
         let worker_limits = self.worker_limits(&server.limits, &sessions);
         self.jwt(&middleware.jwt);
         self.authorization_server(&oauth_authorization_server);
+        let serves_http =
+            self.may_serve_http && matches!(server.transport.kind, raw::TransportKind::Http);
         let public_host = self.protected_resource(&oauth_protected_resource);
         Config {
             server: self.server(&server, public_host),
-            access_log: self.access_log(&middleware.access_logs),
+            access_log: self.access_log(&middleware.access_logs, serves_http),
             worker_limits,
             tools: self.tools(&tools),
             backends: self.backends(backends),

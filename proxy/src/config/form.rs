@@ -187,7 +187,10 @@ fn choice(text: &str, schema: &Value, at: &At, faults: &mut Faults) -> bool {
         return true;
     }
     if text.is_empty() {
-        // As in prometheus-mcp, an empty choice counts as absent.
+        // As in prometheus-mcp, an empty choice counts as absent, unless that changes its meaning.
+        if let Some((what, mend)) = hint::empty(at) {
+            faults.push(at, what, mend);
+        }
         return false;
     }
     let list = names.join("`, `");

@@ -109,14 +109,30 @@ const MOVED: [Moved; 30] = [
     },
 ];
 
+/// Choices that must not be empty, though others may: prometheus-mcp took an empty one for a value
+/// that is not our default.
+const EMPTY: [Moved; 1] = [Moved {
+    at: &["server", "transport", "type"],
+    what: "is empty, which is stdio to prometheus-mcp and could be http here",
+    mend: "write `type: http` or `type: stdio`",
+}];
+
 /// What to say of a key that is known elsewhere.
 pub(super) fn moved(at: &At) -> Option<(&'static str, &'static str)> {
+    found(&MOVED, at)
+}
+
+/// What to say of an empty choice that does not count as absent.
+pub(super) fn empty(at: &At) -> Option<(&'static str, &'static str)> {
+    found(&EMPTY, at)
+}
+
+fn found(list: &[Moved], at: &At) -> Option<(&'static str, &'static str)> {
     let is = |pattern: &str, step: &Step| match step {
         Step::Key(key) => pattern == "*" || pattern == key,
         Step::Item(_) => false,
     };
-    MOVED
-        .iter()
+    list.iter()
         .find(|moved| {
             moved.at.len() == at.steps().len()
                 && moved.at.iter().zip(at.steps()).all(|(pattern, step)| is(pattern, step))

@@ -26,6 +26,30 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// [`ConfigFaults`] with everything that is wrong: with the file, its YAML, its form, its meaning
 /// or the files that it names.
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> {
+    let text = read(path)?;
+    checked(path, &text, env, true)
+}
+
+/// Loads a configuration file to serve over standard input and output, which has no access log: whether
+/// that could be written does not matter then.
+///
+/// # Errors
+/// As [`load()`].
+pub fn load_for_stdio(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> {
+    let text = read(path)?;
+    checked(path, &text, env, false)
+}
+
+/// Loads a configuration from its text; `path` names it in faults, and relative paths in it start
+/// at that file's folder.
+///
+/// # Errors
+/// As [`load()`].
+pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Config, ConfigFaults> {
+    checked(path, text, env, true)
+}
+
+fn read(path: &Path) -> Result<String, ConfigFaults> {
     let single = |what: String, mend: &str| ConfigFaults::single(path, None, what, mend.to_owned());
     let read = File::open(path).and_then(|file| {
         let mut bytes = Vec::new();
@@ -41,18 +65,16 @@ pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> 
     if u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_BYTES_MAX) {
         return Err(single("is larger than 1 MiB".to_owned(), "name the right file"));
     }
-    let Ok(text) = String::from_utf8(bytes) else {
-        return Err(single("is not UTF-8 text".to_owned(), "save it as UTF-8"));
-    };
-    parse(path, &text, env)
+    String::from_utf8(bytes)
+        .map_err(|_not_text| single("is not UTF-8 text".to_owned(), "save it as UTF-8"))
 }
 
-/// Loads a configuration from its text; `path` names it in faults, and relative paths in it start
-/// at that file's folder.
-///
-/// # Errors
-/// As [`load()`].
-pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Config, ConfigFaults> {
+fn checked(
+    path: &Path,
+    text: &str,
+    env: &dyn Environment,
+    may_serve_http: bool,
+) -> Result<Config, ConfigFaults> {
     let mut faults = Faults::default();
     let mut tree = source::read(text, &mut faults).map_err(|unreadable| {
         let source::Unreadable { line, what, mend } = unreadable;
@@ -65,7 +87,7 @@ pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Config, C
     form::fit(&mut tree, &raw::schema(), &mut faults);
     let raw = raw_config(&tree, &mut faults);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let config = Check { faults: &mut faults, folder }.config(raw);
+    let config = Check { faults: &mut faults, folder, may_serve_http }.config(raw);
     if faults.is_empty() { Ok(config) } else { Err(faults.into_report(path, text)) }
 }
 

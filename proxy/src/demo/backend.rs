@@ -17,7 +17,7 @@ use super::{
     exporter::{Exporter, unix_now},
     folder::Folder,
     programs::Programs,
-    settings::{Listeners, config_text},
+    settings::{ACCESS_LOG, Listeners, config_text},
     shop::{INSTANCES, Instance, JOB, STEP_S, Shop},
     supervisor::{Launch, Supervisor},
 };
@@ -99,6 +99,11 @@ impl Backend {
     /// long as this does.
     pub(super) fn config_file(&self) -> PathBuf {
         self.folder.path().join(CONFIG)
+    }
+
+    /// The file in which each request leaves its line.
+    pub(super) fn access_log(&self) -> PathBuf {
+        self.folder.path().join(ACCESS_LOG)
     }
 
     /// The edge's listeners, as given to [`Backend::start`].

@@ -18,9 +18,10 @@ const REVISION: &str = "2026-07-28";
 /// The tool that is called.
 const TOOL: &str = "prometheus_query";
 
-/// What is asked: how slow are the slow requests, per route? It needs the past to be there.
-const QUESTION: &str = "histogram_quantile(0.95, sum by (le, handler) \
-                        (rate(http_request_duration_seconds_bucket{job=\"shop\"}[5m])))";
+/// What is asked: how slow are the slow requests, per route? It needs the past to be there. Prometheus
+/// promises no order without the sorting.
+const QUESTION: &str = "sort_desc(histogram_quantile(0.95, sum by (le, handler) \
+                        (rate(http_request_duration_seconds_bucket{job=\"shop\"}[5m]))))";
 
 /// How long the edge may take to accept connections.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(15);

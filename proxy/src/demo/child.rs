@@ -2,8 +2,8 @@
 //!
 //! The kernel's parent-death signal ends a process when the thread that started it ends, however
 //! that came about. It must be asked for inside the new process, between `fork` and `exec`, where
-//! safe Rust cannot reach; so the new process is first our own executable, as the hidden
-//! subcommand `demo-child`, which asks and then becomes the program.
+//! safe Rust cannot reach; so the new process is first our own executable, called as
+//! [`SUBCOMMAND`], which asks and then becomes the program.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,12 +16,16 @@ use rustix::process::{Pid, Signal};
 
 use super::error::DemoError;
 
+/// What our executable is called with to become a child. The command line's parser does not know it,
+/// so that no help, completion or suggestion shows it.
+pub const SUBCOMMAND: &str = "demo-child";
+
 /// Builds the command that starts `program` as a child that ends with the calling *thread*.
 ///
 /// `launcher` is promgate's executable.
 pub(super) fn command(launcher: &Path, program: &Path) -> Command {
     let mut command = Command::new(launcher);
-    command.arg("demo-child").arg("--").arg(process::id().to_string()).arg(program);
+    command.arg(SUBCOMMAND).arg("--").arg(process::id().to_string()).arg(program);
     // A Ctrl-C in the terminal is for us alone: calls in flight still need their backend.
     command.process_group(0);
     command

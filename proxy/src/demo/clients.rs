@@ -27,6 +27,8 @@ pub(super) struct Setting<'a> {
     pub(super) executable: &'a Path,
     /// The config that the edge runs on.
     pub(super) config_file: &'a Path,
+    /// Where each request leaves its line.
+    pub(super) access_log: &'a Path,
 }
 
 impl Setting<'_> {
@@ -38,6 +40,7 @@ impl Setting<'_> {
         writeln!(out, "  Prometheus         {}", self.backend)?;
         writeln!(out, "  Promgate's metrics http://{}/metrics", self.admin)?;
         writeln!(out, "  Config             {}", self.config_file.display())?;
+        writeln!(out, "  Access log         {}", self.access_log.display())?;
         for port in self.busy {
             writeln!(out, "  Note               port {port} is busy, so a free one was taken")?;
         }
@@ -97,6 +100,7 @@ mod tests {
             admin: ([127, 0, 0, 1], 50124).into(),
             executable: Path::new("/opt/with space/promgate"),
             config_file: Path::new("/tmp/x/promgate.yaml"),
+            access_log: Path::new("/tmp/x/access.log"),
         };
         let mut out = Vec::new();
         setting.print(&mut out).unwrap();

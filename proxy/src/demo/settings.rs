@@ -16,6 +16,9 @@ const ADMIN_PORT: u16 = 9091;
 /// Where the MCP endpoint is at its listener.
 const MCP_PATH: &str = "/mcp";
 
+/// The access log's name in the demo's folder.
+pub(super) const ACCESS_LOG: &str = "access.log";
+
 /// The demo's two listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listeners {
@@ -64,7 +67,7 @@ fn free_or_other(port: u16) -> io::Result<SocketAddr> {
 /// The configuration of an edge at `listeners` before the Prometheus at `backend`.
 ///
 /// It is a file like any other, so it gets the defaults that all get, and `promgate stdio` can be
-/// started on it too. The access log shows on the terminal what a client asks as it asks.
+/// started on it too. The access log lies beside it, since the terminal shows the demo's own text.
 pub(super) fn config_text(backend: &Url, listeners: Listeners) -> String {
     let Listeners { mcp, admin, .. } = listeners;
     format!(
@@ -74,7 +77,7 @@ pub(super) fn config_text(backend: &Url, listeners: Listeners) -> String {
            admin: {{host: \"{admin}\"}}\n  \
            drain_timeout: 10s\n\
          middleware:\n  \
-           access_logs: {{output: stdout}}\n\
+           access_logs: {{output: ./{ACCESS_LOG}}}\n\
          backends:\n  \
            prometheus: {{url: \"{backend}\"}}\n"
     )

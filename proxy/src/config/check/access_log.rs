@@ -1,8 +1,11 @@
 //! The access log.
 
-use http::{HeaderName, header};
+use std::{fs::OpenOptions, io, path::Path};
 
-use super::Check;
+use http::{HeaderName, header};
+use rustix::fs::Access;
+
+use super::{Check, reason};
 use crate::config::{AccessLog, AccessLogOutput, place::At, raw};
 
 /// Request headers that hold secrets and can therefore never be written in the clear.
@@ -16,14 +19,19 @@ const SECRET_HEADERS: [HeaderName; 6] = [
 ];
 
 impl Check<'_> {
-    pub(super) fn access_log(&mut self, raw: &raw::AccessLogs) -> AccessLog {
+    /// `used` says that records will be written, so that the file must be fit for it.
+    pub(super) fn access_log(&mut self, raw: &raw::AccessLogs, used: bool) -> AccessLog {
         let at = At::from(["middleware", "access_logs"]);
         let mut taken = Vec::new();
         let excluded = self.headers(&at, "excluded_headers", &raw.excluded_headers, &mut taken);
         let redacted = self.headers(&at, "redacted_headers", &raw.redacted_headers, &mut taken);
         let included = self.headers(&at, "included_headers", &raw.included_headers, &mut taken);
+        let output = self.output(&at.key("output"), &raw.output);
+        if used && let AccessLogOutput::File(path) = &output {
+            self.writable(&at.key("output"), path);
+        }
         AccessLog {
-            output: self.output(&at.key("output"), &raw.output),
+            output,
             included_headers: included,
             excluded_headers: excluded,
             redacted_headers: redacted,
@@ -47,6 +55,27 @@ impl Check<'_> {
             ),
         }
         AccessLogOutput::File(self.folder.join(text))
+    }
+
+    /// Finds what would keep the file from being opened or made, and makes nothing.
+    fn writable(&mut self, at: &At, path: &Path) {
+        let Err(error) = appendable(path) else { return };
+        let (what, mend) = match error {
+            Unwritable::NotAFile => (
+                "the access log is a pipe, a socket or a disk".to_owned(),
+                "name a file, or write `stdout` or `off`",
+            ),
+            Unwritable::Folder(error) => (
+                format!("the access log cannot be made in its folder: {}", reason(&error)),
+                "make the folder and let this user write to it, name another file, or write \
+                 `stdout` or `off`",
+            ),
+            Unwritable::File(error) => (
+                format!("the access log cannot be written: {}", reason(&error)),
+                "let this user write to the file, name another one, or write `stdout` or `off`",
+            ),
+        };
+        self.faults.push_unless_known(at, what, mend);
     }
 
     /// The names of one list; `taken` holds those of the lists before it.
@@ -80,5 +109,26 @@ impl Check<'_> {
             }
         }
         names
+    }
+}
+
+/// Why a file cannot take records.
+enum Unwritable {
+    NotAFile,
+    Folder(io::Error),
+    File(io::Error),
+}
+
+fn appendable(path: &Path) -> Result<(), Unwritable> {
+    match path.metadata() {
+        Ok(found) if !AccessLogOutput::may_be(found.file_type()) => Err(Unwritable::NotAFile),
+        Ok(_) => OpenOptions::new().append(true).open(path).map(drop).map_err(Unwritable::File),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let wanted = Access::WRITE_OK | Access::EXEC_OK;
+            rustix::fs::access(folder.unwrap_or(Path::new(".")), wanted)
+                .map_err(|error| Unwritable::Folder(error.into()))
+        }
+        Err(error) => Err(Unwritable::File(error)),
     }
 }
