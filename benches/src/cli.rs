@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use crate::{
     cases::Case,
     failure::Failure,
-    load::Load,
     serve::{Contender, Served},
 };
 
@@ -15,7 +14,7 @@ CPU per request of Promgate's edge beside a bare Pingora, and memory of what wai
 
 usage: bench-edge [options]
 
-  --rounds N        rounds of every case, one after the other [5]
+  --rounds N        rounds of every case, one after the other [9]
   --requests N      requests of a round [20000]
   --connections N   connections that share them [16]
   --only CASE       measure static_200 and this case alone, and no memory
@@ -40,8 +39,10 @@ pub enum Command {
 pub struct Options {
     /// Rounds of every case.
     pub rounds: u32,
-    /// What a round asks.
-    pub load: Load,
+    /// Requests of a round.
+    pub requests: u32,
+    /// Connections that share them.
+    pub connections: u32,
     /// The one case to measure beside the unit.
     pub only: Option<Case>,
     /// Idle sessions.
@@ -55,8 +56,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            rounds: 5,
-            load: Load { requests: 20_000, connections: 16 },
+            rounds: 9,
+            requests: 20_000,
+            connections: 16,
             only: None,
             sessions: 100_000,
             streams: 1_000,
@@ -81,8 +83,8 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Fai
             "serve" => return serve(arguments),
             "--help" | "-h" => return Ok(Command::Help),
             "--rounds" => options.rounds = number(value()?)?,
-            "--requests" => options.load.requests = number(value()?)?,
-            "--connections" => options.load.connections = number(value()?)?,
+            "--requests" => options.requests = number(value()?)?,
+            "--connections" => options.connections = number(value()?)?,
             "--sessions" => options.sessions = number(value()?)?,
             "--streams" => options.streams = number(value()?)?,
             "--json" => options.json = value()?.into(),

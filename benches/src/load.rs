@@ -27,6 +27,11 @@ pub struct Load {
     pub requests: u32,
     /// Connections that share them.
     pub connections: u32,
+    /// Whether the generator has CPUs of its own and so may spin on them.
+    ///
+    /// A generator that sleeps has to be woken, and on the loopback it is the server that pays for it:
+    /// the slower the case the more often, which would be counted as its cost.
+    pub spin: bool,
 }
 
 /// A case whose answer is known.
@@ -97,12 +102,12 @@ impl Prepared {
         }
         let each = load.requests.div_ceil(load.connections);
         let warming = each.div_ceil(WARM_UP);
-        let warm = self.ask(connections, warming).await?;
+        let warm = self.ask(connections, warming, load.spin).await?;
         if let Some(log) = &mut log {
             log.take(u64::from(warming * load.connections)).await?;
         }
         let before = server.cpu()?;
-        let mut asked = self.ask(warm.connections, each).await?;
+        let mut asked = self.ask(warm.connections, each, load.spin).await?;
         let requests = each * load.connections;
         if let Some(log) = &mut log {
             // Writing the records is part of the cost.
@@ -120,13 +125,23 @@ impl Prepared {
         })
     }
 
-    async fn ask(&self, connections: Vec<Connection>, each: u32) -> Result<Asked, Failure> {
+    async fn ask(
+        &self,
+        connections: Vec<Connection>,
+        each: u32,
+        spin: bool,
+    ) -> Result<Asked, Failure> {
         let mut askers = JoinSet::new();
         for connection in connections {
             askers.spawn(ask(connection, self.request.clone(), self.answer.clone(), each));
         }
+        let answers = tokio::select! {
+            biased;
+            answers = askers.join_all() => answers,
+            () = stay_awake(), if spin => Vec::new(),
+        };
         let mut all = Asked::default();
-        for asked in askers.join_all().await {
+        for asked in answers {
             let asked = asked?;
             all.connections.extend(asked.connections);
             all.latencies.extend(asked.latencies);
@@ -173,6 +188,14 @@ async fn ask(
     }
     asked.connections.push(connection);
     Ok(asked)
+}
+
+/// Never ends. Between two looks the runtime asks for events without waiting for them.
+#[expect(clippy::infinite_loop, reason = "ends when it is dropped")]
+async fn stay_awake() {
+    loop {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {

@@ -29,28 +29,30 @@ pub struct Row {
     pub errors: u64,
     /// Memory of one session or stream.
     pub each_bytes: Option<f64>,
-    /// CPU beside that of `static_200`.
+    /// CPU beside that of `static_200` in the same round: median of the rounds.
     pub ratio: Option<f64>,
     /// What `ratio` or `each_bytes` may be at most.
     pub bar: Option<f64>,
 }
 
 impl Row {
-    /// The row of a case; `unit_us` is what `static_200` costs.
+    /// The row of a case; `unit` are the rounds of `static_200`.
     #[must_use]
-    pub fn of_case(case: Case, rounds: &[Round], unit_us: f64) -> Self {
-        let cpu_us = cpu_us(rounds);
+    pub fn of_case(case: Case, rounds: &[Round], unit: &[Round]) -> Self {
         Self {
             contender: case.contender().name(),
             case: case.name(),
-            cpu_us_per_request: Some(cpu_us),
+            cpu_us_per_request: Some(median(rounds.iter().map(|round| round.cpu_us))),
             p50_us: Some(median(rounds.iter().map(|round| round.p50_us))),
             p99_us: Some(median(rounds.iter().map(|round| round.p99_us))),
             rss_bytes: rounds.last().map_or(0, |round| round.rss_bytes),
             requests: rounds.iter().map(|round| u64::from(round.requests)).sum(),
             errors: rounds.iter().map(|round| round.errors).sum(),
             each_bytes: None,
-            ratio: Some(cpu_us / unit_us),
+            // A neighbour that slows the machine slows both halves of a round.
+            ratio: Some(median(
+                rounds.iter().zip(unit).map(|(own, unit)| own.cpu_us / unit.cpu_us),
+            )),
             bar: case.ratio_max(),
         }
     }
@@ -117,12 +119,6 @@ const HEADINGS: [&str; COLUMNS] = [
     "count",
     "errors",
 ];
-
-/// CPU time of a request: the median of the rounds.
-#[must_use]
-pub fn cpu_us(rounds: &[Round]) -> f64 {
-    median(rounds.iter().map(|round| round.cpu_us))
-}
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();

@@ -14,10 +14,10 @@ use crate::{
     cli::Options,
     cpus,
     failure::Failure,
-    load::{Prepared, Round},
+    load::{Load, Prepared, Round},
     memory::Kept,
     process::Server,
-    report::{Row, Table, cpu_us, write_json},
+    report::{Row, Table, write_json},
     serve::Contender,
 };
 
@@ -72,6 +72,8 @@ async fn measure_cases(
         Contender::Bare => &bare,
         Contender::Promgate => &promgate,
     };
+    let Options { requests, connections, .. } = *options;
+    let load = Load { requests, connections, spin: cpu.is_some() };
     let mut log = AccessLogFile::open(&log_path)?;
     let mut measured: Vec<(Prepared, Vec<Round>)> = Vec::new();
     for case in Case::ALL {
@@ -86,15 +88,15 @@ async fn measure_cases(
     for _ in 0..options.rounds {
         for (prepared, rounds) in &mut measured {
             let log = (prepared.case.contender() == Contender::Promgate).then_some(&mut log);
-            rounds.push(prepared.round(server(prepared.case), options.load, log).await?);
+            rounds.push(prepared.round(server(prepared.case), load, log).await?);
         }
         // The next round begins with another case, so that none always follows the same.
         measured.rotate_left(1);
     }
     measured.sort_by_key(|(prepared, _)| Case::ALL.iter().position(|case| *case == prepared.case));
-    let unit_us = measured.first().map_or(f64::NAN, |(_, rounds)| cpu_us(rounds));
+    let unit = measured.first().map(|(_, rounds)| rounds.clone()).unwrap_or_default();
     let row =
-        |(prepared, rounds): &(Prepared, Vec<Round>)| Row::of_case(prepared.case, rounds, unit_us);
+        |(prepared, rounds): &(Prepared, Vec<Round>)| Row::of_case(prepared.case, rounds, &unit);
     Ok(measured.iter().map(row).collect())
 }
 
