@@ -1,15 +1,30 @@
-//! Costs that every request pays: one lookup on the ring, one access record.
+//! Costs of single steps: what every request pays (a lookup on the ring, a message read and routed, an
+//! access record), and what a worker takes from a message to its answer.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start says why and stops")]
 
 use std::{
     hint::black_box,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
 
+use benches::{cases, cases::Case, stub::Stub};
+use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use mcp_core::{
+    config::WorkerLimits,
+    server::{
+        Accepts, Changes, Reply, Service, Worker,
+        era::{self, Route},
+        wire::{self, Message},
+    },
+    session::SessionId,
+};
 use promgate::{
     access_log::{AccessLog, Record},
     config,
@@ -84,5 +99,88 @@ fn access_log(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(micro, ring, access_log);
+/// A request of the load generator, taken apart again.
+fn parts(request: &Bytes) -> (HeaderMap, Bytes) {
+    let text = std::str::from_utf8(request).expect("a request is text");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a request has a head");
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    let headers = fields.map(|(name, value)| {
+        (name.parse::<HeaderName>().expect("a name"), value.parse().expect("a value"))
+    });
+    (headers.collect(), request.slice_ref(body.as_bytes()))
+}
+
+const ACCEPTS: Accepts = Accepts { json: true, sse: true };
+
+/// The answer of a worker, which waits for nothing here.
+fn now(answer: impl Future<Output = Reply>) -> Reply {
+    let reply = match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(reply) => Some(reply),
+        Poll::Pending => None,
+    };
+    reply.expect("the stub answers at once")
+}
+
+fn message(criterion: &mut Criterion) {
+    let (headers, body) = parts(&Case::ToolsCallStub.request(SESSION_ID));
+    criterion.bench_function("wire/parse_tools_call", |bencher| {
+        bencher.iter(|| wire::parse(black_box(&body)));
+    });
+    let message = wire::parse(&body).expect("a message");
+    criterion.bench_function("era/route_stateless", |bencher| {
+        bencher.iter(|| era::route(black_box(&message), &headers));
+    });
+    let (headers, body) = parts(&Case::PingSession.request(SESSION_ID));
+    let message = wire::parse(&body).expect("a message");
+    criterion.bench_function("era/route_session", |bencher| {
+        bencher.iter(|| era::route(black_box(&message), &headers));
+    });
+}
+
+/// From a body to an answer, without HTTP around it.
+fn worker(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let _inside = runtime.enter();
+    let stub = Stub::new().expect("the stub is well formed");
+    let service = Arc::new(Service::new(stub, Changes::default()));
+    let worker = Worker::new(service, WorkerLimits::default());
+    for (name, case) in
+        [("tools_list", Case::ToolsListStateless), ("tools_call", Case::ToolsCallStub)]
+    {
+        let (_, body) = parts(&case.request(SESSION_ID));
+        criterion.bench_function(&format!("worker/stateless_{name}"), |bencher| {
+            bencher.iter(|| {
+                let message = wire::parse(black_box(&body)).expect("a message");
+                now(worker.stateless(message, ACCEPTS))
+            });
+        });
+    }
+    let id = open_session(&worker);
+    for (name, case) in [("ping", Case::PingSession), ("tools_call", Case::ToolsCallStubSession)] {
+        let (_, body) = parts(&case.request(SESSION_ID));
+        criterion.bench_function(&format!("worker/session_{name}"), |bencher| {
+            bencher.iter(|| {
+                let message = wire::parse(black_box(&body)).expect("a message");
+                now(worker.session(&id, message, ACCEPTS))
+            });
+        });
+    }
+}
+
+fn open_session(worker: &Worker) -> SessionId {
+    let (headers, body) = parts(&cases::initialize("bench"));
+    let message = wire::parse(&body).expect("a message");
+    let route = era::route(&message, &headers).expect("a route");
+    let id = SessionId::mint().expect("randomness");
+    let opened = match (route, message) {
+        (Route::Initialize(params), Message::Request(request)) => {
+            now(worker.initialize(id, &request, *params, ACCEPTS)).session
+        }
+        _ => None,
+    };
+    opened.expect("the session opens")
+}
+
+criterion_group!(micro, ring, access_log, message, worker);
 criterion_main!(micro);

@@ -1,1 +1,39 @@
-//! Placeholder.
+//! What the edge costs: its parts under criterion, and the whole beside a bare Pingora.
+//!
+//! `bench-edge` starts two servers as processes of their own, sends both the same requests in rotating
+//! rounds, and reads from `/proc` what each round cost the process that served it. Modules stand in this
+//! order and name only modules before them:
+//!
+//! - why a run ends early: [`failure`]
+//! - what is served: [`stub`], [`serve`]
+//! - who serves it, from outside: [`cpus`], [`process`], [`access_log`]
+//! - what is asked: [`connection`], [`cases`]
+//! - what is measured: [`load`], [`memory`]
+//! - what is said about it: [`report`]
+//! - the program: [`cli`], [`run`]
+
+pub mod failure;
+
+pub mod stub;
+
+pub mod serve;
+
+pub mod cpus;
+
+pub mod process;
+
+pub mod access_log;
+
+pub mod connection;
+
+pub mod cases;
+
+pub mod load;
+
+pub mod memory;
+
+pub mod report;
+
+pub mod cli;
+
+pub mod run;

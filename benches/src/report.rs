@@ -1,0 +1,167 @@
+//! The table, and the same as JSON.
+
+use std::{fmt, fs, path::Path};
+
+use serde::Serialize;
+
+use crate::{cases::Case, failure::Failure, load::Round, memory::Share, serve::Contender};
+
+/// One line of the results.
+///
+/// A field that a line does not have is null: memory has no CPU time, requests have no bytes of their own.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Who served.
+    pub contender: &'static str,
+    /// What was asked or kept.
+    pub case: &'static str,
+    /// CPU time of the serving process for each request: median of the rounds.
+    pub cpu_us_per_request: Option<f64>,
+    /// Median of the rounds.
+    pub p50_us: Option<f64>,
+    /// Median of the rounds.
+    pub p99_us: Option<f64>,
+    /// Resident memory of the serving process at the end.
+    pub rss_bytes: u64,
+    /// Requests measured, or things kept.
+    pub requests: u64,
+    /// Answers that differed from the first.
+    pub errors: u64,
+    /// Memory of one session or stream.
+    pub each_bytes: Option<f64>,
+    /// CPU beside that of `static_200` in the same round: median of the rounds.
+    pub ratio: Option<f64>,
+    /// What `ratio` or `each_bytes` may be at most.
+    pub bar: Option<f64>,
+}
+
+impl Row {
+    /// The row of a case; `unit` are the rounds of `static_200`.
+    #[must_use]
+    pub fn of_case(case: Case, rounds: &[Round], unit: &[Round]) -> Self {
+        Self {
+            contender: case.contender().name(),
+            case: case.name(),
+            cpu_us_per_request: Some(median(rounds.iter().map(|round| round.cpu_us))),
+            p50_us: Some(median(rounds.iter().map(|round| round.p50_us))),
+            p99_us: Some(median(rounds.iter().map(|round| round.p99_us))),
+            rss_bytes: rounds.last().map_or(0, |round| round.rss_bytes),
+            requests: rounds.iter().map(|round| u64::from(round.requests)).sum(),
+            errors: rounds.iter().map(|round| round.errors).sum(),
+            each_bytes: None,
+            // A neighbour that slows the machine slows both halves of a round.
+            ratio: Some(median(
+                rounds.iter().zip(unit).map(|(own, unit)| own.cpu_us / unit.cpu_us),
+            )),
+            bar: case.ratio_max(),
+        }
+    }
+
+    /// The row of what was kept.
+    #[must_use]
+    pub fn of_share(share: &Share) -> Self {
+        Self {
+            contender: Contender::Promgate.name(),
+            case: share.kept.name(),
+            cpu_us_per_request: None,
+            p50_us: None,
+            p99_us: None,
+            rss_bytes: share.rss_bytes,
+            requests: u64::from(share.count),
+            errors: 0,
+            each_bytes: Some(share.each_bytes),
+            ratio: None,
+            bar: Some(share.kept.bytes_max()),
+        }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (self.ratio.or(self.each_bytes), self.bar) {
+            (Some(value), Some(bar)) if value <= bar => "met",
+            (Some(_), Some(_)) => "MISSED",
+            (_, None) | (None, _) => "",
+        }
+    }
+
+    fn cells(&self) -> [String; COLUMNS] {
+        let with = |decimals: usize| move |value: f64| format!("{value:.decimals$}");
+        let ratios = self.ratio.is_some();
+        [
+            self.contender.to_owned(),
+            self.case.to_owned(),
+            self.cpu_us_per_request.map(with(2)).unwrap_or_default(),
+            self.ratio.map(with(2)).unwrap_or_default(),
+            self.each_bytes.map(with(0)).unwrap_or_default(),
+            self.bar.map(with(usize::from(ratios))).unwrap_or_default(),
+            self.verdict().to_owned(),
+            self.p50_us.map(with(0)).unwrap_or_default(),
+            self.p99_us.map(with(0)).unwrap_or_default(),
+            (self.rss_bytes >> 20).to_string(),
+            self.requests.to_string(),
+            self.errors.to_string(),
+        ]
+    }
+}
+
+const COLUMNS: usize = 12;
+
+const HEADINGS: [&str; COLUMNS] = [
+    "contender",
+    "case",
+    "CPU µs",
+    "ratio",
+    "bytes each",
+    "bar",
+    "verdict",
+    "p50 µs",
+    "p99 µs",
+    "RSS MiB",
+    "count",
+    "errors",
+];
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The rows as an aligned table.
+#[derive(Debug)]
+pub struct Table<'a>(pub &'a [Row]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = vec![HEADINGS.map(str::to_owned)];
+        lines.extend(self.0.iter().map(Row::cells));
+        let mut widths = [0; COLUMNS];
+        for line in &lines {
+            for (width, cell) in widths.iter_mut().zip(line) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        for line in &lines {
+            for (column, (width, cell)) in widths.iter().zip(line).enumerate() {
+                // Names to the left, figures to the right.
+                match column {
+                    0 | 1 => write!(f, "{cell:<width$}  ")?,
+                    _ => write!(f, "{cell:>width$}  ")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the rows as an array of objects.
+///
+/// # Errors
+/// [`Failure`] when the file cannot be written.
+pub fn write_json(rows: &[Row], path: &Path) -> Result<(), Failure> {
+    let json = serde_json::to_vec_pretty(rows)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(path, json))
+        .map_err(Failure::system("write the results"))
+}

@@ -1,0 +1,83 @@
+//! The real edge and real workers, with the stub for a handler.
+
+use std::{num::NonZeroU16, path::PathBuf, sync::Arc, thread, time::Duration};
+
+use mcp_core::{
+    config::{ToolLimits, WorkerLimits},
+    server::{Changes, Service},
+};
+use promgate::{
+    config::{
+        AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, OriginRule, Server,
+        Transport,
+    },
+    server::{self, Running},
+};
+
+use crate::{
+    failure::Failure,
+    stub::{Stub, TOOL_NAMES},
+};
+
+/// More than any run opens.
+const CONNECTIONS_MAX: usize = 100_000;
+/// As above; each worker has as many.
+const SESSIONS_MAX: usize = 1_000_000;
+
+/// Starts to serve on a free port. Must be called inside a runtime.
+pub(super) fn start(access_log: PathBuf) -> Result<Running, Failure> {
+    let config = config(access_log);
+    let stub = Stub::new().map_err(Failure::Stub)?;
+    let service = Arc::new(Service::new(stub, Changes::default()));
+    let metrics = server::metrics(&config, &TOOL_NAMES)?;
+    Ok(server::start(&config, &service, &metrics)?)
+}
+
+/// What a file with nothing in it gives, but for the bounds on sessions and connections.
+fn config(access_log: PathBuf) -> Config {
+    let seconds = Duration::from_secs;
+    let loopback = ["localhost", "127.0.0.1", "::1"];
+    let host = |host: &str| HostRule::Exact { host: host.to_owned(), port: None };
+    let origin = |host: &str| OriginRule::Exact {
+        scheme: "http".to_owned(),
+        host: host.to_owned(),
+        port: None,
+    };
+    let workers = thread::available_parallelism().ok().and_then(|count| count.try_into().ok());
+    Config {
+        server: Server {
+            name: "bench".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            transport: Transport::Http,
+            http: Http {
+                listen: ([127, 0, 0, 1], 0).into(),
+                path: "/mcp".to_owned(),
+                h2c: true,
+                allowed_hosts: loopback.map(host).to_vec(),
+                allowed_origins: loopback.map(origin).to_vec(),
+                limits: HttpLimits {
+                    body_bytes_max: 1 << 20,
+                    header_timeout: seconds(10),
+                    body_timeout: seconds(30),
+                    idle_timeout: seconds(300),
+                    write_timeout: seconds(30),
+                    connections_max: CONNECTIONS_MAX,
+                    connections_per_address_max: CONNECTIONS_MAX,
+                },
+            },
+            admin: None,
+            workers: workers.unwrap_or(NonZeroU16::MIN),
+            drain_timeout: seconds(1),
+        },
+        access_log: AccessLog {
+            output: AccessLogOutput::File(access_log),
+            included_headers: Vec::new(),
+            excluded_headers: Vec::new(),
+            redacted_headers: Vec::new(),
+            queue_bytes_max: 8 << 20,
+        },
+        worker_limits: WorkerLimits { sessions_max: SESSIONS_MAX, ..WorkerLimits::default() },
+        tools: ToolLimits::default(),
+        backends: Vec::new(),
+    }
+}

@@ -1,0 +1,72 @@
+//! The benchmark itself, run small: it must not rot between the days on which somebody looks at it.
+
+#[cfg(test)]
+mod smoke {
+    use std::{path::Path, process::Command};
+
+    use serde_json::Value;
+
+    fn bench_edge(arguments: &[&str]) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_bench-edge")).args(arguments).output().unwrap()
+    }
+
+    fn rows(file: &Path) -> Vec<Value> {
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_small_run_measures_every_case_without_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/edge.json");
+        let small = ["--rounds", "1", "--requests", "200", "--connections", "4"];
+        let kept = ["--sessions", "200", "--streams", "200", "--json", file.to_str().unwrap()];
+        let run = bench_edge(&[&small[..], &kept[..]].concat());
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+
+        let rows = rows(&file);
+        let names: Vec<_> = rows.iter().map(|row| row["case"].as_str().unwrap()).collect();
+        let cases = [
+            "static_200",
+            "ping_session",
+            "tools_list_stateless",
+            "tools_call_stub",
+            "tools_call_stub_session",
+        ];
+        assert_eq!(names[..5], cases);
+        assert_eq!(names[5..], ["idle_session", "idle_session_distinct", "open_stream"]);
+        for row in &rows[..5] {
+            assert_eq!(row["requests"], 200, "{row}");
+            assert_eq!(row["errors"], 0, "{row}");
+            for figure in ["cpu_us_per_request", "p50_us", "p99_us", "rss_bytes", "ratio"] {
+                assert!(row[figure].as_f64().unwrap() > 0.0, "{figure} of {row}");
+            }
+        }
+        for row in &rows[5..] {
+            // So few may fit into pages that are there already.
+            assert!(row["each_bytes"].is_number(), "{row}");
+            assert!(row["cpu_us_per_request"].is_null(), "{row}");
+        }
+        let table = String::from_utf8(run.stdout).unwrap();
+        assert_eq!(table.lines().count(), 1 + rows.len(), "a heading and a line for each row");
+    }
+
+    #[test]
+    fn one_case_is_measured_beside_the_unit_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("edge.json");
+        let small = ["--rounds", "1", "--requests", "40", "--connections", "2"];
+        let one = ["--only", "tools_call_stub", "--json", file.to_str().unwrap()];
+        let run = bench_edge(&[&small[..], &one[..]].concat());
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let rows = rows(&file);
+        let names: Vec<_> = rows.iter().map(|row| row["case"].as_str().unwrap()).collect();
+        assert_eq!(names, ["static_200", "tools_call_stub"]);
+    }
+
+    #[test]
+    fn an_unknown_argument_is_an_error_that_names_it() {
+        let run = bench_edge(&["--fast"]);
+        assert!(!run.status.success());
+        assert!(String::from_utf8_lossy(&run.stderr).contains("`--fast`"));
+    }
+}
