@@ -40,9 +40,10 @@ const UNANSWERED_MAX: usize = 256;
 /// Why serving over stdio ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum StdioError {
-    /// The client's first messages were no opening.
-    #[error("the client did not open the session")]
-    Opening(#[source] Box<ServerInitializeError>),
+    /// The client's first messages were no opening. What they were is not said: they may hold
+    /// anything.
+    #[error("the client opened neither with `initialize` nor with a request of 2026-07-28")]
+    Opening,
     /// An answer could not be written.
     #[error("standard output was closed before every answer was written")]
     Output(#[source] io::Error),
@@ -83,9 +84,13 @@ where
     let serving = async {
         match handler.serve(lines).await {
             Ok(running) => running.waiting().await.map(drop).map_err(StdioError::Failed),
-            // The client closed the input before it said anything: nothing was asked for.
-            Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
-            Err(error) => Err(StdioError::Opening(Box::new(error))),
+            // The client closed the input before it said anything, so nothing was asked for; or an
+            // answer could not be written, which is noted.
+            Err(
+                ServerInitializeError::ConnectionClosed(_)
+                | ServerInitializeError::TransportError { .. },
+            ) => Ok(()),
+            Err(_opening) => Err(StdioError::Opening),
         }
     };
     tokio::pin!(serving, stop);
