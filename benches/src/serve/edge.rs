@@ -56,6 +56,7 @@ fn config(access_log: PathBuf) -> Config {
                 allowed_hosts: loopback.map(host).to_vec(),
                 allowed_origins: loopback.map(origin).to_vec(),
                 limits: HttpLimits {
+                    bodies_bytes_max: 256 << 20,
                     body_bytes_max: 1 << 20,
                     header_timeout: seconds(10),
                     body_timeout: seconds(30),
