@@ -5,8 +5,8 @@
 //! order and name only modules before them:
 //!
 //! - why a run ends early: [`failure`]
-//! - what is served: [`stub`], [`serve`]
-//! - who serves it, from outside: [`cpus`], [`process`], [`access_log`]
+//! - what is served: [`stub`], [`cpus`], [`serve`]
+//! - who serves it, from outside: [`process`], [`access_log`]
 //! - what is asked: [`connection`], [`cases`]
 //! - what is measured: [`load`], [`memory`]
 //! - what is said about it: [`report`]
@@ -16,9 +16,9 @@ pub mod failure;
 
 pub mod stub;
 
-pub mod serve;
-
 pub mod cpus;
+
+pub mod serve;
 
 pub mod process;
 
