@@ -5,6 +5,8 @@
 //! stands between the socket and Pingora and cures both: a timer runs from the first byte of a header
 //! until the edge says that the header is whole.
 
+mod outgoing;
+
 use std::{
     io,
     pin::Pin,
@@ -27,10 +29,11 @@ use pingora::protocols::{
     tls::{SslDigest, TlsRef},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
+use self::outgoing::Outgoing;
 use crate::metrics::{Metrics, labels::Limit};
 
 /// What HTTP/2 clients send first. Spec: RFC 9113 §3.4.
@@ -63,6 +66,7 @@ pub(crate) struct Guarded {
     phase: Phase,
     began: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    outgoing: Outgoing,
     /// Runs while a write waits for the client to read.
     write_timer: Option<Pin<Box<Sleep>>>,
     /// Bytes read to tell HTTP/1 from HTTP/2, to be read again.
@@ -77,6 +81,7 @@ impl Guarded {
             phase: Phase::default(),
             began: None,
             timer: None,
+            outgoing: Outgoing::default(),
             write_timer: None,
             peeked: BytesMut::new(),
         }
@@ -206,32 +211,22 @@ impl AsyncWrite for Guarded {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: &[u8],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.bound_write(cx, polled)
+        let this = &mut *self;
+        let polled = this.outgoing.poll_write(&mut this.inner, cx, bytes);
+        this.bound_write(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_flush(cx);
-        self.bound_write(cx, polled)
+        let this = &mut *self;
+        let polled = this.outgoing.poll_flush(&mut this.inner, cx);
+        this.bound_write(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.bound_write(cx, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }
 
@@ -256,7 +251,9 @@ impl Peek for Guarded {
 #[async_trait]
 impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        // A connection that cannot take its last bytes is closed without them.
+        drop(AsyncWriteExt::flush(self).await);
+        Shutdown::shutdown(&mut self.inner).await;
     }
 }
 
@@ -308,7 +305,7 @@ impl GetSocketDigest for Guarded {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
 
     use super::*;
     use crate::metrics::Subjects;
@@ -346,6 +343,28 @@ mod tests {
         let error = server.write_all(&answers).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client);
+    }
+
+    #[tokio::test]
+    async fn what_is_written_leaves_at_the_flush_whole_and_in_order() {
+        let (mut server, mut client) = pair(Duration::from_secs(5)).await;
+        let large = vec![b'x'; 40 << 10];
+        server.write_all(b"header").await.unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(50), client.read_u8()).await;
+        assert!(early.is_err(), "nothing leaves before the flush");
+        server.write_all(b"body").await.unwrap();
+        server.flush().await.unwrap();
+        let mut first = [0; 10];
+        client.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"headerbody");
+        server.write_all(b"before").await.unwrap();
+        server.write_all(&large).await.unwrap();
+        server.write_all(b"after").await.unwrap();
+        Shutdown::shutdown(&mut server).await;
+        drop(server);
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, [b"before".as_slice(), &large, b"after"].concat());
     }
 
     #[tokio::test]

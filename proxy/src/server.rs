@@ -44,10 +44,6 @@ const FAREWELL: Duration = Duration::from_millis(200);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// How long the access log may take to write what waits.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
-/// Buffer of a connection for answers: a header and a `tools/list` leave in one write.
-const WRITE_BUFFER_BYTES: usize = 16 << 10;
-/// Buffer of a connection for requests.
-const READ_BUFFER_BYTES: usize = 8 << 10;
 /// Streams that one HTTP/2 connection may have open.
 const H2_STREAMS_MAX: u32 = 100;
 /// Largest header block of an HTTP/2 request, in bytes.
@@ -212,7 +208,8 @@ fn mcp_endpoint(edge: Edge, address: SocketAddr) -> listening::Service<Bounded<H
     let (limits, metrics) = (edge.http.limits, Arc::clone(&edge.metrics));
     let app = Bounded::new(proxy(edge), metrics, &limits);
     let mut endpoint = listening::Service::new("mcp".to_owned(), app);
-    let buffers = L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES);
+    // Pingora's buffers live as long as the connection; the guard's own are there while needed.
+    let buffers = L4BufferSettings::unbuffered();
     endpoint.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     endpoint
 }
