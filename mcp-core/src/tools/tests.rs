@@ -359,6 +359,52 @@ async fn the_shorter_of_two_timeouts_holds() {
 }
 
 #[tokio::test]
+async fn a_timeout_of_the_callers_own_is_the_callers_matter() {
+    let late = r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#;
+    let late = response("503 Service Unavailable", "", late.as_bytes());
+    for reaction in [Reaction::Stall, Reaction::Send(late)] {
+        for (own, limit, outcome) in [
+            ("50ms", 60_000, ToolOutcome::CallerError),
+            ("60s", 50, ToolOutcome::BackendError),
+            ("50ms", 50, ToolOutcome::BackendError),
+        ] {
+            let reaction = reaction.clone();
+            let fake = Fake::start(move |_| reaction.clone()).await;
+            let mut config = fake.config("prom");
+            config.timeout = std::time::Duration::from_millis(limit);
+            let (mut context, call) = (context(), Call::silent());
+            context.extensions.insert(call.clone());
+            let Value::Object(given) = json!({"query": "up", "timeout": own}) else { panic!() };
+            let request = CallToolRequestParams::new(QUERY).with_arguments(given);
+            let answer = metrics(vec![config]).call_tool(request, context).await.unwrap();
+            let CallToolResponse::Complete(result) = answer else { panic!("{answer:?}") };
+            assert_eq!(call.outcome(), Some(outcome), "{own} of {limit} ms: {result:?}");
+            let blamed = text_of(&result).contains("this is the call's own `timeout`");
+            assert_eq!(blamed, outcome == ToolOutcome::CallerError, "{result:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_has_the_backends_words_and_a_hint_that_fits() {
+    for (status, body, said, hint) in [
+        ("400 Bad Request", "too many chunks", "too many chunks", "where a limit is hit"),
+        ("422 Unprocessable", "the limit is 5", "the limit is 5", "where a limit is hit"),
+        ("401 Unauthorized", "no org id", "no org id", "when no `org_id` is given"),
+        ("403 Forbidden", r#"{"message":"t1 is blocked"}"#, "t1 is blocked", "prom.auth`"),
+        ("404 Not Found", "404 page not found", "404 page not found", "base address"),
+        ("413 Too Large", "the body is too large", "the body is too large", "shorter ones"),
+        ("429 Slow", "the rate is 10", "the rate is 10", "wait a while"),
+        ("418 Teapot", "short and stout", "short and stout", "as the backend says"),
+    ] {
+        let fake = Fake::answering(status, "text/plain", body).await;
+        let text = error(&metrics(vec![fake.config("prom")]), QUERY, json!({"query": "up"})).await;
+        let (words, advice) = text.split_once("\nHint: ").unwrap();
+        assert!(words.contains(said) && advice.contains(hint), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_tool_is_an_error_of_the_protocol_that_names_the_tools() {
     let request = CallToolRequestParams::new("prometheus_qwery");
     let error = metrics(vec![]).call_tool(request, context()).await.unwrap_err();
