@@ -324,6 +324,31 @@ fn effect(client: &Client, backends: &[&Backend], tool: &str, arguments: &Value)
     format!("{:?} {}", asked.collect::<Vec<_>>(), result["structuredContent"])
 }
 
+/// A call of each tool, and its arguments with other values than the call has or defaults to.
+fn calls_and_changes() -> [(&'static str, Value, Value); 3] {
+    let (from, to) = ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z");
+    let (early, late) = ("2026-01-31T11:59:00Z", "2026-01-31T13:01:00Z");
+    [
+        (
+            QUERY,
+            json!({ "backend": "eu", "query": "up" }),
+            json!({ "backend": "us", "org_id": "b", "limit": 1, "query": "down", "time": from }),
+        ),
+        (
+            RANGE,
+            json!({ "backend": "eu", "query": "up", "start": from, "end": to }),
+            json!({ "backend": "us", "org_id": "b", "limit": 1, "query": "down", "start": early,
+                "end": late, "step": "7m" }),
+        ),
+        (
+            LIST,
+            json!({ "backend": "eu", "start": from, "end": to }),
+            json!({ "backend": "us", "org_id": "b", "limit": 1, "query": "node_*", "regex": "^go",
+                "offset": 2, "start": early, "end": late }),
+        ),
+    ]
+}
+
 #[test]
 fn every_argument_of_every_tool_has_an_effect() {
     let start = || {
@@ -344,64 +369,33 @@ fn every_argument_of_every_tool_has_an_effect() {
         "eu": { "url": eu.url(), "org_id": "a", "available_orgs": ["a", "b"] },
     })));
     let client = Client::stateless(server.mcp);
-    let (from, to) = ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z");
-    let plain = [
-        (QUERY, json!({ "backend": "eu", "query": "up" })),
-        (RANGE, json!({ "backend": "eu", "query": "up", "start": from, "end": to })),
-        (LIST, json!({ "backend": "eu", "start": from, "end": to })),
-    ];
-    let general = [("backend", json!("us")), ("org_id", json!("b")), ("limit", json!(1))];
-    let (early, late) = (json!("2026-01-31T11:59:00Z"), json!("2026-01-31T13:01:00Z"));
-    let own = [
-        (QUERY, vec![("query", json!("down")), ("time", json!("2026-01-31T12:00:00Z"))]),
-        (
-            RANGE,
-            vec![
-                ("query", json!("down")),
-                ("start", early.clone()),
-                ("end", late.clone()),
-                ("step", json!("7m")),
-            ],
-        ),
-        (
-            LIST,
-            vec![
-                ("query", json!("node_*")),
-                ("regex", json!("^go")),
-                ("offset", json!(2)),
-                ("start", early),
-                ("end", late),
-            ],
-        ),
-    ];
     let tools = client.call("tools/list", json!({})).result()["tools"].clone();
-    for ((tool, plain), (_, own)) in plain.into_iter().zip(own) {
-        let usual = effect(&client, &[&eu, &us], tool, &plain);
-        // Of `timeout`, a backend of its own shows the effect.
+    for (tool, call, changes) in calls_and_changes() {
+        let usual = effect(&client, &[&eu, &us], tool, &call);
+        assert_eq!(usual, effect(&client, &[&eu, &us], tool, &call), "the same call, the same");
         let mut tried = vec!["timeout"];
-        for (argument, value) in general.iter().cloned().chain(own) {
-            let mut arguments = plain.clone();
-            arguments[argument] = value;
-            let changed = effect(&client, &[&eu, &us], tool, &arguments);
+        for (argument, value) in changes.as_object().unwrap() {
+            let mut changed = call.clone();
+            changed[argument] = value.clone();
+            let changed = effect(&client, &[&eu, &us], tool, &changed);
             assert_ne!(usual, changed, "{tool}: {argument}");
             tried.push(argument);
         }
         let listed = tools.as_array().unwrap().iter().find(|it| it["name"] == tool).unwrap();
         let listed = listed["inputSchema"]["properties"].as_object().unwrap();
-        tried.sort_unstable();
         let mut listed: Vec<_> = listed.keys().map(String::as_str).collect();
         listed.sort_unstable();
+        tried.sort_unstable();
         assert_eq!(tried, listed, "every argument of {tool} was tried");
     }
+    // A timeout has its effect on a backend that takes its time.
     let slow = Backend::start(|_, stream| e2e::backend::hold(stream));
     let server = Server::in_front_of(&slow.url());
     let client = Client::stateless(server.mcp);
-    for (tool, arguments) in [
-        (QUERY, json!({ "query": "up", "timeout": "200ms" })),
-        (RANGE, json!({ "query": "up", "start": "now-1h", "timeout": "200ms" })),
-        (LIST, json!({ "timeout": "200ms" })),
-    ] {
-        assert!(fault(&client, tool, arguments).contains("within 0.2 s"), "{tool}");
+    for (tool, mut call, _) in calls_and_changes() {
+        call["backend"] = json!("main");
+        call["timeout"] = json!("200ms");
+        assert!(fault(&client, tool, call).contains("within 0.2 s"), "{tool}");
     }
 }
 
