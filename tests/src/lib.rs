@@ -35,8 +35,10 @@ pub mod http;
 pub mod mcp;
 
 pub mod backend;
+
+pub mod tls;
+
 pub mod prometheus;
 pub mod server;
-pub mod tls;
 
 pub mod clients;
