@@ -6,6 +6,8 @@
 
 node_exporter() {
   local bin=$TOOLS/node-exporter/usr/bin
+  # Makes the certificates of backends that speak TLS.
+  have openssl || apt_install openssl
   ready() { "$bin/prometheus-node-exporter" --version >/dev/null 2>&1; }
   if ready; then
     return

@@ -49,6 +49,7 @@ pub(crate) struct Backend {
 #[derive(Debug)]
 pub(crate) struct Fetched<'b> {
     backend: &'b Backend,
+    hurried: bool,
     took: Duration,
     reply: Reply,
 }
@@ -134,18 +135,31 @@ impl Backend {
     pub(crate) async fn fetch(&self, question: &Question<'_>) -> Result<Fetched<'_>, BackendError> {
         let started = Instant::now();
         let reply = self.exchange.ask(question).await;
-        let took = started.elapsed();
+        let (took, hurried) = (started.elapsed(), question.hurried);
         match reply {
-            Ok(reply) => Ok(Fetched { backend: self, took, reply }),
-            Err(fault) => Err(self.failed(fault, took)),
+            Ok(reply) => Ok(Fetched { backend: self, hurried, took, reply }),
+            Err(fault) => Err(self.failed(fault, hurried, took)),
         }
     }
 
-    fn failed(&self, fault: BackendError, took: Duration) -> BackendError {
+    /// Reports a failure, and warns of it unless it is the caller's doing.
+    fn failed(&self, fault: BackendError, hurried: bool, took: Duration) -> BackendError {
         let outcome = fault.outcome();
         self.observer.backend_called(&self.name, outcome, took);
-        if !matches!(outcome, BackendOutcome::Refused) {
-            let cause = fault.root_cause().unwrap_or_default();
+        let cause = fault.root_cause();
+        let cause = cause.as_deref();
+        let by_caller = match outcome {
+            BackendOutcome::Refused => true,
+            BackendOutcome::Timeout => hurried,
+            BackendOutcome::Ok
+            | BackendOutcome::Unauthorized
+            | BackendOutcome::Unreachable
+            | BackendOutcome::BadAnswer
+            | BackendOutcome::TooLarge => false,
+        };
+        if by_caller {
+            tracing::debug!(backend = %self.name, error = %fault, cause, "question refused");
+        } else {
             tracing::warn!(backend = %self.name, error = %fault, cause, "backend failed");
         }
         fault
@@ -159,38 +173,40 @@ impl Fetched<'_> {
     /// [`BackendError`] when the backend refused or failed, or speaks something else.
     pub(crate) fn read<'a, D: Deserialize<'a>>(&'a self) -> Result<Answer<D>, BackendError> {
         let good = self.reply.status.is_success();
-        let answer = if good { answer::success(&self.reply.body) } else { None };
+        let mask = |text: &str| self.backend.exchange.masked(text);
+        let answer = if good { answer::success(&self.reply.body, &mask) } else { None };
         match answer.ok_or_else(|| self.fault()) {
-            Ok(mut answer) => {
+            Ok(answer) => {
                 let backend = self.backend;
-                for note in answer.warnings.iter_mut().chain(&mut answer.infos) {
-                    backend.exchange.hide(note);
-                }
                 backend.observer.backend_called(&backend.name, BackendOutcome::Ok, self.took);
                 Ok(answer)
             }
-            Err(fault) => Err(self.backend.failed(fault, self.took)),
+            Err(fault) => Err(self.backend.failed(fault, self.hurried, self.took)),
         }
     }
 
-    /// The API's own words for its failure, without our credentials.
-    fn words(&self, body: &[u8]) -> Option<ApiError> {
-        let mut error = answer::failure(body)?;
-        self.backend.exchange.hide(&mut error.kind);
-        self.backend.exchange.hide(&mut error.message);
-        Some(error)
+    /// The backend's own words for its failure, without our credentials. What comes with a
+    /// server error and not in the API's form is a trace or a page of something in between, and
+    /// tells the caller nothing.
+    fn words(&self) -> Option<ApiError> {
+        let Reply { status, media_type, body, .. } = &self.reply;
+        let mask = |text: &str| self.backend.exchange.masked(text);
+        answer::failure(body, &mask).or_else(|| {
+            let refused = status.is_client_error();
+            refused.then(|| answer::refusal(body, media_type.as_deref(), &mask))?
+        })
     }
 
     fn fault(&self) -> BackendError {
-        let Reply { status, media_type, retry_after_s, body } = &self.reply;
+        let Reply { status, media_type, retry_after_s, .. } = &self.reply;
         let (status, retry_after_s) = (*status, *retry_after_s);
         match status.as_u16() {
             300..=399 => return BackendError::Redirected { status },
-            401 | 403 => return BackendError::Unauthorized { status },
-            429 => return BackendError::RateLimited { retry_after_s, api: self.words(body) },
+            401 | 403 => return BackendError::Unauthorized { status, api: self.words() },
+            429 => return BackendError::RateLimited { retry_after_s, api: self.words() },
             _other => {}
         }
-        match self.words(body) {
+        match self.words() {
             Some(error) => BackendError::Api { status, error },
             None => BackendError::NotApi { status, media_type: media_type.clone() },
         }

@@ -139,7 +139,8 @@ pub const RESERVED_BACKEND_HEADERS: [HeaderName; 6] = [
 pub struct ToolLimits {
     /// Longest PromQL text accepted, in bytes.
     pub query_bytes_max: usize,
-    /// Largest structured answer, in bytes of JSON; what is over it is cut at a whole series.
+    /// Largest answer, text and structure together, in bytes of JSON; what is over it is cut, a
+    /// result at a whole series.
     pub answer_bytes_max: usize,
     /// Most points a series that a range query without a step asks for.
     pub points_default_max: u32,

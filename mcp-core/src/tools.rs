@@ -2,8 +2,8 @@
 //!
 //! A fault in the arguments or behind a backend is an answer marked as an error, which the model
 //! reads and acts on; only an unknown tool is an error of the protocol. Modules, in order: `time`,
-//! `error`, `arguments`, `target`, `line`, `shape`, `text`, `filter`, `schema`, `answer`, `query`,
-//! `range`, `list`.
+//! `error`, `arguments`, `target`, `line`, `shape`, `text`, `notes`, `filter`, `schema`, `answer`,
+//! `query`, `range`, `list`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -37,6 +37,8 @@ mod line;
 mod shape;
 
 mod text;
+
+mod notes;
 
 mod filter;
 

@@ -9,9 +9,10 @@
 //! 5. [`http`]: HTTP/1.1 by hand
 //! 6. [`mcp`]: an MCP client that hides nothing
 //! 7. [`backend`]: a metrics backend that misbehaves as told
-//! 8. [`prometheus`]: a real one
-//! 9. [`server`]: the server under test
-//! 10. [`clients`]: real MCP clients and the official conformance suite
+//! 8. [`tls`]: certificates for one that speaks TLS
+//! 9. [`prometheus`]: a real one
+//! 10. [`server`]: the server under test
+//! 11. [`clients`]: real MCP clients and the official conformance suite
 
 #![expect(
     clippy::expect_used,
@@ -34,6 +35,9 @@ pub mod http;
 pub mod mcp;
 
 pub mod backend;
+
+pub mod tls;
+
 pub mod prometheus;
 pub mod server;
 

@@ -1,7 +1,6 @@
 //! A real Prometheus that scrapes itself and a node exporter.
 
 use std::{
-    ffi::OsString,
     net::{SocketAddr, TcpListener},
     sync::LazyLock,
     thread,
@@ -15,14 +14,16 @@ use crate::{
     http,
     paths::{temporary_folder, tool},
     process::{PATIENCE, Process},
+    tls::Leaf,
 };
 
 /// A running Prometheus with what it scrapes.
 #[derive(Debug)]
 pub struct Prometheus {
     address: SocketAddr,
+    scheme: &'static str,
     _server: Process,
-    _exporter: Process,
+    _exporter: Option<Process>,
     _data: TempDir,
 }
 
@@ -39,7 +40,7 @@ impl Prometheus {
     /// Its base address as a backend's `url`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Starts one and waits until it has scraped both targets twice, so that rates have values.
@@ -56,20 +57,34 @@ impl Prometheus {
              - job_name: prometheus\n  static_configs: [{{ targets: ['{own}'] }}]\n\
              - job_name: node\n  static_configs: [{{ targets: ['{exporter}'] }}]\n"
         );
-        let file = data.path().join("prometheus.yml");
-        std::fs::write(&file, config).expect("the temporary folder is writable");
-        let mut arguments: Vec<OsString> = vec![
-            format!("--web.listen-address={own}").into(),
-            "--log.level=warn".into(),
-            "--config.file".into(),
-        ];
-        arguments.push(file.into());
-        arguments.push("--storage.tsdb.path".into());
-        arguments.push(data.path().join("data").into());
-        let server = Process::start(&tool("prometheus/usr/bin/prometheus"), arguments);
-        let prometheus = Self { address: own, _server: server, _exporter: node, _data: data };
+        let server = launch(&data, own, &config, ["--log.level=warn".to_owned()]);
+        let prometheus = Self {
+            address: own,
+            scheme: "http",
+            _server: server,
+            _exporter: Some(node),
+            _data: data,
+        };
         prometheus.wait_for_samples();
         prometheus
+    }
+
+    /// Starts one that scrapes nothing and speaks TLS with this certificate.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn over_tls(leaf: &Leaf) -> Self {
+        let (data, address) = (temporary_folder(), free_address());
+        let (certificate, key) = (leaf.certificate.display(), leaf.key.display());
+        let web = data.path().join("web.yml");
+        let tls = format!("tls_server_config: {{ cert_file: {certificate}, key_file: {key} }}\n");
+        std::fs::write(&web, tls).expect("the temporary folder is writable");
+        let arguments = [format!("--web.config.file={}", web.display())];
+        let server = launch(&data, address, "scrape_configs: []\n", arguments);
+        let ready = |line: &str| line.contains("ready to receive web requests");
+        server.stderr().wait_for("that Prometheus is ready", ready);
+        Self { address, scheme: "https", _server: server, _exporter: None, _data: data }
     }
 
     fn wait_for_samples(&self) {
@@ -88,6 +103,23 @@ impl Prometheus {
         let answer: Value = serde_json::from_slice(&connection.try_answer().ok()?.body).ok()?;
         answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
     }
+}
+
+fn launch(
+    data: &TempDir,
+    address: SocketAddr,
+    config: &str,
+    arguments: impl IntoIterator<Item = String>,
+) -> Process {
+    let file = data.path().join("prometheus.yml");
+    std::fs::write(&file, config).expect("the temporary folder is writable");
+    let mut all = vec![
+        format!("--web.listen-address={address}"),
+        format!("--config.file={}", file.display()),
+        format!("--storage.tsdb.path={}", data.path().join("data").display()),
+    ];
+    all.extend(arguments);
+    Process::start(&tool("prometheus/usr/bin/prometheus"), all)
 }
 
 /// An address that nobody listens on right now.

@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, SeqAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::error::ApiError;
 
@@ -95,36 +95,58 @@ struct ErrorEnvelope<'a> {
     error: Option<Text<'a>>,
 }
 
+/// Masks secrets in what a backend says. It comes before any cut, which could halve a secret and
+/// so leave a piece that is no longer recognised.
+pub(super) type Mask<'m> = &'m dyn Fn(&str) -> String;
+
 /// Reads the body of a success; `None` when it is not one.
-pub(super) fn success<'a, D: Deserialize<'a>>(body: &'a [u8]) -> Option<Answer<D>> {
+pub(super) fn success<'a, D: Deserialize<'a>>(body: &'a [u8], mask: Mask<'_>) -> Option<Answer<D>> {
     let envelope: Envelope<'a, D> = serde_json::from_slice(body).ok()?;
     if envelope.status.as_str() != "success" {
         return None;
     }
-    let mut warnings = notes(envelope.warnings);
+    let mut warnings = notes(envelope.warnings, mask);
     if envelope.is_partial == Some(true) {
         warnings.push("the backend marks this answer as partial".to_owned());
     }
-    Some(Answer { data: envelope.data?, warnings, infos: notes(envelope.infos) })
+    Some(Answer { data: envelope.data?, warnings, infos: notes(envelope.infos, mask) })
 }
 
 /// Reads the body of a failure; `None` when it is not the API's.
-pub(super) fn failure(body: &[u8]) -> Option<ApiError> {
+pub(super) fn failure(body: &[u8], mask: Mask<'_>) -> Option<ApiError> {
     let envelope: ErrorEnvelope<'_> = serde_json::from_slice(body).ok()?;
     if envelope.status.as_str() != "error" {
         return None;
     }
     let bounded = |text: Option<Text<'_>>| {
-        text.map(|t| bounded(t.as_str(), ERROR_BYTES_MAX)).unwrap_or_default()
+        text.map(|t| bounded(&mask(t.as_str()), ERROR_BYTES_MAX)).unwrap_or_default()
     };
     Some(ApiError { kind: bounded(envelope.kind), message: bounded(envelope.error) })
 }
 
-fn notes(notes: Option<Vec<Box<str>>>) -> Vec<String> {
+/// Reads a refusal that is not in the API's envelope: Cortex, Mimir, Thanos and the gateways
+/// before them write bare text, or JSON of their own. `None` when it is a page or no text.
+pub(super) fn refusal(body: &[u8], media_type: Option<&str>, mask: Mask<'_>) -> Option<ApiError> {
+    if media_type.is_some_and(|it| it.contains("html") || it.contains("xml")) {
+        return None;
+    }
+    let text = str::from_utf8(body).ok()?.trim();
+    let hidden = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.is_empty() || text.starts_with('<') || text.contains(hidden) {
+        return None;
+    }
+    // Written anew, JSON has the one form in which secrets are looked for.
+    let json = serde_json::from_str::<Value>(text).ok();
+    let json = json.map(|json| json.as_str().map_or_else(|| json.to_string(), str::to_owned));
+    let message = bounded(&mask(json.as_deref().unwrap_or(text)), ERROR_BYTES_MAX);
+    Some(ApiError { kind: String::new(), message })
+}
+
+fn notes(notes: Option<Vec<Box<str>>>, mask: Mask<'_>) -> Vec<String> {
     let notes = notes.unwrap_or_default();
     let more = notes.len().saturating_sub(NOTES_MAX);
-    let mut shown: Vec<_> =
-        notes.iter().take(NOTES_MAX).map(|note| bounded(note, NOTE_BYTES_MAX)).collect();
+    let shown = notes.iter().take(NOTES_MAX).map(|note| bounded(&mask(note), NOTE_BYTES_MAX));
+    let mut shown: Vec<_> = shown.collect();
     if more > 0 {
         shown.push(format!("and {more} more"));
     }
@@ -219,12 +241,59 @@ impl<'de: 'a, 'a> Deserialize<'de> for Names<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn read<'a, D: Deserialize<'a>>(body: &'a [u8]) -> Option<Answer<D>> {
+        success(body, &str::to_owned)
+    }
+
+    fn refused(body: &str, media_type: Option<&str>) -> Option<String> {
+        refusal(body.as_bytes(), media_type, &str::to_owned).map(|error| error.message)
+    }
+
+    #[test]
+    fn a_refusal_in_text_or_foreign_json_is_read_and_a_page_is_not() {
+        let plain = Some("text/plain");
+        assert_eq!(refused("  no org id\n", plain).unwrap(), "no org id");
+        assert_eq!(refused("no org id", None).unwrap(), "no org id");
+        assert_eq!(refused("\"blocked\"", Some("application/json")).unwrap(), "blocked");
+        assert_eq!(
+            refused("{\"message\": \"a\\/b\"}", Some("application/json")).unwrap(),
+            r#"{"message":"a/b"}"#
+        );
+        for (body, media_type) in [
+            ("", plain),
+            ("<html>", plain),
+            ("\n <!DOCTYPE html>", None),
+            ("a page", Some("text/html")),
+            ("a page", Some("application/xhtml+xml")),
+            ("\u{0}\u{1}", plain),
+        ] {
+            assert_eq!(refused(body, media_type), None, "{body:?}");
+        }
+        assert_eq!(refusal(b"\xff\xfe", plain, &str::to_owned), None);
+    }
+
+    #[test]
+    fn secrets_are_masked_before_the_cut() {
+        let mask = |text: &str| text.replace("canary", "***");
+        let halved = |bytes_max: usize| format!("{}canary", "x".repeat(bytes_max - 3));
+        let error = refusal(halved(ERROR_BYTES_MAX).as_bytes(), None, &mask).unwrap();
+        assert!(!error.message.contains("can"), "the cut left a piece");
+        let error = json!({"status": "error", "error": halved(ERROR_BYTES_MAX)}).to_string();
+        assert!(!failure(error.as_bytes(), &mask).unwrap().message.contains("can"));
+        let body = json!({"status": "success", "data": [], "infos": [halved(NOTE_BYTES_MAX)]});
+        let body = body.to_string();
+        let answer: Answer<Names<'_>> = success(body.as_bytes(), &mask).unwrap();
+        assert!(!answer.infos[0].contains("can"), "{}", answer.infos[0]);
+    }
 
     #[test]
     fn items_are_borrowed_and_counted() {
         let body = br#"{"status":"success","data":{"resultType":"vector","result":[{"a":1},[2]]}}"#;
-        let answer: Answer<QueryData<'_>> = success(body).unwrap();
+        let answer: Answer<QueryData<'_>> = read(body).unwrap();
         assert_eq!(answer.data.result_type.as_str(), "vector");
         assert_eq!(answer.data.result.total, 2);
         assert_eq!(answer.data.result.kept[0].get(), r#"{"a":1}"#);
@@ -241,20 +310,20 @@ mod tests {
     #[test]
     fn a_result_of_null_is_an_empty_one() {
         let body = br#"{"status":"success","data":{"resultType":"vector","result":null}}"#;
-        assert_eq!(success::<QueryData<'_>>(body).unwrap().data.result.total, 0);
+        assert_eq!(read::<QueryData<'_>>(body).unwrap().data.result.total, 0);
     }
 
     #[test]
     fn success_without_data_is_not_an_answer() {
-        assert!(success::<QueryData<'_>>(br#"{"status":"success"}"#).is_none());
-        assert!(success::<Names<'_>>(br#"{"status":"success","data":null}"#).is_none());
+        assert!(read::<QueryData<'_>>(br#"{"status":"success"}"#).is_none());
+        assert!(read::<Names<'_>>(br#"{"status":"success","data":null}"#).is_none());
     }
 
     #[test]
     fn warnings_infos_and_a_partial_answer_are_told() {
         let body = br#"{"status":"success","isPartial":true,"data":["a","b\u0063"],
             "warnings":["w"],"infos":["i"]}"#;
-        let answer: Answer<Names<'_>> = success(body).unwrap();
+        let answer: Answer<Names<'_>> = read(body).unwrap();
         assert_eq!(answer.warnings, ["w", "the backend marks this answer as partial"]);
         assert_eq!(answer.infos, ["i"]);
         assert_eq!(answer.data.0.iter().map(Text::as_str).collect::<Vec<_>>(), ["a", "bc"]);
@@ -265,7 +334,7 @@ mod tests {
         let notes = vec!["é".repeat(10_000); 15];
         let body = serde_json::json!({"status": "success", "data": [], "warnings": notes});
         let body = body.to_string();
-        let answer: Answer<Names<'_>> = success(body.as_bytes()).unwrap();
+        let answer: Answer<Names<'_>> = read(body.as_bytes()).unwrap();
         assert_eq!(answer.warnings.len(), NOTES_MAX + 1);
         assert!(answer.warnings[0].len() < NOTE_BYTES_MAX + 20);
         assert!(answer.warnings[0].ends_with("é… (cut)"));
@@ -276,7 +345,7 @@ mod tests {
     fn an_error_is_read_whole_even_when_its_data_is_odd() {
         let body =
             br#"{"status":"error","data":"x","errorType":"bad_data","error":"1:2: oh \"no\""}"#;
-        let error = failure(body).unwrap();
+        let error = failure(body, &str::to_owned).unwrap();
         assert_eq!((error.kind.as_str(), error.message.as_str()), ("bad_data", "1:2: oh \"no\""));
     }
 
@@ -287,6 +356,6 @@ mod tests {
             "[".repeat(100_000),
             "]".repeat(100_000)
         );
-        assert_eq!(success::<QueryData<'_>>(deep.as_bytes()).unwrap().data.result.total, 1);
+        assert_eq!(read::<QueryData<'_>>(deep.as_bytes()).unwrap().data.result.total, 1);
     }
 }

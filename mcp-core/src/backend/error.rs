@@ -36,12 +36,12 @@ pub enum BuildFault {
     Client(#[source] reqwest::Error),
 }
 
-/// The Prometheus API's own words for a failure, whole.
+/// A backend's own words for a failure, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     /// `errorType`, such as `bad_data`; empty when the backend named none.
     pub(crate) kind: String,
-    /// `error`, the text for people.
+    /// `error`, the text for people, or the whole body when it is not in the API's form.
     pub(crate) message: String,
 }
 
@@ -51,6 +51,9 @@ pub(crate) enum BackendError {
     /// No connection, also at the second try.
     #[error("no connection to the backend")]
     Unreachable(#[source] reqwest::Error),
+    /// The TLS handshake failed: mostly, a certificate that is not trusted.
+    #[error("no TLS connection to the backend")]
+    Tls(#[source] reqwest::Error),
     /// The deadline passed.
     #[error("no whole answer within {} s", .limit.as_secs_f64())]
     Timeout {
@@ -67,10 +70,12 @@ pub(crate) enum BackendError {
         bytes_max: usize,
     },
     /// Status 401 or 403.
-    #[error("the backend refused our credentials with status {status}")]
+    #[error("the backend refused access with status {status}")]
     Unauthorized {
         /// The status.
         status: StatusCode,
+        /// Its words, if it had any.
+        api: Option<ApiError>,
     },
     /// Status 3xx.
     #[error("the backend redirects elsewhere with status {status}")]
@@ -83,7 +88,7 @@ pub(crate) enum BackendError {
     RateLimited {
         /// Whole seconds of `Retry-After`.
         retry_after_s: Option<u64>,
-        /// The API's own words, if it had any.
+        /// Its words, if it had any.
         api: Option<ApiError>,
     },
     /// The API refused or failed, and said why.
@@ -108,7 +113,7 @@ impl BackendError {
     /// The class it counts in.
     pub(crate) fn outcome(&self) -> BackendOutcome {
         match self {
-            Self::Unreachable(_) => BackendOutcome::Unreachable,
+            Self::Unreachable(_) | Self::Tls(_) => BackendOutcome::Unreachable,
             Self::Timeout { .. } => BackendOutcome::Timeout,
             Self::TooLarge { .. } => BackendOutcome::TooLarge,
             Self::Unauthorized { .. } => BackendOutcome::Unauthorized,
@@ -140,6 +145,8 @@ impl ApiError {
             "internal" | "unavailable" => BackendOutcome::BadAnswer,
             "bad_data" | "execution" | "not_found" | "not_acceptable" => BackendOutcome::Refused,
             _other if status.is_server_error() => BackendOutcome::BadAnswer,
+            // Not the question is wrong, but the address or the way in which it was asked.
+            _other if matches!(status.as_u16(), 404 | 405) => BackendOutcome::BadAnswer,
             _other => BackendOutcome::Refused,
         }
     }

@@ -1,6 +1,9 @@
 //! One bounded HTTP exchange with a backend.
 
 use std::{
+    collections::BTreeSet,
+    error::Error,
+    io,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -9,6 +12,7 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
+use serde_json::Value;
 use url::Url;
 
 use super::error::{BackendError, BuildFault};
@@ -20,6 +24,9 @@ use crate::{
 /// Pause before the second try to connect: a restarting backend or a rotated address gets a chance,
 /// and the caller hardly notices.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often one question may be tried again.
+const RECONNECTS_MAX: u32 = 1;
 
 /// An idle connection is closed by us after this long, which is less than what servers and
 /// load balancers wait (60 s and more), so that a request rarely meets one that just closed.
@@ -59,6 +66,8 @@ pub(crate) struct Question<'a> {
     pub(crate) org: Option<&'a OrgId>,
     /// Limit from connecting to the last byte.
     pub(crate) deadline: Duration,
+    /// Whether the caller set the limit, to less than ours.
+    pub(crate) hurried: bool,
 }
 
 /// What a backend answered, unread.
@@ -125,12 +134,14 @@ impl Exchange {
     }
 
     /// Masks our own credentials in what a backend says.
-    pub(super) fn hide(&self, text: &mut String) {
+    pub(super) fn masked(&self, text: &str) -> String {
+        let mut text = text.to_owned();
         for secret in &self.hidden {
             if text.contains(secret.expose()) {
-                *text = text.replace(secret.expose(), "***");
+                text = text.replace(secret.expose(), "***");
             }
         }
+        text
     }
 
     async fn post_or_get(&self, question: &Question<'_>) -> Result<Reply, BackendError> {
@@ -138,36 +149,40 @@ impl Exchange {
             Endpoint::MetricNames => true,
             Endpoint::Query | Endpoint::QueryRange => self.get_only.load(Ordering::Relaxed),
         };
+        // One for the whole question, by whatever method it is asked.
+        let mut reconnects_left = RECONNECTS_MAX;
         if by_get {
-            return self.send(question, Method::GET).await;
+            return self.send(question, Method::GET, &mut reconnects_left).await;
         }
-        let reply = self.send(question, Method::POST).await?;
+        let reply = self.send(question, Method::POST, &mut reconnects_left).await?;
         if reply.status != StatusCode::METHOD_NOT_ALLOWED {
             return Ok(reply);
         }
-        let reply = self.send(question, Method::GET).await?;
+        let reply = self.send(question, Method::GET, &mut reconnects_left).await?;
         if reply.status.is_success() {
             self.get_only.store(true, Ordering::Relaxed);
         }
         Ok(reply)
     }
 
-    async fn send(&self, question: &Question<'_>, method: Method) -> Result<Reply, BackendError> {
-        let response = match self.request(question, method.clone()).send().await {
-            Err(fault) if fault.is_connect() => {
-                tokio::time::sleep(RECONNECT_PAUSE).await;
-                self.request(question, method).send().await
+    async fn send(
+        &self,
+        question: &Question<'_>,
+        method: Method,
+        reconnects_left: &mut u32,
+    ) -> Result<Reply, BackendError> {
+        let response = loop {
+            let fault = match self.request(question, method.clone()).send().await {
+                Ok(response) => break response,
+                Err(fault) => unsent(fault),
+            };
+            // A certificate that is not trusted now is not trusted in a moment either.
+            if *reconnects_left == 0 || !matches!(fault, BackendError::Unreachable(_)) {
+                return Err(fault);
             }
-            first => first,
+            *reconnects_left -= 1;
+            tokio::time::sleep(RECONNECT_PAUSE).await;
         };
-        let response = response.map_err(|fault| {
-            let fault = fault.without_url();
-            if fault.is_connect() {
-                BackendError::Unreachable(fault)
-            } else {
-                BackendError::Interrupted(fault)
-            }
-        })?;
         self.receive(response).await
     }
 
@@ -229,6 +244,34 @@ impl Endpoint {
     }
 }
 
+/// Tells apart why there is no response.
+fn unsent(fault: reqwest::Error) -> BackendError {
+    let fault = fault.without_url();
+    if !fault.is_connect() {
+        BackendError::Interrupted(fault)
+    } else if is_tls(&fault) {
+        BackendError::Tls(fault)
+    } else {
+        BackendError::Unreachable(fault)
+    }
+}
+
+/// Whether TLS is at fault.
+fn is_tls(fault: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn Error> = fault.source();
+    while let Some(error) = cause {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An error of I/O does not name as its source what it was made of.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
+}
+
 /// Headers of every request besides the credentials.
 fn headers(config: &BackendConfig) -> HeaderMap {
     let mut headers = config.headers.clone();
@@ -273,7 +316,11 @@ fn hidden(config: &BackendConfig, authorization: Option<&HeaderValue>) -> Vec<Se
         hidden.push(password.expose());
     }
     hidden.retain(|value| value.len() >= HIDDEN_BYTES_MIN);
-    hidden.into_iter().map(Secret::new).collect()
+    // JSON shows some characters in another form.
+    let escaped: Vec<_> = hidden.iter().map(|value| Value::from(*value).to_string()).collect();
+    let escaped = escaped.iter().map(|json| json.trim_matches('"'));
+    let all: BTreeSet<&str> = hidden.iter().copied().chain(escaped).collect();
+    all.into_iter().map(Secret::new).collect()
 }
 
 /// `type/subtype` without parameters, if it is well formed and short: it is shown to callers.

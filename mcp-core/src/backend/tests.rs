@@ -2,7 +2,10 @@ use std::io::Write;
 
 use http::StatusCode;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{
     fake::{Fake, Reaction, config, response},
@@ -42,8 +45,9 @@ async fn ask_one(
     org: Option<&OrgId>,
 ) -> Result<String, BackendError> {
     let form = "query=up".to_owned();
-    let fetched =
-        backend.fetch(&Question { endpoint, form, org, deadline: backend.timeout() }).await?;
+    let fetched = backend
+        .fetch(&Question { endpoint, form, org, deadline: backend.timeout(), hurried: false })
+        .await?;
     Ok(fetched.read::<QueryData<'_>>()?.data.result_type.as_str().to_owned())
 }
 
@@ -198,6 +202,20 @@ async fn a_backend_that_repeats_our_credentials_tells_callers_none() {
 }
 
 #[tokio::test]
+async fn credentials_repeated_in_plain_text_or_foreign_json_are_masked_too() {
+    for body in [r"no such token: can\ary", r#"{"message":"no such token: can\\ary"}"#] {
+        for status in ["400 Bad", "401 Unauthorized", "403 Forbidden", "429 Slow"] {
+            let fake = Fake::answering(status, "text/plain", body).await;
+            let mut config = fake.config("a");
+            config.auth = BackendAuth::Token(Secret::new(r"can\ary"));
+            let fault = ask(config).await.unwrap_err();
+            let words = words(&fault).unwrap();
+            assert!(words.contains("no such token: ***") && !words.contains("ary"), "{words}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_the_api_is_told_by_status_and_media_type() {
     for (status, media_type, body) in [
         ("200 OK", "text/html", "<html>login</html>"),
@@ -206,7 +224,9 @@ async fn what_is_not_the_api_is_told_by_status_and_media_type() {
         ("200 OK", "application/json", "\u{0}\u{1}"),
         ("500 Oops", "text/plain", "stack trace"),
         ("503 Unavailable", "text/html", ""),
-        ("404 Not Found", "text/plain", "404 page not found"),
+        ("500 Oops", "application/json", r#"{"message":"stack trace"}"#),
+        ("400 Bad Request", "text/html", "<html>oops</html>"),
+        ("400 Bad Request", "application/json", ""),
     ] {
         let fake = Fake::answering(status, media_type, body).await;
         let (fault, outcomes) = ask_observed(fake.config("a")).await;
@@ -219,14 +239,61 @@ async fn what_is_not_the_api_is_told_by_status_and_media_type() {
     }
 }
 
+/// The backend's words in a fault that carries them.
+fn words(fault: &BackendError) -> Option<&str> {
+    let (BackendError::Api { error, .. }
+    | BackendError::Unauthorized { api: Some(error), .. }
+    | BackendError::RateLimited { api: Some(error), .. }) = fault
+    else {
+        return None;
+    };
+    Some(error.message.as_str())
+}
+
 #[tokio::test]
-async fn refused_credentials_are_told_apart() {
-    for status in ["401 Unauthorized", "403 Forbidden"] {
-        let fake = Fake::answering(status, "text/plain", "no").await;
+async fn refused_credentials_are_told_apart_and_keep_the_backends_words() {
+    let json = r#"{"status":"error","errorType":"forbidden","error":"tenant t1 is blocked"}"#;
+    for (status, body, said) in [
+        ("401 Unauthorized", "no org id", Some("no org id")),
+        ("403 Forbidden", json, Some("tenant t1 is blocked")),
+        ("403 Forbidden", "<html>log in</html>", None),
+        ("401 Unauthorized", "", None),
+    ] {
+        let fake = Fake::answering(status, "text/plain", body).await;
         let (fault, outcomes) = ask_observed(fake.config("a")).await;
-        assert!(matches!(fault, Err(BackendError::Unauthorized { .. })), "{fault:?}");
+        let fault = fault.unwrap_err();
+        assert!(matches!(fault, BackendError::Unauthorized { .. }), "{fault:?}");
+        assert_eq!(words(&fault), said);
         assert_eq!(outcomes, [BackendOutcome::Unauthorized]);
     }
+}
+
+#[tokio::test]
+async fn a_refusal_in_plain_text_keeps_its_words_and_is_the_callers_matter() {
+    for (status, body, outcome) in [
+        ("400 Bad Request", "error at evaluating query: too many chunks", BackendOutcome::Refused),
+        ("422 Unprocessable", "the query exceeded 1 limit", BackendOutcome::Refused),
+        ("404 Not Found", "404 page not found", BackendOutcome::BadAnswer),
+    ] {
+        let fake = Fake::answering(status, "text/plain; charset=utf-8", body).await;
+        let (fault, outcomes) = ask_observed(fake.config("a")).await;
+        let fault = fault.unwrap_err();
+        assert_eq!(words(&fault), Some(body), "{fault:?}");
+        assert_eq!(outcomes, [outcome]);
+    }
+    let fake = Fake::answering("429 Too Many Requests", "text/plain", "slow down").await;
+    let fault = ask(fake.config("a")).await.unwrap_err();
+    assert!(matches!(fault, BackendError::RateLimited { retry_after_s: None, .. }), "{fault:?}");
+    assert_eq!(words(&fault), Some("slow down"));
+}
+
+#[tokio::test]
+async fn a_server_error_in_the_apis_own_form_is_kept_whole() {
+    let body = r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#;
+    let fake = Fake::answering("503 Service Unavailable", "application/json", body).await;
+    let (fault, outcomes) = ask_observed(fake.config("a")).await;
+    assert_eq!(words(&fault.unwrap_err()), Some("query timed out"));
+    assert_eq!(outcomes, [BackendOutcome::Timeout]);
 }
 
 #[tokio::test]
@@ -298,6 +365,54 @@ async fn connecting_is_tried_twice() {
     let (answer, fake) = tokio::join!(ask(config("a", &format!("http://{address}"))), starts_late);
     assert_eq!(answer.unwrap(), "vector");
     assert_eq!(fake.seen().len(), 1);
+}
+
+/// A retry waits for a tenth of a second, so two of them cannot be done sooner than two tenths.
+/// One may take as long on a busy machine, but hardly at each attempt.
+#[tokio::test]
+async fn connecting_is_tried_twice_only_once_when_post_is_refused() {
+    let mut quick = false;
+    for _attempt in 0..5 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let refuses_post_and_leaves = async {
+            let listener = TcpListener::bind(address).await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            drop(listener);
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"query=up") {
+                assert!(stream.read_buf(&mut asked).await.unwrap() > 0);
+            }
+            let answer = response("405 Method Not Allowed", "", b"");
+            stream.write_all(&answer).await.unwrap();
+        };
+        let started = Instant::now();
+        let asked = async {
+            let fault = ask(config("a", &format!("http://{address}"))).await;
+            (fault, started.elapsed())
+        };
+        let ((fault, took), ()) = tokio::join!(asked, refuses_post_and_leaves);
+        let fault = fault.unwrap_err();
+        assert!(matches!(fault, BackendError::Unreachable(_)), "{fault:?}");
+        quick = quick || took < Duration::from_millis(200);
+    }
+    assert!(quick, "one question was tried again twice");
+}
+
+#[tokio::test]
+async fn a_failure_of_tls_is_told_apart_from_a_backend_that_is_down() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let speaks_no_tls = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 16 << 10]).await.unwrap() > 0, "the client greets first");
+        stream.write_all(b"HTTP/1.1 400 this is not TLS\r\n\r\n").await.unwrap();
+    };
+    let ((fault, outcomes), ()) = tokio::join!(ask_observed(config("a", &url)), speaks_no_tls);
+    let fault = fault.unwrap_err();
+    assert!(matches!(fault, BackendError::Tls(_)), "{fault:?}");
+    assert_eq!(outcomes, [BackendOutcome::Unreachable]);
 }
 
 #[test]

@@ -5,15 +5,19 @@ use serde_json::{Value, json};
 
 use super::{
     error::ToolError,
+    notes::Notes,
     shape::{Bounds, Shaped, is_sample, json_bytes, shape},
     target::Target,
-    text,
+    text::{self, Lines},
 };
 use crate::backend::{Answer, QueryData};
 
-/// Room for the fields whose size is not known before the series are taken: counts, flag, and
-/// what was cut.
-const CLOSING_BYTES_MAX: usize = 512;
+/// Room for what is not known before the series are taken: the text's heading, counts, flag, and,
+/// in both forms of the answer, what was cut; and for the frame around both.
+const CLOSING_BYTES_MAX: usize = 1024;
+
+/// Part of an answer's size that the echoed query may have.
+const QUERY_SHARE: usize = 8;
 
 /// What a tool answers.
 #[derive(Debug)]
@@ -23,18 +27,14 @@ pub(crate) struct Output {
 }
 
 /// Starts a structured answer with what all tools tell.
-pub(crate) fn opening(target: Target<'_>, warnings: &[String], infos: &[String]) -> JsonObject {
+pub(crate) fn opening(target: Target<'_>, notes: &Notes) -> JsonObject {
     let mut structured = JsonObject::new();
     let mut put = |name: &str, value: Value| drop(structured.insert(name.to_owned(), value));
     put("backend", target.backend.name().as_str().into());
     if let Some(org) = target.org {
         put("org_id", org.as_str().into());
     }
-    for (name, notes) in [("warnings", warnings), ("infos", infos)] {
-        if !notes.is_empty() {
-            put(name, notes.into());
-        }
-    }
+    notes.put(&mut structured);
     structured
 }
 
@@ -45,45 +45,69 @@ pub(crate) struct Room {
     pub(crate) series_max: Option<usize>,
 }
 
-/// Builds the answer to a query. `asked` are the fields that tell what was asked, and `when` says
-/// it to a reader.
+/// What a call asked.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) query: &'a str,
+    /// When, for a reader; empty when the call left it to the backend.
+    pub(crate) when: String,
+    /// When, as fields of the structured answer.
+    pub(crate) times: Vec<(&'static str, String)>,
+}
+
+/// Builds the answer to a query.
 pub(crate) fn build(
     target: Target<'_>,
     answer: &Answer<QueryData<'_>>,
-    (asked, when): (JsonObject, &str),
+    asked: &Asked<'_>,
     room: Room,
 ) -> Result<Output, ToolError> {
-    let mut structured = opening(target, &answer.warnings, &answer.infos);
-    structured.extend(asked);
+    let notes = Notes::fit(&answer.warnings, &answer.infos, room.bytes_max);
+    let mut structured = opening(target, &notes);
+    let mut put =
+        |name: &str, value: String| drop(structured.insert(name.to_owned(), value.into()));
+    put("query", text::fitted(asked.query, room.bytes_max / QUERY_SHARE));
+    for (name, value) in &asked.times {
+        put(name, value.clone());
+    }
     let result_type = answer.data.result_type.as_str();
-    structured.insert("result_type".to_owned(), result_type.into());
+    put("result_type", result_type.to_owned());
     let mut text = String::with_capacity(512);
-    let mut cut = None;
-    match result_type {
+    let remarks = notes.text();
+    let bytes_spent = object_bytes(&structured) + json_bytes(&remarks) + CLOSING_BYTES_MAX;
+    let cut = match result_type {
         "vector" | "matrix" => {
-            let bounds = Bounds {
-                bytes_max: room.bytes_max,
-                bytes_spent: object_bytes(&structured) + CLOSING_BYTES_MAX,
-                series_max: room.series_max,
-            };
-            let shaped = shape(&answer.data.result, bounds)
-                .map_err(|_malformed| target.unreadable("a series in it is malformed"))?;
+            let Room { bytes_max, series_max } = room;
+            let mut lines = Lines::of_answer(bytes_max);
             let line = if result_type == "vector" { text::sample } else { text::digest };
-            heading(&mut text, target, &shaped, when);
-            text::series(&mut text, &shaped, line);
-            cut = shaped.cut_text();
+            let tell = |series: &Value, room| lines.add(room, |text| line(text, series));
+            let shaped =
+                shape(&answer.data.result, Bounds { bytes_max, bytes_spent, series_max }, tell)
+                    .map_err(|_malformed| target.unreadable("a series in it is malformed"))?;
+            heading(&mut text, target, &shaped, &asked.when);
+            lines.end(&mut text, shaped.series.len());
+            let cut = shaped.cut_text();
             put_series(&mut structured, shaped, cut.as_deref());
+            cut
         }
         "scalar" | "string" => {
             let pair = single(answer)
                 .ok_or_else(|| target.unreadable("its value is malformed or missing"))?;
+            let (pair, cut) = cut_single(pair, room.bytes_max, bytes_spent);
             put_single(&mut text, target, result_type, &pair);
             structured.insert(result_type.to_owned(), pair);
-            structured.insert("truncated".to_owned(), false.into());
+            structured.insert("truncated".to_owned(), cut.is_some().into());
+            if let Some(cut) = &cut {
+                structured.insert("truncation".to_owned(), cut.as_str().into());
+            }
+            cut
         }
         _other => return Err(target.unreadable("it is of an unknown type")),
+    };
+    text.push_str(&remarks);
+    if let Some(cut) = cut {
+        text::push(&mut text, format_args!("\n{cut}"));
     }
-    text::remarks(&mut text, &answer.warnings, &answer.infos, cut.as_deref());
     Ok(Output { structured, text })
 }
 
@@ -118,6 +142,20 @@ fn single(answer: &Answer<QueryData<'_>>) -> Option<Value> {
     let read = |raw: &serde_json::value::RawValue| serde_json::from_str::<Value>(raw.get()).ok();
     let pair = json!([read(at)?, read(value)?]);
     (is_sample(&pair) && pair.get(1).is_some_and(Value::is_string)).then_some(pair)
+}
+
+/// Cuts a value that does not fit into both forms of the answer.
+fn cut_single(pair: Value, bytes_max: usize, bytes_spent: usize) -> (Value, Option<String>) {
+    let each_max = bytes_max.saturating_sub(bytes_spent) / 2;
+    let value = pair.get(1).and_then(Value::as_str).unwrap_or_default();
+    if json_bytes(value) <= each_max {
+        return (pair, None);
+    }
+    let cut = format!(
+        "cut: the value has {} bytes, and an answer holds at most {bytes_max}",
+        value.len()
+    );
+    (json!([pair.get(0), text::fitted(value, each_max)]), Some(cut))
 }
 
 fn put_single(text: &mut String, target: Target<'_>, result_type: &str, pair: &Value) {

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Count {
         least: u32,
     },
+    /// A whole number, where one that is too small stands for the default.
+    LenientCount,
 }
 
 /// What the schema says of an argument.
@@ -52,6 +54,11 @@ impl Argument {
     pub(crate) const fn count(name: &'static str, least: u32, description: &'static str) -> Self {
         let description = Description::Fixed(description);
         Self { name, kind: Kind::Count { least }, required: false, description }
+    }
+
+    pub(crate) const fn lenient_count(name: &'static str, description: &'static str) -> Self {
+        let description = Description::Fixed(description);
+        Self { name, kind: Kind::LenientCount, required: false, description }
     }
 
     pub(crate) const fn required(self) -> Self {
@@ -156,23 +163,40 @@ impl Arguments {
             0 => "a whole number of 0 or more",
             _more => "a whole number of 1 or more",
         };
+        let Some(whole) = self.whole(name, wants)? else { return Ok(None) };
+        let got = "out of range";
+        match usize::try_from(whole) {
+            Ok(count) if whole >= i128::from(least) => Ok(Some(count)),
+            _outside => Err(ArgumentError::WrongType { name, got, wants }),
+        }
+    }
+
+    /// An optional whole number; one below `least` counts as left out.
+    pub(crate) fn lenient_count(
+        &self,
+        name: &'static str,
+        least: u32,
+    ) -> Result<Option<usize>, ArgumentError> {
+        let whole = self.whole(name, "a whole number")?.filter(|n| *n >= i128::from(least));
+        Ok(whole.map(|n| usize::try_from(n).unwrap_or(usize::MAX)))
+    }
+
+    fn whole(
+        &self,
+        name: &'static str,
+        wants: &'static str,
+    ) -> Result<Option<i128>, ArgumentError> {
         let number = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::Number(number)) => number,
             Some(other) => return Err(wrong(name, other, wants)),
         };
-        let whole = match number.as_u64() {
-            Some(whole) => Some(whole),
-            None => number
-                .as_f64()
-                .filter(|n| n.fract() == 0.0)
-                .and_then(|n| format!("{n}").parse().ok()),
-        };
-        let got = "out of range";
-        match whole.filter(|n| *n >= u64::from(least)).map(usize::try_from) {
-            Some(Ok(count)) => Ok(Some(count)),
-            Some(Err(_)) | None => Err(ArgumentError::WrongType { name, got, wants }),
-        }
+        let whole = number.as_i128().or_else(|| {
+            let float = number.as_f64().filter(|n| n.fract() == 0.0)?;
+            format!("{float}").parse().ok()
+        });
+        let got = "not a whole number in range";
+        whole.map(Some).ok_or(ArgumentError::WrongType { name, got, wants })
     }
 
     /// Times and durations may come as numbers: the schema asks for a string, but a model that has

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt::Write};
 
+use http::StatusCode;
+
 use super::time::{BadMoment, BadSpan};
 use crate::{
     backend::{ApiError, BackendError},
@@ -74,6 +76,8 @@ pub(crate) enum ToolError {
     Backend {
         backend: BackendName,
         has_org: bool,
+        /// Whether the call's own `timeout` was shorter than the backend's.
+        hurried: bool,
         #[source]
         source: BackendError,
     },
@@ -93,8 +97,9 @@ impl ToolError {
                 ToolOutcome::BackendError
             }
             Self::Argument(_) | Self::Cancelled => ToolOutcome::CallerError,
-            Self::Backend { source, .. } => match source.outcome() {
+            Self::Backend { source, hurried, .. } => match source.outcome() {
                 BackendOutcome::Refused => ToolOutcome::CallerError,
+                BackendOutcome::Timeout if *hurried => ToolOutcome::CallerError,
                 BackendOutcome::Ok
                 | BackendOutcome::Unauthorized
                 | BackendOutcome::Unreachable
@@ -131,7 +136,14 @@ impl ToolError {
     pub(crate) fn advice(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Argument(error) => error.advice(),
-            Self::Backend { backend, has_org, source } => backend_advice(backend, *has_org, source),
+            Self::Backend { hurried: true, source, .. }
+                if source.outcome() == BackendOutcome::Timeout =>
+            {
+                Some(HURRIED.into())
+            }
+            Self::Backend { backend, has_org, source, .. } => {
+                Some(backend_advice(backend, *has_org, source))
+            }
             Self::Unreadable { .. } => Some(NOT_API.into()),
             Self::Cancelled => None,
         }
@@ -141,15 +153,24 @@ impl ToolError {
 const NOT_API: &str = "this is not the caller's fault; whoever runs Promgate should check that the \
     backend's `url` is the base address of a Prometheus-compatible API and that it is healthy";
 
+const HURRIED: &str = "this is the call's own `timeout`; make it longer or leave it out, or ask for \
+    less: a shorter range, a longer step, more label matchers, or an aggregation";
+
+const ASK_LESS: &str = "ask for less: a shorter range, a longer step, more label matchers, or an \
+    aggregation; or try again later";
+
+const ASK_FEWER: &str = "ask for less: aggregate (`sum by (…)`), take the top (`topk(10, …)`), add \
+    label matchers, or use a longer step";
+
 fn append_details(text: &mut String, error: &BackendError) {
     match error {
-        BackendError::Api { error, .. } | BackendError::RateLimited { api: Some(error), .. } => {
-            append_api(text, error);
-        }
+        BackendError::Api { error, .. }
+        | BackendError::Unauthorized { api: Some(error), .. }
+        | BackendError::RateLimited { api: Some(error), .. } => append_api(text, error),
         BackendError::NotApi { media_type: Some(media_type), .. } => {
             append(text, &format!(" (content type {media_type})"));
         }
-        BackendError::Unreachable(_) | BackendError::Interrupted(_) => {
+        BackendError::Unreachable(_) | BackendError::Tls(_) | BackendError::Interrupted(_) => {
             if let Some(cause) = error.root_cause() {
                 append(text, &format!(": {cause}"));
             }
@@ -158,7 +179,7 @@ fn append_details(text: &mut String, error: &BackendError) {
         | BackendError::RateLimited { api: None, .. }
         | BackendError::Timeout { .. }
         | BackendError::TooLarge { .. }
-        | BackendError::Unauthorized { .. }
+        | BackendError::Unauthorized { api: None, .. }
         | BackendError::Redirected { .. } => {}
     }
 }
@@ -176,22 +197,20 @@ fn append(text: &mut String, more: &str) {
     text.push_str(more);
 }
 
-fn backend_advice(
-    backend: &BackendName,
-    has_org: bool,
-    error: &BackendError,
-) -> Option<Cow<'static, str>> {
-    Some(match error {
+fn backend_advice(backend: &BackendName, has_org: bool, error: &BackendError) -> Cow<'static, str> {
+    match error {
         BackendError::Unreachable(_) => "the backend may be down; try again later, or ask whoever \
             runs Promgate to check the backend's `url`"
             .into(),
-        BackendError::Timeout { .. } => "ask for less: a shorter range, a longer step, more label \
-            matchers, or an aggregation; or try again later"
-            .into(),
+        BackendError::Tls(_) => format!(
+            "this is not the caller's fault; whoever runs Promgate should check that \
+             `backends.{backend}.tls.ca_file` holds the authority that issued the backend's \
+             certificate, and that the certificate is valid for the host in its `url`"
+        )
+        .into(),
+        BackendError::Timeout { .. } => ASK_LESS.into(),
         BackendError::Interrupted(_) => "try again; if it stays, ask for less".into(),
-        BackendError::TooLarge { .. } => "ask for less: aggregate (`sum by (…)`), take the top \
-            (`topk(10, …)`), add label matchers, or use a longer step"
-            .into(),
+        BackendError::TooLarge { .. } => ASK_FEWER.into(),
         BackendError::Unauthorized { .. } => unauthorized_advice(backend, has_org),
         BackendError::Redirected { .. } => format!(
             "redirects are never followed, so that credentials stay with the configured host; \
@@ -204,9 +223,9 @@ fn backend_advice(
         BackendError::RateLimited { retry_after_s: None, .. } => {
             "wait a while before trying again, and ask for less at a time".into()
         }
-        BackendError::Api { error, .. } => api_advice(error)?.into(),
+        BackendError::Api { status, error } => api_advice(*status, error).into(),
         BackendError::NotApi { .. } => NOT_API.into(),
-    })
+    }
 }
 
 fn unauthorized_advice(backend: &BackendName, has_org: bool) -> Cow<'static, str> {
@@ -214,14 +233,16 @@ fn unauthorized_advice(backend: &BackendName, has_org: bool) -> Cow<'static, str
         "Promgate's own credentials for this backend were refused, not the caller's; whoever runs \
          Promgate should check `backends.{backend}.auth`"
     );
-    if !has_org {
-        advice.push_str("; a multi-tenant backend answers so too when no `org_id` is given");
-    }
+    advice.push_str(if has_org {
+        ", and whether they may ask for this `org_id`"
+    } else {
+        "; a multi-tenant backend answers so too when no `org_id` is given"
+    });
     advice.into()
 }
 
-fn api_advice(error: &ApiError) -> Option<&'static str> {
-    Some(match error.kind.as_str() {
+fn api_advice(status: StatusCode, error: &ApiError) -> &'static str {
+    match error.kind.as_str() {
         "bad_data" => {
             "check the PromQL: brackets, quotes, label matchers in {}, and a range such as [5m] \
              inside rate() and increase(); prometheus_list_metrics lists metric names"
@@ -233,9 +254,26 @@ fn api_advice(error: &ApiError) -> Option<&'static str> {
         "timeout" | "canceled" => {
             "the backend gave up: use a shorter range, a longer step, or more label matchers"
         }
-        "internal" | "unavailable" => "the backend is in trouble; try again later",
-        _other => return None,
-    })
+        "internal" | "unavailable" => IN_TROUBLE,
+        _other => status_advice(status),
+    }
+}
+
+const IN_TROUBLE: &str = "the backend is in trouble; try again later";
+
+/// What to do about a failure whose kind the backend did not name.
+fn status_advice(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 | 422 => {
+            "change the query as the backend says: check the PromQL, or, where a limit is hit, use \
+             a shorter range, a longer step, or more label matchers"
+        }
+        404 | 405 => NOT_API,
+        408 => ASK_LESS,
+        413 | 414 | 431 => "split the query into several shorter ones",
+        500.. => IN_TROUBLE,
+        _other => "the backend refused the question; change it as the backend says",
+    }
 }
 
 impl ArgumentError {

@@ -9,11 +9,12 @@ use super::{
     error::{ArgumentError, ToolError},
     filter::Filter,
     line::Line,
+    notes::Notes,
     query::TIMEOUT,
     schema::{Spec, common_output, count, object, texts},
     shape::json_bytes,
     target::Target,
-    text,
+    text::{self, Lines},
     time::{Moment, Span},
 };
 use crate::{
@@ -28,8 +29,9 @@ const PAGE_DEFAULT: usize = 100;
 /// hour exists now, and what is older is mostly gone.
 const LOOKBACK: Span = Span::from_ms(3_600_000);
 
-/// Room for the fields beside the names.
-const CLOSING_BYTES_MAX: usize = 256;
+/// Room for what stands beside the names: counts, the text's first and last lines, and the frame
+/// around both forms of the answer.
+const CLOSING_BYTES_MAX: usize = 1024;
 
 pub(crate) const SPEC: Spec = Spec {
     name: "prometheus_list_metrics",
@@ -46,13 +48,15 @@ pub(crate) const SPEC: Spec = Spec {
             "Regular expression (RE2 syntax) that matches anywhere in the name; anchor it with ^ \
              and $. For example `^node_.*_total$`.",
         ),
-        Argument::count(
+        Argument::lenient_count(
             "limit",
-            1,
-            "Most names on a page. Defaults to 100; the server has a maximum and tells the limit \
-             it used.",
+            "Most names on a page. Defaults to 100, as does a number below 1; the server has a \
+             maximum and tells the limit it used.",
         ),
-        Argument::count("offset", 0, "Names to skip. Defaults to 0."),
+        Argument::lenient_count(
+            "offset",
+            "Names to skip. Defaults to 0, as does a negative number.",
+        ),
         Argument::text(
             "start",
             "Start of the window: RFC 3339, Unix seconds, or relative (now-1d). Defaults to one \
@@ -76,6 +80,7 @@ fn output() -> JsonObject {
     add("limit", count("Most names on a page that was used."));
     add("offset", count("Names that were skipped."));
     add("has_more", json!({"type": "boolean", "description": "Whether there are more pages."}));
+    add("skipped", count("Names of this page that are too long for any answer; only if any."));
     add("next_offset", count("Offset of the next page; only when there is one."));
     let required = ["backend", "metrics", "total", "returned", "limit", "offset", "has_more"];
     object(properties, required.into_iter())
@@ -90,8 +95,8 @@ pub(crate) async fn run(
     let arguments = Arguments::accept(given, SPEC.arguments)?;
     let filter = Filter::read(&arguments)?;
     let page_max = usize::try_from(limits.page_max).unwrap_or(usize::MAX).max(1);
-    let limit = arguments.count("limit", 1)?.unwrap_or(PAGE_DEFAULT).min(page_max);
-    let offset = arguments.count("offset", 0)?.unwrap_or(0);
+    let limit = arguments.lenient_count("limit", 1)?.unwrap_or(PAGE_DEFAULT).min(page_max);
+    let offset = arguments.lenient_count("offset", 0)?.unwrap_or(0);
     let (start, end) = window(&arguments, Moment::now())?;
     let target = Target::read(backends, &arguments)?;
     let name = target.backend.name();
@@ -130,29 +135,23 @@ fn page(target: Target<'_>, answer: Answer<Names<'_>>, filter: &Filter, page: &P
     // Backends sort, but federating ones are not bound to, and pages need one order.
     names.sort_unstable();
     names.dedup();
-    let mut structured = opening(target, &answer.warnings, &answer.infos);
-    let mut room = page.bytes_max.saturating_sub(object_bytes(&structured) + CLOSING_BYTES_MAX);
-    let fits = |name: &Value| match room.checked_sub(json_bytes(name) + 1) {
-        Some(left) => {
-            room = left;
-            true
-        }
-        None => false,
-    };
-    let wanted = names.iter().skip(page.offset).take(page.limit).map(|n| Value::from(n.as_str()));
-    let metrics: Vec<Value> = wanted.take_while(fits).collect();
+    let notes = Notes::fit(&answer.warnings, &answer.infos, page.bytes_max);
+    let mut structured = opening(target, &notes);
+    let remarks = notes.text();
+    let spent = object_bytes(&structured) + json_bytes(&remarks) + CLOSING_BYTES_MAX;
+    let room = page.bytes_max.saturating_sub(spent);
+    let mut lines = Lines::of_answer(page.bytes_max);
+    let taken = take(&names, page, room, &mut lines);
 
-    let (total, returned) = (names.len(), metrics.len());
-    let next = page.offset.saturating_add(returned);
+    let (total, returned) = (names.len(), taken.metrics.len());
+    let next = page.offset.saturating_add(returned + taken.skipped);
     let more = next < total;
-    let mut text = heading(target, &names, page, returned);
-    for name in &metrics {
-        text::push(&mut text, format_args!("\n{}", name.as_str().unwrap_or_default()));
-    }
+    let mut text = heading(target, total, page, &taken);
+    lines.end(&mut text, returned);
     if more {
         text::push(&mut text, format_args!("\n… more with offset={next}"));
     }
-    text::remarks(&mut text, &answer.warnings, &answer.infos, None);
+    text.push_str(&remarks);
 
     let mut put = |name: &str, value: Value| drop(structured.insert(name.to_owned(), value));
     put("total", total.into());
@@ -160,21 +159,57 @@ fn page(target: Target<'_>, answer: Answer<Names<'_>>, filter: &Filter, page: &P
     put("limit", page.limit.into());
     put("offset", page.offset.into());
     put("has_more", more.into());
+    if taken.skipped > 0 {
+        put("skipped", taken.skipped.into());
+    }
     if more {
         put("next_offset", next.into());
     }
-    put("metrics", Value::Array(metrics));
+    put("metrics", Value::Array(taken.metrics));
     Output { structured, text }
 }
 
-fn heading(target: Target<'_>, names: &[Text<'_>], page: &Page, returned: usize) -> String {
-    let (backend, total) = (target.backend.name(), names.len());
-    let (first, last) = (page.offset.saturating_add(1), page.offset.saturating_add(returned));
-    match (total, returned) {
+/// The names of a page.
+#[derive(Debug)]
+struct Taken {
+    metrics: Vec<Value>,
+    /// Names that fit into no answer.
+    skipped: usize,
+}
+
+/// Takes names until the page or the room is full, at least one: a name that would not even fit
+/// alone is skipped, so that whoever turns the pages gets on.
+fn take(names: &[Text<'_>], page: &Page, room: usize, lines: &mut Lines) -> Taken {
+    let mut left = room;
+    let mut taken = Taken { metrics: Vec::new(), skipped: 0 };
+    for name in names.iter().skip(page.offset).take(page.limit) {
+        let name = name.as_str();
+        let bytes = json_bytes(name) + 1;
+        if bytes > room {
+            taken.skipped += 1;
+            continue;
+        }
+        let Some(rest) = left.checked_sub(bytes) else { break };
+        left = rest.saturating_sub(lines.add(rest, |text| text.push_str(name)));
+        taken.metrics.push(name.into());
+    }
+    taken
+}
+
+fn heading(target: Target<'_>, total: usize, page: &Page, taken: &Taken) -> String {
+    let backend = target.backend.name();
+    let count = taken.metrics.len() + taken.skipped;
+    let (first, last) = (page.offset.saturating_add(1), page.offset.saturating_add(count));
+    let mut text = match (total, count) {
         (0, _) => format!("no metric name matches on backend `{backend}`"),
         (_, 0) => format!("no metric name at offset {}; {total} match in all", page.offset),
         _some => format!("metric names {first} to {last} of {total} on backend `{backend}`"),
+    };
+    if taken.skipped > 0 {
+        let skipped = taken.skipped;
+        text::push(&mut text, format_args!("; {skipped} of them too long to show, and skipped"));
     }
+    text
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use rmcp::model::JsonObject;
 
 use super::{
-    answer::{Output, Room, build},
+    answer::{Asked, Output, Room, build},
     arguments::{Argument, Arguments},
     error::ToolError,
     line::Line,
@@ -75,14 +75,9 @@ pub(crate) async fn run(
     let fetched = fetched.map_err(|fault| target.failed(fault))?;
     let answer = fetched.read::<QueryData<'_>>().map_err(|fault| target.failed(fault))?;
 
-    let mut asked = JsonObject::new();
-    asked.insert("query".to_owned(), query.into());
-    let mut when = String::new();
-    if let Some(time) = time {
-        let time = time.to_string();
-        when = format!(" at {time}");
-        asked.insert("time".to_owned(), time.into());
-    }
+    let time = time.map(|time| time.to_string());
+    let when = time.as_ref().map(|time| format!(" at {time}")).unwrap_or_default();
+    let times = time.into_iter().map(|time| ("time", time)).collect();
     let room = Room { bytes_max: limits.answer_bytes_max, series_max };
-    build(target, &answer, (asked, &when), room)
+    build(target, &answer, &Asked { query, when, times }, room)
 }

@@ -3,7 +3,7 @@
 use rmcp::model::JsonObject;
 
 use super::{
-    answer::{Output, Room, build},
+    answer::{Asked, Output, Room, build},
     arguments::{Argument, Arguments},
     error::{ArgumentError, ToolError},
     line::Line,
@@ -92,16 +92,11 @@ pub(crate) async fn run(
     let answer = fetched.read::<QueryData<'_>>().map_err(|fault| target.failed(fault))?;
 
     let Range { start, end, step } = range;
-    let mut asked = JsonObject::new();
-    asked.insert("query".to_owned(), query.into());
-    for (name, value) in
-        [("start", start.to_string()), ("end", end.to_string()), ("step", step.to_string())]
-    {
-        asked.insert(name.to_owned(), value.into());
-    }
+    let times =
+        [("start", start.to_string()), ("end", end.to_string()), ("step", step.to_string())];
     let when = format!(", {start} to {end}, step {step}");
     let room = Room { bytes_max: limits.answer_bytes_max, series_max };
-    build(target, &answer, (asked, &when), room)
+    build(target, &answer, &Asked { query, when, times: times.into() }, room)
 }
 
 /// A range of time whose number of points a backend accepts.

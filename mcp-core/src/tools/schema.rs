@@ -38,7 +38,11 @@ impl Spec {
             .destructive(false)
             .idempotent(true)
             .open_world(true);
-        Tool::new(self.name, self.description, Arc::new(self.input(backends)))
+        let mut description = self.description.to_owned();
+        if let Some(names) = names(backends) {
+            push(&mut description, format_args!(" Backends: {names}."));
+        }
+        Tool::new(self.name, description, Arc::new(self.input(backends)))
             .with_title(self.title)
             .with_annotations(annotations)
             .with_raw_output_schema(Arc::new((self.output)()))
@@ -81,7 +85,7 @@ pub(crate) fn common_output(properties: &mut JsonObject) {
 /// Properties of the answers that hold series.
 pub(crate) fn series_output(properties: &mut JsonObject) {
     let mut add = |name: &str, schema| drop(properties.insert(name.to_owned(), schema));
-    add("query", text("The PromQL that was evaluated."));
+    add("query", text("The PromQL that was evaluated; cut when it is very long."));
     let types = ["matrix", "scalar", "string", "vector"];
     add("result_type", json!({"type": "string", "enum": types}));
     let sample = |description: &str| {
@@ -115,7 +119,7 @@ pub(crate) fn series_output(properties: &mut JsonObject) {
     add("string", sample("Pair of Unix seconds and the text."));
     add("series_total", count("Series that the backend returned."));
     add("series_returned", count("Series in this answer."));
-    add("truncated", json!({"type": "boolean", "description": "Whether series were cut off."}));
+    add("truncated", json!({"type": "boolean", "description": "Whether anything was cut off."}));
     add("truncation", text("What was cut and how to ask for less."));
 }
 
@@ -142,14 +146,21 @@ fn property(argument: &Argument, backends: &Backends) -> Value {
         Kind::Count { least } => {
             json!({"type": "integer", "minimum": least, "description": description})
         }
+        Kind::LenientCount => json!({"type": "integer", "description": description}),
     }
 }
 
-fn describe_backends(backends: &Backends) -> String {
+/// The names of the backends in alphabetical order; `None` when there is none.
+fn names(backends: &Backends) -> Option<String> {
     let names: Vec<_> = backends.all().iter().map(|b| b.name().as_str()).collect();
-    let mut text = format!("Backend to query. Available: [{}].", names.join(", "));
-    match names.as_slice() {
-        [only] => push(&mut text, format_args!(" Defaults to '{only}'.")),
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+fn describe_backends(backends: &Backends) -> String {
+    let available = names(backends).unwrap_or_default();
+    let mut text = format!("Backend to query. Available: [{available}].");
+    match backends.all() {
+        [only] => push(&mut text, format_args!(" Defaults to '{}'.", only.name())),
         [] => {}
         _several => text.push_str(" Required, as there is more than one."),
     }

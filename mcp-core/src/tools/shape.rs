@@ -2,6 +2,7 @@
 
 use std::io;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::backend::Items;
@@ -30,7 +31,7 @@ pub(crate) struct Malformed;
 /// What an answer may hold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Bytes of JSON of the whole structured answer.
+    /// Bytes of JSON of the whole answer, its text included.
     pub(crate) bytes_max: usize,
     /// Bytes of it that are spent already.
     pub(crate) bytes_spent: usize,
@@ -40,8 +41,13 @@ pub(crate) struct Bounds {
 
 /// Takes whole series from the front until one does not fit.
 ///
-/// Only what is taken is turned into a tree, however large the backend's answer is.
-pub(crate) fn shape(items: &Items<'_>, bounds: Bounds) -> Result<Shaped, Malformed> {
+/// Only what is taken is turned into a tree, however large the backend's answer is. `tell` is
+/// given each that is taken and the room that is left, and returns how much of it the text took.
+pub(crate) fn shape(
+    items: &Items<'_>,
+    bounds: Bounds,
+    mut tell: impl FnMut(&Value, usize) -> usize,
+) -> Result<Shaped, Malformed> {
     let series_max = bounds.series_max.unwrap_or(usize::MAX);
     let mut room = bounds.bytes_max.saturating_sub(bounds.bytes_spent);
     let mut shaped = Shaped { series: Vec::new(), total: items.total, cut: None };
@@ -55,6 +61,7 @@ pub(crate) fn shape(items: &Items<'_>, bounds: Bounds) -> Result<Shaped, Malform
         let series = if hopeless { None } else { Some(read(raw.get())?) };
         let taken = series.and_then(|series| {
             room = room.checked_sub(json_bytes(&series) + 1)?;
+            room = room.saturating_sub(tell(&series, room));
             Some(series)
         });
         let Some(series) = taken else {
@@ -88,7 +95,7 @@ impl Shaped {
 }
 
 /// How many bytes `value` has as JSON.
-pub(crate) fn json_bytes(value: &Value) -> usize {
+pub(crate) fn json_bytes<T: Serialize + ?Sized>(value: &T) -> usize {
     struct Count(usize);
     impl io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -7,6 +7,7 @@ use url::form_urlencoded;
 use super::{
     arguments::Arguments,
     error::{ArgumentError, ToolError, echo},
+    time::Span,
 };
 use crate::{
     backend::{Backend, BackendError, Backends, Endpoint, Question},
@@ -20,6 +21,8 @@ pub(crate) struct Target<'b> {
     pub(crate) org: Option<&'b OrgId>,
     /// Limit of the question, from connecting to the last byte.
     pub(crate) deadline: Duration,
+    /// Whether the caller set the limit, to less than ours.
+    hurried: bool,
 }
 
 impl<'b> Target<'b> {
@@ -33,9 +36,10 @@ impl<'b> Target<'b> {
             None => backend.org_id(),
             Some(wanted) => Some(allowed(backend, wanted)?),
         };
-        let timeout = arguments.span("timeout")?;
-        let deadline = timeout.map_or(backend.timeout(), |t| t.duration().min(backend.timeout()));
-        Ok(Self { backend, org, deadline })
+        let wanted = arguments.span("timeout")?.map(Span::duration);
+        let shorter = wanted.filter(|wanted| *wanted < backend.timeout());
+        let deadline = shorter.unwrap_or(backend.timeout());
+        Ok(Self { backend, org, deadline, hurried: shorter.is_some() })
     }
 
     /// A question with these parameters; a parameter without a value is left out.
@@ -50,7 +54,8 @@ impl<'b> Target<'b> {
                 form.append_pair(name, value);
             }
         }
-        Question { endpoint, form: form.finish(), org: self.org, deadline: self.deadline }
+        let Self { org, deadline, hurried, backend: _ } = self;
+        Question { endpoint, form: form.finish(), org, deadline, hurried }
     }
 
     /// The limit to give the backend itself: a little shorter than ours, so that its own words
@@ -64,6 +69,7 @@ impl<'b> Target<'b> {
         ToolError::Backend {
             backend: self.backend.name().clone(),
             has_org: self.org.is_some(),
+            hurried: self.hurried,
             source,
         }
     }

@@ -70,6 +70,11 @@ pub(super) fn text_of(result: &CallToolResult) -> String {
     result.content[0].as_text().unwrap().text.clone()
 }
 
+/// The size of an answer: the result, text and structure, as it is sent.
+pub(super) fn bytes_of(result: &CallToolResult) -> usize {
+    serde_json::to_string(result).unwrap().len()
+}
+
 /// Whether a success has structured content that its schema describes, and an error has none.
 fn validate(metrics: &Metrics, tool: &str, result: &CallToolResult) {
     if result.is_error == Some(true) {
@@ -232,7 +237,7 @@ async fn a_large_answer_is_cut_at_a_whole_series_and_says_so_twice() {
     let answer = call(&metrics, QUERY, json!({"query": "up"})).await;
     let structured = answer.structured_content.clone().unwrap();
     let limit = ToolLimits::default().answer_bytes_max;
-    let bytes = structured.to_string().len();
+    let bytes = bytes_of(&answer);
     assert!(bytes <= limit && bytes > limit * 9 / 10, "{bytes}");
     let returned = structured["series_returned"].as_u64().unwrap();
     assert_eq!(length(&structured["series"]), returned);
@@ -241,6 +246,46 @@ async fn a_large_answer_is_cut_at_a_whole_series_and_says_so_twice() {
     let cut = structured["truncation"].as_str().unwrap();
     assert!(cut.starts_with(&format!("cut: {returned} of 5000 series")), "{cut}");
     assert!(text_of(&answer).ends_with(cut));
+}
+
+/// Text and structure together, and with all the notes that a backend may send.
+#[tokio::test]
+async fn no_answer_is_larger_than_its_limit() {
+    let hostile = "\u{1}\"é".repeat(500);
+    let of = |many: usize, label: &str, points: Value| {
+        let one = |i| json!({"metric": {"__name__": label, "i": format!("{i}")}, "values": points});
+        (0..many).map(one).collect::<Vec<_>>()
+    };
+    let points: Vec<_> = (0..250).map(|i| json!([1_704_067_200 + i, "0.123456789"])).collect();
+    let text = "s\"".repeat(60_000);
+    for (kind, result) in [
+        ("matrix", json!(of(3000, "up", json!([[1_704_067_200, "1"]])))),
+        ("matrix", json!(of(60, &hostile, json!([[1, "1"], [2, "2"]])))),
+        ("matrix", json!(of(60, "x", json!(points)))),
+        ("vector", json!(of(3000, "up", json!([])))),
+        ("string", json!([1, text])),
+    ] {
+        let notes = vec![hostile.clone(); 12];
+        let data = json!({"resultType": kind, "result": result});
+        let body = json!({"status": "success", "data": data, "warnings": notes, "infos": notes});
+        let fake = Fake::answering("200 OK", "application/json", &body.to_string()).await;
+        for answer_bytes_max in [4 << 10, 64 << 10] {
+            let limits = ToolLimits { answer_bytes_max, ..ToolLimits::default() };
+            let mut config = fake.config("prom");
+            config.response_bytes_max = 8 << 20;
+            let metrics = metrics_with(vec![config], limits);
+            let query = "a".repeat(limits.query_bytes_max);
+            let given = json!({"query": query, "start": "now-1h"});
+            let answer = call(&metrics, RANGE, given).await;
+            let bytes = bytes_of(&answer);
+            assert!(bytes <= answer_bytes_max, "{kind}: {bytes} of {answer_bytes_max}");
+            let structured = answer.structured_content.clone().unwrap();
+            assert_eq!(structured["truncated"], json!(true), "{kind}");
+            let cut = structured["truncation"].as_str().unwrap();
+            assert!(cut.starts_with("cut: ") && text_of(&answer).ends_with(cut), "{cut}");
+            assert!(text_of(&answer).contains("\nwarning: "), "{kind}");
+        }
+    }
 }
 
 async fn error(metrics: &Metrics, tool: &'static str, given: Value) -> String {
@@ -356,6 +401,52 @@ async fn the_shorter_of_two_timeouts_holds() {
     let text = error(&metrics, QUERY, json!({"query": "up", "timeout": "20ms"})).await;
     assert!(text.contains("no whole answer within 0.02 s"), "{text}");
     assert!(fake.seen().is_empty() || fake.seen()[0].ends_with("&timeout=0.018"));
+}
+
+#[tokio::test]
+async fn a_timeout_of_the_callers_own_is_the_callers_matter() {
+    let late = r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#;
+    let late = response("503 Service Unavailable", "", late.as_bytes());
+    for reaction in [Reaction::Stall, Reaction::Send(late)] {
+        for (own, limit, outcome) in [
+            ("50ms", 60_000, ToolOutcome::CallerError),
+            ("60s", 50, ToolOutcome::BackendError),
+            ("50ms", 50, ToolOutcome::BackendError),
+        ] {
+            let reaction = reaction.clone();
+            let fake = Fake::start(move |_| reaction.clone()).await;
+            let mut config = fake.config("prom");
+            config.timeout = std::time::Duration::from_millis(limit);
+            let (mut context, call) = (context(), Call::silent());
+            context.extensions.insert(call.clone());
+            let Value::Object(given) = json!({"query": "up", "timeout": own}) else { panic!() };
+            let request = CallToolRequestParams::new(QUERY).with_arguments(given);
+            let answer = metrics(vec![config]).call_tool(request, context).await.unwrap();
+            let CallToolResponse::Complete(result) = answer else { panic!("{answer:?}") };
+            assert_eq!(call.outcome(), Some(outcome), "{own} of {limit} ms: {result:?}");
+            let blamed = text_of(&result).contains("this is the call's own `timeout`");
+            assert_eq!(blamed, outcome == ToolOutcome::CallerError, "{result:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_has_the_backends_words_and_a_hint_that_fits() {
+    for (status, body, said, hint) in [
+        ("400 Bad Request", "too many chunks", "too many chunks", "where a limit is hit"),
+        ("422 Unprocessable", "the limit is 5", "the limit is 5", "where a limit is hit"),
+        ("401 Unauthorized", "no org id", "no org id", "when no `org_id` is given"),
+        ("403 Forbidden", r#"{"message":"t1 is blocked"}"#, "t1 is blocked", "prom.auth`"),
+        ("404 Not Found", "404 page not found", "404 page not found", "base address"),
+        ("413 Too Large", "the body is too large", "the body is too large", "shorter ones"),
+        ("429 Slow", "the rate is 10", "the rate is 10", "wait a while"),
+        ("418 Teapot", "short and stout", "short and stout", "as the backend says"),
+    ] {
+        let fake = Fake::answering(status, "text/plain", body).await;
+        let text = error(&metrics(vec![fake.config("prom")]), QUERY, json!({"query": "up"})).await;
+        let (words, advice) = text.split_once("\nHint: ").unwrap();
+        assert!(words.contains(said) && advice.contains(hint), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -4,47 +4,80 @@ use std::fmt::{self, Display, Write};
 
 use serde_json::Value;
 
-use super::{shape::Shaped, time::Moment};
+use super::{shape::json_bytes, time::Moment};
 
-/// Most series that the text shows, one line each.
-const SERIES_MAX: usize = 50;
+/// Most lines that the text shows, one for each series or name.
+const LINES_MAX: usize = 50;
 
-/// Size beyond which no further series is shown, in bytes.
+/// Size of all lines beyond which no further one is shown, in bytes of JSON.
 const BYTES_MAX: usize = 16 << 10;
+
+/// Part of an answer's size that the lines may have; the rest is for the data.
+const SHARE: usize = 4;
 
 /// Most points of a series that are shown one by one.
 const POINTS_MAX: usize = 10;
 
-/// Writes one line a series, and says how many it left to the structured content.
-pub(crate) fn series(text: &mut String, shaped: &Shaped, line: fn(&mut String, &Value)) {
-    let start = text.len();
-    let mut shown = 0;
-    for series in shaped.series.iter().take(SERIES_MAX) {
-        let before = text.len();
-        text.push('\n');
-        line(text, series);
-        if text.len() - start > BYTES_MAX {
-            text.truncate(before);
-            break;
-        }
-        shown += 1;
+/// The lines of a text, as many as there is room for.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    text: String,
+    shown: usize,
+    room: usize,
+}
+
+impl Lines {
+    /// Lines of an answer of at most this size.
+    pub(crate) fn of_answer(bytes_max: usize) -> Self {
+        Self { text: String::new(), shown: 0, room: (bytes_max / SHARE).min(BYTES_MAX) }
     }
-    let left = shaped.series.len() - shown;
-    if left > 0 {
-        push(text, format_args!("\n… and {left} more series, in the structured content only"));
+
+    /// Adds a line if it fits into `room`, and returns how much of it it took, in bytes of JSON.
+    /// After one that does not fit, no other is shown: a text with gaps would mislead.
+    pub(crate) fn add(&mut self, room: usize, write: impl FnOnce(&mut String)) -> usize {
+        if self.shown == LINES_MAX || self.room == 0 {
+            return 0;
+        }
+        let before = self.text.len();
+        self.text.push('\n');
+        write(&mut self.text);
+        let bytes = json_bytes(self.text.get(before..).unwrap_or_default());
+        if bytes > room.min(self.room) {
+            self.text.truncate(before);
+            self.room = 0;
+            return 0;
+        }
+        self.room -= bytes;
+        self.shown += 1;
+        bytes
+    }
+
+    /// Appends the lines to `text`, and says how many of `total` are left to the structured
+    /// content.
+    pub(crate) fn end(self, text: &mut String, total: usize) {
+        text.push_str(&self.text);
+        let left = total.saturating_sub(self.shown);
+        if left > 0 {
+            push(text, format_args!("\n… and {left} more in the structured content"));
+        }
     }
 }
 
-/// Adds what the backend remarked and what was cut.
-pub(crate) fn remarks(text: &mut String, warnings: &[String], infos: &[String], cut: Option<&str>) {
-    for warning in warnings {
-        push(text, format_args!("\nwarning: {warning}"));
+/// The text, cut so that it has at most this many bytes as JSON.
+pub(crate) fn fitted(text: &str, bytes_max: usize) -> String {
+    if json_bytes(text) <= bytes_max {
+        return text.to_owned();
     }
-    for info in infos {
-        push(text, format_args!("\ninfo: {info}"));
-    }
-    if let Some(cut) = cut {
-        push(text, format_args!("\n{cut}"));
+    let mut end = text.len().min(bytes_max);
+    loop {
+        end = text.floor_char_boundary(end);
+        let cut = format!("{}… (cut)", text.get(..end).unwrap_or_default());
+        let over = json_bytes(&cut).saturating_sub(bytes_max);
+        if over == 0 || end == 0 {
+            return cut;
+        }
+        // A byte takes at most six as JSON, so this never cuts off more than it must by much.
+        end = end.saturating_sub(over.div_ceil(6));
     }
 }
 

@@ -281,7 +281,8 @@ impl Default for Sessions {
 pub(super) struct Tools {
     /// Longest PromQL text accepted.
     pub(super) query_bytes_max: Size,
-    /// Largest answer, as JSON; what is over it is cut at a whole series, and the answer says so.
+    /// Largest answer, its text and its JSON together (4KiB to 64MiB). What is over it is cut, a
+    /// result at a whole series, and the answer says so.
     pub(super) answer_bytes_max: Size,
     /// Most points in each series of a range query that names no step.
     pub(super) points_default_max: u64,

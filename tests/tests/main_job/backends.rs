@@ -10,10 +10,11 @@ use std::{
 use e2e::{
     backend::{Backend, answer, answer_with, hold},
     mcp::Client,
-    prometheus::free_address,
+    prometheus::{Prometheus, free_address},
     server::{Server, config},
+    tls::Authority,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What a call to a server in front of `url` is told, within a few seconds and in bounded memory.
 fn told_by(url: &str) -> String {
@@ -99,7 +100,26 @@ fn a_failure_is_told_with_its_status_and_the_backends_words() {
     let backend = Backend::answering(500, "application/json", words.to_string());
     says(&told_by(&backend.url()), &["500", "the disk is full"]);
     let bare = Backend::answering(503, "text/plain", "oops");
-    says(&told_by(&bare.url()), &["503"]);
+    says(&told_by(&bare.url()), &["503", "text/plain"]);
+    let late = json!({ "status": "error", "errorType": "timeout", "error": "query timed out" });
+    let backend = Backend::answering(503, "application/json", late.to_string());
+    says(&told_by(&backend.url()), &["503", "timeout: query timed out", "hint"]);
+}
+
+#[test]
+fn a_refusal_in_plain_text_is_told_whole_with_a_hint() {
+    let chunks = "error at evaluating query: the query hit the limit of 2000000 chunks";
+    for (status, words, hint) in [
+        (400, chunks, "label matchers"),
+        (422, "the query exceeded the series limit of 5", "label matchers"),
+        (404, "404 page not found", "base address"),
+        (413, "request entity too large", "shorter ones"),
+    ] {
+        let backend = Backend::answering(status, "text/plain; charset=utf-8", words);
+        says(&told_by(&backend.url()), &[&status.to_string(), words, "hint: ", hint]);
+    }
+    let echo = Backend::answering(400, "text/plain", "bad token canary-token");
+    says(&told_by(&echo.url()), &["bad token ***"]);
 }
 
 #[test]
@@ -107,13 +127,70 @@ fn too_many_requests_is_told_with_the_time_to_wait() {
     let backend = Backend::start(|_, stream| {
         answer_with(stream, 429, &[("Content-Type", "text/plain"), ("Retry-After", "17")], b"slow")
     });
-    says(&told_by(&backend.url()), &["17 s"]);
+    says(&told_by(&backend.url()), &["17 s", "slow"]);
 }
 
 #[test]
 fn refused_credentials_are_told_as_promgates_own() {
     let backend = Backend::answering(401, "text/plain", "who are you?");
-    says(&told_by(&backend.url()), &["401", "credentials"]);
+    says(&told_by(&backend.url()), &["401", "credentials", "who are you?", "org_id"]);
+    let blocked = json!({ "status": "error", "errorType": "x", "error": "tenant t1 is blocked" });
+    let backend = Backend::answering(403, "application/json", blocked.to_string());
+    says(&told_by(&backend.url()), &["403", "credentials", "tenant t1 is blocked"]);
+    let other = json!({ "message": "no such key" });
+    let backend = Backend::answering(401, "application/json", other.to_string());
+    says(&told_by(&backend.url()), &["401", "no such key", "backends.main.auth"]);
+}
+
+#[test]
+fn a_certificate_is_trusted_by_the_ca_file_alone() {
+    let (authority, stranger) = (Authority::new("authority"), Authority::new("stranger"));
+    let prometheus = Prometheus::over_tls(&authority.issue());
+    let server = |tls: Value| {
+        Server::promgate(&config(&json!({ "main": { "url": prometheus.url(), "tls": tls } })))
+    };
+    let trusting = server(json!({ "ca_file": authority.certificate() }));
+    let client = Client::stateless(trusting.mcp);
+    let result = client.tool("prometheus_query", json!({ "query": "vector(7)" }));
+    assert_eq!(result["structuredContent"]["series"][0]["value"][1], "7", "{result}");
+    for tls in [json!({ "ca_file": stranger.certificate() }), json!({})] {
+        let told = told(&server(tls));
+        says(&told, &["tls", "certificate", "backends.main.tls.ca_file"]);
+        assert!(!told.contains("may be down"), "{told}");
+    }
+}
+
+#[test]
+fn a_call_whose_own_timeout_elapsed_is_no_fault_of_the_backend() {
+    let backend = Backend::start(|_, stream| hold(stream));
+    let server = Server::in_front_of(&backend.url());
+    let client = Client::stateless(server.mcp);
+    for tool in ["prometheus_query", "prometheus_range_query", "prometheus_list_metrics"] {
+        let query = if tool == "prometheus_list_metrics" { "*" } else { "up" };
+        let mut arguments = json!({ "query": query, "timeout": "300ms" });
+        if tool == "prometheus_range_query" {
+            arguments["start"] = json!("now-1h");
+        }
+        let begun = Instant::now();
+        let result = client.tool(tool, arguments);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{tool} took {:?}", begun.elapsed());
+        let text = result["content"][0]["text"].as_str().unwrap();
+        says(text, &["0.3 s", "the call's own `timeout`"]);
+        let record = server.access_record(|record| record["tool"] == tool);
+        assert_eq!(record["outcome"], "caller_error", "{record}");
+    }
+    let warned: Vec<_> =
+        server.process().stderr().lines().into_iter().filter(|l| l.contains("WARN")).collect();
+    assert_eq!(warned, [""; 0], "nobody needs to be warned of a caller's haste");
+}
+
+#[test]
+fn a_warning_about_a_backend_has_a_cause_or_says_nothing_of_one() {
+    let backend = Backend::answering(500, "text/plain", "oops");
+    let server = Server::in_front_of(&backend.url());
+    says(&told(&server), &["500"]);
+    let line = server.process().stderr().wait_for("a warning", |l| l.contains("backend failed"));
+    assert!(line.contains("WARN") && !line.contains("cause"), "{line}");
 }
 
 #[test]
@@ -173,15 +250,20 @@ fn one_that_closes_midway_is_told_as_broken_off() {
 #[test]
 fn a_redirect_is_not_followed_and_the_credentials_stay() {
     for status in [301, 302, 303, 307, 308] {
-        let data = json!({ "resultType": "scalar", "result": [0, "1"] });
-        let elsewhere = Backend::with_data(&data);
-        let location = format!("{}/api/v1/query", elsewhere.url());
-        let backend = Backend::start(move |_, stream| {
-            answer_with(stream, status, &[("Location", location.as_str())], b"")
-        });
-        says(&told_by(&backend.url()), &["redirect", &status.to_string()]);
-        let asked = elsewhere.received();
-        assert!(asked.is_empty(), "{status} was followed: {asked:?}");
+        for (ours, theirs) in [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")] {
+            let data = json!({ "resultType": "scalar", "result": [0, "1"] });
+            let elsewhere = Backend::with_data(&data);
+            let location = elsewhere.url().replace("127.0.0.1", theirs) + "/api/v1/query";
+            let backend = Backend::start(move |_, stream| {
+                answer_with(stream, status, &[("Location", location.as_str())], b"")
+            });
+            let told = told_by(&backend.url().replace("127.0.0.1", ours));
+            says(&told, &["redirect", &status.to_string()]);
+            let asked = backend.received();
+            assert_eq!(asked[0].header("authorization"), Some("Bearer canary-token"));
+            let asked = elsewhere.received();
+            assert!(asked.is_empty(), "{status} was followed: {asked:?}");
+        }
     }
 }
 

@@ -55,6 +55,8 @@ fn the_three_tools_are_listed_with_schemas_that_every_client_can_read() {
             assert!(!schema.contains("\"null\""), "no nullable union: {schema}");
             let backend = tool["inputSchema"]["properties"]["backend"]["description"].to_string();
             assert!(backend.contains("prometheus"), "{backend}");
+            let description = tool["description"].as_str().unwrap();
+            assert!(description.ends_with("Backends: prometheus."), "{description}");
         }
     }
 }
@@ -171,7 +173,7 @@ fn a_range_without_a_step_has_at_most_250_points() {
             let answer = structured(&client.tool(RANGE, arguments));
             assert_eq!(answer["result_type"], "matrix");
             let points = answer["series"][0]["values"].as_array().unwrap().len();
-            assert!((50..=251).contains(&points), "{start} gave {points} points");
+            assert!((50..=250).contains(&points), "{start} gave {points} points");
         }
     }
 }
@@ -240,7 +242,49 @@ fn an_answer_over_the_size_limit_is_cut_at_a_whole_series_and_says_how_to_ask_fo
         let series = answer["series"].as_array().unwrap();
         assert!(series.iter().all(|one| one["value"].is_array() || one["histogram"].is_array()));
         assert!(answer["truncation"].as_str().unwrap().contains("sum by"), "{answer}");
-        assert!(reply.http.body.len() < 200 << 10, "{} bytes", reply.http.body.len());
+        assert!(reply.http.body.len() <= ANSWER_BYTES_MAX, "{} bytes", reply.http.body.len());
+    }
+}
+
+/// The default `answer_bytes_max`, and what a JSON-RPC message has around its result.
+const ANSWER_BYTES_MAX: usize = (64 << 10) + 256;
+
+/// A vector, a matrix and a list of names far over the limit, with as many notes as there can be.
+#[test]
+fn no_answer_is_larger_than_its_limit_notes_and_text_included() {
+    let backend = Backend::start(|received, stream| {
+        let point = json!([1_769_860_800, "1"]);
+        let metric = |i: u32| json!({ "__name__": "m", "i": i.to_string(), "x": "\"".repeat(300) });
+        let series = |key: &str, value: &Value| -> Value {
+            (0..500).map(|i| json!({ "metric": metric(i), key: value })).collect()
+        };
+        let data = if received.line.contains("/values") {
+            (0..2000).map(|i| json!(format!("metric_{i:04}_{}", "x".repeat(90)))).collect()
+        } else if received.line.contains("query_range") {
+            json!({ "resultType": "matrix", "result": series("values", &json!([point])) })
+        } else {
+            json!({ "resultType": "vector", "result": series("value", &point) })
+        };
+        let notes = vec!["\u{1}é\"".repeat(400); 20];
+        let body = json!({ "status": "success", "data": data, "warnings": notes, "infos": notes });
+        answer(stream, 200, "application/json", body.to_string().as_bytes())
+    });
+    let server = Server::in_front_of(&backend.url());
+    for client in Client::of_both_eras(server.mcp) {
+        for (tool, arguments) in [
+            (QUERY, json!({ "query": "m" })),
+            (RANGE, json!({ "query": "m", "start": "now-1h" })),
+            (LIST, json!({ "limit": 1000 })),
+        ] {
+            let reply = client.call_tool(tool, arguments);
+            let bytes = reply.http.body.len();
+            assert!((32 << 10..=ANSWER_BYTES_MAX).contains(&bytes), "{tool}: {bytes} bytes");
+            let (content, text) = (structured(&reply.result()), text(&reply.result()));
+            assert!(content["warnings"][0].is_string(), "{tool}");
+            assert!(text.contains("\nwarning: ") && text.contains("more in the"), "{tool}: {text}");
+            let cut = content["truncated"] == true || content["has_more"] == true;
+            assert!(cut, "{tool} says that there is more");
+        }
     }
 }
 
@@ -250,6 +294,149 @@ fn the_text_is_compact_and_does_not_repeat_the_json() {
     let result = client.tool(QUERY, json!({ "query": "up" }));
     assert!(!text(&result).contains("\"metric\""), "{}", text(&result));
     assert!(text(&result).contains("node"), "{}", text(&result));
+
+    let many = client.tool(QUERY, json!({ "query": "{__name__=~'prometheus_.+'}", "limit": 120 }));
+    assert_eq!(structured(&many)["series_returned"], 120);
+    let series = text(&many).lines().filter(|line| line.starts_with("prometheus_")).count();
+    assert!((10..=50).contains(&series), "{}", text(&many));
+    let rest = format!("… and {} more in the structured content", 120 - series);
+    assert!(text(&many).contains(&rest), "{}", text(&many));
+
+    let names = client.tool(LIST, json!({ "limit": 80 }));
+    assert_eq!(structured(&names)["returned"], 80);
+    let shown = text(&names);
+    assert!(shown.contains("\n… and 30 more in the structured content\n"), "{shown}");
+    assert!(shown.ends_with("\n… more with offset=80"), "{shown}");
+    assert_eq!(shown.lines().count(), 53, "a heading, fifty names, and two remarks: {shown}");
+}
+
+/// What a call changes: what it is told, and what the backends are asked.
+fn effect(client: &Client, backends: &[&Backend], tool: &str, arguments: &Value) -> String {
+    let before: Vec<_> = backends.iter().map(|backend| backend.received().len()).collect();
+    let result = client.tool(tool, arguments.clone());
+    assert_ne!(result["isError"], true, "{tool} {arguments}: {result}");
+    let asked = backends.iter().zip(before).map(|(backend, seen)| {
+        let received = backend.received();
+        let new = received.iter().skip(seen);
+        new.map(|one| format!("{} {} {:?}", one.line, one.body, one.header("x-scope-orgid")))
+            .collect::<Vec<_>>()
+    });
+    format!("{:?} {}", asked.collect::<Vec<_>>(), result["structuredContent"])
+}
+
+/// A call of each tool, and its arguments with other values than the call has or defaults to.
+fn calls_and_changes() -> [(&'static str, Value, Value); 3] {
+    let (from, to) = ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z");
+    let (early, late) = ("2026-01-31T11:59:00Z", "2026-01-31T13:01:00Z");
+    [
+        (
+            QUERY,
+            json!({ "backend": "eu", "query": "up" }),
+            json!({ "backend": "us", "org_id": "b", "limit": 1, "query": "down", "time": from }),
+        ),
+        (
+            RANGE,
+            json!({ "backend": "eu", "query": "up", "start": from, "end": to }),
+            json!({ "backend": "us", "org_id": "b", "limit": 1, "query": "down", "start": early,
+                "end": late, "step": "7m" }),
+        ),
+        (
+            LIST,
+            json!({ "backend": "eu", "start": from, "end": to }),
+            json!({ "backend": "us", "org_id": "b", "limit": 1, "query": "node_*", "regex": "^go",
+                "offset": 2, "start": early, "end": late }),
+        ),
+    ]
+}
+
+#[test]
+fn every_argument_of_every_tool_has_an_effect() {
+    let start = || {
+        Backend::start(|received, stream| {
+            let sample = |i: u32| json!({ "metric": { "i": i.to_string() }, "value": [1, "1"] });
+            let data = if received.line.contains("/values") {
+                json!(["go_gc", "node_cpu", "node_disk", "up"])
+            } else {
+                json!({ "resultType": "vector", "result": [sample(1), sample(2)] })
+            };
+            let body = json!({ "status": "success", "data": data });
+            answer(stream, 200, "application/json", body.to_string().as_bytes())
+        })
+    };
+    let (eu, us) = (start(), start());
+    let server = Server::promgate(&config(&json!({
+        "us": { "url": us.url() },
+        "eu": { "url": eu.url(), "org_id": "a", "available_orgs": ["a", "b"] },
+    })));
+    let client = Client::stateless(server.mcp);
+    let tools = client.call("tools/list", json!({})).result()["tools"].clone();
+    for (tool, call, changes) in calls_and_changes() {
+        let usual = effect(&client, &[&eu, &us], tool, &call);
+        assert_eq!(usual, effect(&client, &[&eu, &us], tool, &call), "the same call, the same");
+        let mut tried = vec!["timeout"];
+        for (argument, value) in changes.as_object().unwrap() {
+            let mut changed = call.clone();
+            changed[argument] = value.clone();
+            let changed = effect(&client, &[&eu, &us], tool, &changed);
+            assert_ne!(usual, changed, "{tool}: {argument}");
+            tried.push(argument);
+        }
+        let listed = tools.as_array().unwrap().iter().find(|it| it["name"] == tool).unwrap();
+        let listed = listed["inputSchema"]["properties"].as_object().unwrap();
+        let mut listed: Vec<_> = listed.keys().map(String::as_str).collect();
+        listed.sort_unstable();
+        tried.sort_unstable();
+        assert_eq!(tried, listed, "every argument of {tool} was tried");
+    }
+    // A timeout has its effect on a backend that takes its time.
+    let slow = Backend::start(|_, stream| e2e::backend::hold(stream));
+    let server = Server::in_front_of(&slow.url());
+    let client = Client::stateless(server.mcp);
+    for (tool, mut call, _) in calls_and_changes() {
+        call["backend"] = json!("main");
+        call["timeout"] = json!("200ms");
+        assert!(fault(&client, tool, call).contains("within 0.2 s"), "{tool}");
+    }
+}
+
+#[test]
+fn numbers_are_times_steps_and_counts_and_an_absent_end_is_now() {
+    let client = &clients()[0];
+    let at = structured(&client.tool(QUERY, json!({ "query": "time()", "time": 1_769_860_800 })));
+    assert_eq!(at["scalar"][1], "1769860800");
+    let range = json!({ "query": "time()", "start": 1_769_860_800, "end": 1_769_860_860.0,
+        "step": 15 });
+    let range = structured(&client.tool(RANGE, range));
+    assert_eq!((&range["start"], &range["step"]), (&json!("2026-01-31T12:00:00Z"), &json!("15s")));
+    assert_eq!(range["series"][0]["values"].as_array().unwrap().len(), 5);
+    let page = structured(&client.tool(LIST, json!({ "limit": 10.0, "offset": 1.0 })));
+    assert_eq!((&page["returned"], &page["offset"]), (&json!(10), &json!(1)));
+    let open = json!({ "query": "time()", "start": "now-1m", "step": "1s" });
+    let open = structured(&client.tool(RANGE, open));
+    let last = open["series"][0]["values"].as_array().unwrap().last().unwrap()[0].clone();
+    assert!((last.as_f64().unwrap() - unix_now()).abs() < 20.0, "{last}");
+    let few = json!({ "query": "{__name__=~'node_.+'}", "start": "now-1m", "limit": 2 });
+    let few = structured(&client.tool(RANGE, few));
+    assert_eq!((&few["series_returned"], &few["truncated"]), (&json!(2), &json!(true)));
+}
+
+#[test]
+fn names_are_those_of_the_window_and_of_both_patterns() {
+    let client = &clients()[0];
+    let list = |arguments: Value| structured(&client.tool(LIST, arguments));
+    let past = json!({ "start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z" });
+    assert_eq!(list(past)["total"], 0, "nothing was scraped then");
+    let end = json!({ "end": "2020-01-02T00:00:00Z" });
+    assert_eq!(list(end)["total"], 0, "the window moves with its end");
+    let both = list(json!({ "query": "node_*", "regex": "_total$" }));
+    let names = both["metrics"].as_array().unwrap();
+    let good = |name: &str| name.starts_with("node_") && name.ends_with("_total");
+    assert!(!names.is_empty() && names.iter().all(|name| good(name.as_str().unwrap())), "{both}");
+    assert!(both["total"].as_u64() < list(json!({ "query": "node_*" }))["total"].as_u64());
+    let usual = list(json!({}));
+    let lenient = list(json!({ "limit": 0, "offset": -1 }));
+    assert_eq!(lenient["limit"], 100, "as in prometheus-mcp");
+    assert_eq!((&lenient["metrics"], &lenient["offset"]), (&usual["metrics"], &json!(0)));
 }
 
 #[test]
@@ -272,7 +459,8 @@ fn wrong_arguments_are_errors_that_say_what_is_right() {
         (RANGE, json!({ "query": "up" }), vec!["start"]),
         (RANGE, json!({ "query": "up", "start": true }), vec!["start"]),
         (LIST, json!({ "limit": "many" }), vec!["limit", "number"]),
-        (LIST, json!({ "offset": -1 }), vec!["offset"]),
+        (LIST, json!({ "offset": 1.5 }), vec!["offset", "whole number"]),
+        (QUERY, json!({ "query": "up", "limit": 0 }), vec!["limit", "1 or more"]),
         (LIST, json!({ "query": "[" }), vec!["query"]),
         (LIST, json!({ "regex": "(" }), vec!["regex"]),
         (QUERY, json!({ "query": "up", "backend": "zzz" }), vec!["zzz", "prometheus"]),

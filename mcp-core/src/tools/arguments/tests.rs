@@ -78,6 +78,19 @@ fn a_count_is_whole_in_range_and_may_be_written_with_a_zero_fraction() {
 }
 
 #[test]
+fn a_lenient_count_below_its_least_counts_as_left_out() {
+    let count = |value: Value| given(json!({"limit": value})).unwrap().lenient_count("limit", 1);
+    for low in [json!(0), json!(-1), json!(-7.0), json!(i64::MIN), json!(null)] {
+        assert_eq!(count(low.clone()).unwrap(), None, "{low}");
+    }
+    assert_eq!(count(json!(1)).unwrap(), Some(1));
+    assert_eq!(count(json!(u64::MAX)).unwrap(), usize::try_from(u64::MAX).ok());
+    for bad in [json!(1.5), json!(-0.5), json!("1")] {
+        assert!(says(count(bad.clone())).ends_with("it wants a whole number"), "{bad}");
+    }
+}
+
+#[test]
 fn a_time_may_be_a_number() {
     let arguments = given(json!({"time": 1_704_067_200.5})).unwrap();
     let moment = arguments.moment("time", Moment::from_ms(0)).unwrap();

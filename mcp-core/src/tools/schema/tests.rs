@@ -92,6 +92,10 @@ fn the_arguments_are_a_superset_of_those_replaced() {
 #[test]
 fn backends_and_tenants_are_named_in_a_fixed_order() {
     let tools = tools(configs());
+    for tool in tools.as_array().unwrap() {
+        let description = tool["description"].as_str().unwrap();
+        assert!(description.ends_with(" Backends: mimir, prom, thanos."), "{description}");
+    }
     let properties = &tools[0]["inputSchema"]["properties"];
     assert_eq!(
         properties["backend"]["description"],

@@ -7,7 +7,7 @@ fn shaped(series: &[String], bounds: Bounds) -> Result<Shaped, Malformed> {
     let raw: Vec<Box<RawValue>> =
         series.iter().map(|s| RawValue::from_string(s.clone()).unwrap()).collect();
     let kept: Vec<&RawValue> = raw.iter().map(AsRef::as_ref).collect();
-    shape(&Items { total: kept.len(), kept }, bounds)
+    shape(&Items { total: kept.len(), kept }, bounds, |_, _| 0)
 }
 
 fn bounds(bytes_max: usize, series_max: Option<usize>) -> Bounds {
@@ -36,6 +36,19 @@ fn an_answer_is_cut_at_a_whole_series_and_says_so() {
 }
 
 #[test]
+fn what_the_text_takes_is_room_that_the_series_have_not() {
+    let one = RawValue::from_string(series(1).remove(0)).unwrap();
+    let items = Items { total: 10, kept: vec![&*one; 10] };
+    let mut left = Vec::new();
+    let shaped = shape(&items, bounds(200, None), |_, room| {
+        left.push(room);
+        50
+    });
+    // 40 bytes with the comma, and 50 for the text.
+    assert_eq!((shaped.unwrap().series.len(), left), (2, vec![160, 70]));
+}
+
+#[test]
 fn a_limit_is_told_apart_from_the_size() {
     let limited = |n| shaped(&series(n), bounds(1000, Some(4))).unwrap();
     assert_eq!((limited(10).series.len(), limited(10).cut), (4, Some(Cut::Limit(4))));
@@ -52,7 +65,7 @@ fn one_series_over_the_size_leaves_none() {
 #[test]
 fn series_that_were_only_counted_are_a_cut_too() {
     let items = Items { kept: Vec::new(), total: 5 };
-    assert_eq!(shape(&items, bounds(1000, None)).unwrap().cut, Some(Cut::Bytes(1000)));
+    assert_eq!(shape(&items, bounds(1000, None), |_, _| 0).unwrap().cut, Some(Cut::Bytes(1000)));
 }
 
 #[test]

@@ -81,16 +81,46 @@ fn extremes_are_shown_as_written_and_do_not_overflow_the_mean() {
     assert!(text.contains("2 points, first NaN") && !text.contains("avg"), "{text}");
 }
 
+fn lined(answer_bytes_max: usize, lines: &[String]) -> String {
+    let mut shown = Lines::of_answer(answer_bytes_max);
+    for line in lines {
+        shown.add(usize::MAX, |text| text.push_str(line));
+    }
+    let mut text = String::new();
+    shown.end(&mut text, lines.len());
+    text
+}
+
 #[test]
 fn lines_over_the_bounds_are_counted() {
-    let one = |label: &str| json!({"metric": {"l": label}, "value": [1, "1"]});
-    let shaped = |series: Vec<Value>| Shaped { total: series.len(), series, cut: None };
-    let mut text = String::new();
-    series(&mut text, &shaped(vec![one("x"); 60]), sample);
-    assert_eq!(text.lines().filter(|line| line.starts_with('{')).count(), 50);
-    assert!(text.ends_with("… and 10 more series, in the structured content only"), "{text}");
-    let mut text = String::new();
-    series(&mut text, &shaped(vec![one(&"x".repeat(10_000)); 3]), sample);
+    let text = lined(1 << 20, &vec!["x".to_owned(); 60]);
+    assert_eq!(text.lines().filter(|line| *line == "x").count(), LINES_MAX);
+    assert!(text.ends_with("\n… and 10 more in the structured content"), "{text}");
+    let text = lined(1 << 20, &vec!["x".repeat(10_000); 3]);
     assert!(text.len() < BYTES_MAX + 100);
-    assert!(text.ends_with("… and 2 more series, in the structured content only"), "{text}");
+    assert!(text.ends_with("\n… and 2 more in the structured content"), "{text}");
+    assert!(lined(4 << 10, &vec!["x".repeat(100); 40]).len() < 1100);
+    assert_eq!(lined(1 << 20, &["x".to_owned()]), "\nx");
+}
+
+#[test]
+fn a_line_takes_no_more_than_the_room_given_and_leaves_no_gap() {
+    let mut lines = Lines::of_answer(1 << 20);
+    // A break and a quotation mark are two bytes each as JSON, and the quotes around are two.
+    assert_eq!(lines.add(6, |text| text.push('"')), 6);
+    assert_eq!(lines.add(5, |text| text.push('"')), 0);
+    assert_eq!(lines.add(100, |text| text.push('x')), 0, "after one that did not fit");
+    let mut text = String::new();
+    lines.end(&mut text, 3);
+    assert_eq!(text, "\n\"\n… and 2 more in the structured content");
+}
+
+#[test]
+fn a_text_is_cut_to_its_bytes_as_json() {
+    assert_eq!(fitted("abc", 5), "abc");
+    for text in ["x".repeat(1000), "\u{1}".repeat(1000), "é\"".repeat(500)] {
+        let cut = fitted(&text, 100);
+        assert!(json_bytes(&cut) <= 100 && json_bytes(&cut) > 80, "{cut}");
+        assert!(cut.ends_with("… (cut)"), "{cut}");
+    }
 }

@@ -74,7 +74,7 @@ impl Check<'_> {
             answer_bytes_max: self.size(
                 &at.key("answer_bytes_max"),
                 &raw.answer_bytes_max,
-                1 << 10..=64 << 20,
+                4 << 10..=64 << 20,
             ),
             points_default_max: self.small_count(
                 &at.key("points_default_max"),

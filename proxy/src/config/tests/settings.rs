@@ -40,7 +40,7 @@ middleware:
     redacted_headers: [X-C, x-c]
     queue_bytes_max: 64KiB
 sessions: { idle_timeout: 12s, per_worker_max: 13, calls_per_session_max: 14 }
-tools: { query_bytes_max: 100, answer_bytes_max: 2KiB, points_default_max: 15, page_max: 16 }
+tools: { query_bytes_max: 100, answer_bytes_max: 4KiB, points_default_max: 15, page_max: 16 }
 backends:
   b:
     url: https://b.example/prometheus
@@ -110,7 +110,7 @@ fn the_bounds_of_workers_and_tools_arrive() {
     assert_eq!(config.worker_limits, limits);
     let tools = ToolLimits {
         query_bytes_max: 100,
-        answer_bytes_max: 2048,
+        answer_bytes_max: 4096,
         points_default_max: 15,
         page_max: 16,
     };
