@@ -253,7 +253,7 @@ impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
         // A connection that cannot take its last bytes is closed without them.
         drop(AsyncWriteExt::flush(self).await);
-        Shutdown::shutdown(&mut self.inner).await;
+        Shutdown::shutdown(&mut *self.inner).await;
     }
 }
 
