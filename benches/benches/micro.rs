@@ -31,6 +31,7 @@ use promgate::{
     metrics::{Metrics, Subjects, labels::Outcome},
     ring::{Ring, SharedRing, WorkerIndex},
 };
+use rmcp::model::ProtocolVersion;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -152,7 +153,7 @@ fn worker(criterion: &mut Criterion) {
         criterion.bench_function(&format!("worker/stateless_{name}"), |bencher| {
             bencher.iter(|| {
                 let message = wire::parse(black_box(&body)).expect("a message");
-                now(worker.stateless(message, ACCEPTS))
+                now(worker.stateless(message, &ProtocolVersion::LATEST, ACCEPTS))
             });
         });
     }

@@ -62,6 +62,20 @@ impl Log {
         self.lines.lock().text.clone()
     }
 
+    /// Everything printed to the end of the output.
+    ///
+    /// # Panics
+    /// When the output does not end within [`PATIENCE`].
+    #[must_use]
+    pub fn whole(&self) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.lines.lock();
+        while !lines.ended {
+            assert!(!self.grown.wait_until(&mut lines, deadline).timed_out(), "output goes on");
+        }
+        lines.text.clone()
+    }
+
     fn follow(self: &Arc<Self>, from: impl Read + Send + 'static) {
         let log = Arc::clone(self);
         thread::spawn(move || {
@@ -217,10 +231,12 @@ pub fn run(
 ) -> (ExitStatus, String) {
     let process = Process::start_with(program, arguments, environment);
     let status = process.wait(bound);
-    let output = [process.stdout().lines(), process.stderr().lines()].concat().join("\n");
-    let status = status
-        .unwrap_or_else(|| panic!("{} did not end within {bound:?}:\n{output}", program.display()));
-    (status, output)
+    let Some(status) = status else {
+        let output = [process.stdout().lines(), process.stderr().lines()].concat().join("\n");
+        panic!("{} did not end within {bound:?}:\n{output}", program.display())
+    };
+    // The process may end before what it printed has been read.
+    (status, [process.stdout().whole(), process.stderr().whole()].concat().join("\n"))
 }
 
 /// `PATH` with `first` before everything else.

@@ -33,7 +33,7 @@ pub enum Route {
     /// A message in a session.
     Session(SessionId),
     /// A message that stands for itself.
-    Stateless,
+    Stateless(ProtocolVersion),
 }
 
 /// Why a message goes nowhere.
@@ -93,8 +93,8 @@ pub fn route(message: &Message<'_>, headers: &HeaderMap) -> Result<Route, RouteE
         if let Some(Ok(params)) = opening {
             return Ok(Route::Initialize(params));
         }
-        if is_stateless(request, headers)? {
-            return Ok(Route::Stateless);
+        if let Some(version) = stateless_version(request, headers)? {
+            return Ok(Route::Stateless(version));
         }
         if let Some(Err(error)) = opening {
             return Err(error.into());
@@ -102,7 +102,7 @@ pub fn route(message: &Message<'_>, headers: &HeaderMap) -> Result<Route, RouteE
     }
     let version = mirror::single(headers, &mirror::PROTOCOL_VERSION).map_err(header_mismatch)?;
     if version.is_some_and(is_stateless_version) && matches!(message, Message::Notification(_)) {
-        return Ok(Route::Stateless);
+        return Ok(Route::Stateless(ProtocolVersion::LATEST));
     }
     session(headers).map(Route::Session)
 }
@@ -175,7 +175,11 @@ struct MetaHead<'a> {
     capabilities: Option<&'a RawValue>,
 }
 
-fn is_stateless(request: &Request<'_>, headers: &HeaderMap) -> Result<bool, RouteError> {
+/// The version of a request that stands for itself; `None` for one that does not.
+fn stateless_version(
+    request: &Request<'_>,
+    headers: &HeaderMap,
+) -> Result<Option<ProtocolVersion>, RouteError> {
     let meta: MetaHead<'_> = request
         .head
         .meta
@@ -192,7 +196,7 @@ fn is_stateless(request: &Request<'_>, headers: &HeaderMap) -> Result<bool, Rout
         || in_body.is_some_and(is_stateless_version)
         || in_header.is_some_and(is_stateless_version);
     if !opens_stateless {
-        return Ok(false);
+        return Ok(None);
     }
     let Some(in_body) = in_body else {
         return Err(missing_meta(META_VERSION).into());
@@ -205,14 +209,13 @@ fn is_stateless(request: &Request<'_>, headers: &HeaderMap) -> Result<bool, Rout
             "the MCP-Protocol-Version header `{in_header}` does not match the protocolVersion `{in_body}` in _meta"
         )));
     }
-    if !ProtocolVersion::KNOWN_VERSIONS.iter().any(|known| known.as_str() == in_body) {
-        return Err(unsupported(in_body).into());
-    }
+    let known = ProtocolVersion::KNOWN_VERSIONS.iter().find(|known| known.as_str() == in_body);
+    let Some(version) = known else { return Err(unsupported(in_body).into()) };
     if !has_capabilities {
         return Err(missing_meta(META_CAPABILITIES).into());
     }
     mirror::check(headers, request).map_err(header_mismatch)?;
-    Ok(true)
+    Ok(Some(version.clone()))
 }
 
 /// A JSON string without escapes; a version has none.

@@ -182,15 +182,18 @@ impl Worker {
     }
 
     /// Serves a message that stands for itself.
-    pub async fn stateless(&self, message: Message<'_>, accepts: Accepts) -> Reply {
+    pub async fn stateless(
+        &self,
+        message: Message<'_>,
+        version: &ProtocolVersion,
+        accepts: Accepts,
+    ) -> Reply {
         let Message::Request(request) = message else {
             // A notification of this era concerns nothing that we hold.
             return Reply::empty(StatusCode::ACCEPTED, Ending::Answered);
         };
         let id_raw = Some(request.id_raw);
-        let meta = request::metadata(&request);
-        let version = meta.protocol_version().unwrap_or(ProtocolVersion::LATEST);
-        let keep = match self.service.kept(&request, &version) {
+        let keep = match self.service.kept(&request, version) {
             Ok(answer) => return Reply::json(answer).in_form(accepts),
             Err(keep) => keep,
         };
@@ -205,7 +208,7 @@ impl Worker {
         }
         let call = if accepts.sse { Call::streaming(None) } else { Call::silent() };
         let mut context = RequestContext::new(request.id.clone(), self.service.stranger().clone());
-        context.meta = meta;
+        context.meta = request::metadata(&request);
         let Some(permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let places = Places { _worker: permit, _session: None };
         let job = Job {

@@ -22,8 +22,8 @@ pub(super) struct Plan<'a> {
     accepts: Accepts,
     chosen: Chosen<'a>,
     route: Route,
-    /// Id of the session that the message belongs to or is about to open.
-    session: Option<SessionId>,
+    /// Id of the session that the message is about to open.
+    minted: Option<SessionId>,
 }
 
 impl<'a> Plan<'a> {
@@ -50,35 +50,40 @@ impl<'a> Plan<'a> {
             metrics.rejected(rejection(&error));
             Reply::not_routed(&error, id_raw(&message))
         })?;
-        context.era = Some(if matches!(route, Route::Stateless) { "stateless" } else { "session" });
-        let (session, chosen) = match &route {
+        context.era =
+            Some(if matches!(route, Route::Stateless(_)) { "stateless" } else { "session" });
+        let (minted, chosen) = match &route {
             // The id comes first: it decides the worker.
             Route::Initialize(_) => {
                 let (id, chosen) = workers.mint().map_err(|_no_randomness| unavailable())?;
                 (Some(id), chosen)
             }
-            Route::Session(id) => (Some(id.clone()), workers.owner(id)),
-            Route::Stateless => (None, workers.any()),
+            Route::Session(id) => (None, workers.owner(id)),
+            Route::Stateless(_) => (None, workers.any()),
         };
         let chosen = chosen.ok_or_else(unavailable)?;
         context.worker = Some(chosen.index);
-        if matches!(route, Route::Stateless) {
+        if matches!(route, Route::Stateless(_)) {
             chosen.worker.check_headers(&message, headers).inspect_err(|_refused| {
                 metrics.rejected(Rejection::HeaderMismatch);
             })?;
         }
-        Ok(Self { message, accepts, chosen, route, session })
+        Ok(Self { message, accepts, chosen, route, minted })
     }
 
     /// Has the worker answer.
     pub(super) async fn run(self) -> Reply {
-        let Self { message, accepts, chosen, route, session } = self;
-        match (route, session, message) {
-            (Route::Initialize(params), Some(id), Message::Request(request)) => {
-                chosen.worker.initialize(id, &request, *params, accepts).await
-            }
-            (Route::Session(id), _, message) => chosen.worker.session(&id, message, accepts).await,
-            (_, _, message) => chosen.worker.stateless(message, accepts).await,
+        let Self { message, accepts, chosen, route, minted } = self;
+        match route {
+            Route::Session(id) => chosen.worker.session(&id, message, accepts).await,
+            Route::Stateless(version) => chosen.worker.stateless(message, &version, accepts).await,
+            Route::Initialize(params) => match (minted, message) {
+                (Some(id), Message::Request(request)) => {
+                    chosen.worker.initialize(id, &request, *params, accepts).await
+                }
+                // Not reached: only a request is routed so, and for it an id was minted.
+                _ => unavailable(),
+            },
         }
     }
 }
