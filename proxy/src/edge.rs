@@ -134,33 +134,43 @@ impl Edge {
 
     async fn serve(&self, session: &mut ServerSession, context: &mut Context) -> Result<()> {
         self.begin(session, context);
-        if let Err(refusal) = self.admit(session) {
-            return self.refuse(session, context, refusal).await;
-        }
-        let accepts = media::accepts(&session.req_header().headers);
-        let parts = (&*self.workers, &*self.metrics);
-        let answer = match session.req_header().method {
-            Method::POST if !accepts.json && !accepts.sse => {
-                return self.refuse(session, context, Refusal::NotAcceptable).await;
-            }
-            Method::POST => match self.post(session, context, accepts).await? {
-                Some(answer) => answer,
-                None => return Ok(()),
-            },
-            Method::GET if !accepts.sse => {
-                return self.refuse(session, context, Refusal::NotAcceptable).await;
-            }
-            Method::GET => match session_owner(&session.req_header().headers, parts, context) {
-                Ok((id, chosen)) => chosen.worker.open_stream(&id),
-                Err(refused) => *refused,
-            },
-            _ => match session_owner(&session.req_header().headers, parts, context) {
-                Ok((id, chosen)) => chosen.worker.close(&id),
-                Err(refused) => *refused,
-            },
-        };
+        // Boxed: a stream carries the size of this future for as long as it lasts, and finding the
+        // answer is over by then.
+        let answer = Box::pin(self.answer(session, context)).await?;
+        let Some(answer) = answer else { return Ok(()) };
         let terms = StreamTerms { metrics: &self.metrics, drain: self.drain.clone() };
         reply(session, context, answer, terms).await
+    }
+
+    /// A worker's reply; `None` when the request was refused and answered.
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+    ) -> Result<Option<Reply>> {
+        let header = session.req_header();
+        let (method, accepts) = (header.method.clone(), media::accepts(&header.headers));
+        let readable = match method {
+            Method::GET => accepts.sse,
+            Method::POST => accepts.json || accepts.sse,
+            _ => true,
+        };
+        let admitted = self.admit(session);
+        let admitted = admitted.and(if readable { Ok(()) } else { Err(Refusal::NotAcceptable) });
+        if let Err(refusal) = admitted {
+            self.refuse(session, context, refusal).await?;
+            return Ok(None);
+        }
+        if method == Method::POST {
+            return self.post(session, context, accepts).await;
+        }
+        let parts = (&*self.workers, &*self.metrics);
+        let owner = session_owner(&session.req_header().headers, parts, context);
+        Ok(Some(match owner {
+            Ok((id, chosen)) if method == Method::GET => chosen.worker.open_stream(&id),
+            Ok((id, chosen)) => chosen.worker.close(&id),
+            Err(refused) => *refused,
+        }))
     }
 
     /// The worker's reply to a POST; `None` when the request was refused and answered.
@@ -179,14 +189,13 @@ impl Edge {
         };
         let headers = &session.req_header().headers;
         let parts = (&*self.workers, &*self.metrics);
-        let plan = match Plan::make(&body.bytes, headers, accepts, parts, context) {
-            Ok(plan) => plan,
+        let running = match Plan::make(&body.bytes, headers, accepts, parts, context) {
+            Ok(plan) => plan.run(),
             Err(answer) => return Ok(Some(*answer)),
         };
+        tokio::pin!(running);
         // The call runs in this task. While it waits, we listen for a client that leaves: dropping
         // the future is what stops the call.
-        let running = plan.run();
-        tokio::pin!(running);
         tokio::select! {
             biased;
             answer = &mut running => Ok(Some(answer)),
