@@ -50,6 +50,8 @@ pub enum Ending {
     Cancelled,
     /// The call took longer than allowed.
     Deadline,
+    /// The same, of a call that nobody polled. The sweep that ended it has told so.
+    Overdue,
     /// The handler panicked.
     Panicked,
 }
@@ -94,9 +96,9 @@ impl Slot {
         self.deadline
     }
 
-    /// Stops the call; its stream ends. At the deadline its reader is told why.
+    /// Stops the call; its stream ends. Past the deadline its reader is told why.
     pub(super) fn kill(&self, ending: Ending) {
-        let answer = (ending == Ending::Deadline).then(|| overdue_json(&self.id_raw));
+        let answer = (ending == Ending::Overdue).then(|| overdue_json(&self.id_raw));
         let outcome = Outcome { answer, status: StatusCode::OK, ending };
         let mut state = self.state.lock();
         let before = match &*state {
