@@ -5,6 +5,7 @@
 //! although its reader stalls and nobody polls the stream.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Instant,
@@ -105,9 +106,10 @@ impl Slot {
             State::Running(_) => std::mem::replace(&mut *state, State::Killed(Some(outcome))),
             State::Killed(_) => return,
         };
-        // Outside the lock: dropping the call runs the handler's own destructors.
+        // Outside the lock: dropping the call runs the handler's own destructors. One that panics
+        // must not keep whoever kills from the calls that come after this one.
         drop(state);
-        drop(before);
+        let _panicked = catch_unwind(AssertUnwindSafe(|| drop(before)));
         self.reader.wake();
     }
 
