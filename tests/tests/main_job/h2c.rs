@@ -105,3 +105,32 @@ fn hosts_and_origins_are_checked_too() {
         assert!([400, 403, 421].contains(&rebound.status().as_u16()), "{}", rebound.status());
     });
 }
+
+#[test]
+fn a_host_header_beside_the_authority_is_compared_without_case() {
+    run(async {
+        let client = client();
+        let counter = || call(&client, "counter", json!({}));
+        let port = Server::shared_fixture().mcp.port();
+        let url = format!("http://localhost:{port}/mcp");
+        let named = reqwest::Client::builder()
+            .http2_prior_knowledge()
+            .no_proxy()
+            .resolve("localhost", Server::shared_fixture().mcp)
+            .build()
+            .unwrap();
+        let send = |host: String| {
+            let mut request = counter().build().unwrap();
+            *request.url_mut() = url.parse().unwrap();
+            request.headers_mut().insert("Host", host.parse().unwrap());
+            named.execute(request)
+        };
+        for host in ["LocalHost", "localhost"] {
+            let answer = send(format!("{host}:{port}")).await.unwrap();
+            let status = answer.status();
+            assert_eq!(status, 200, "{host}: {}", answer.text().await.unwrap());
+        }
+        let other = send(format!("127.0.0.1:{port}")).await.unwrap().status();
+        assert!([400, 403, 421].contains(&other.as_u16()), "{other}");
+    });
+}
