@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use crate::process::PATIENCE;
 
@@ -190,11 +191,32 @@ impl Connection {
     /// # Errors
     /// When nobody listens.
     pub fn try_open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { stream, unread: Vec::new(), framing: Framing::Ended })
+    }
+
+    /// Connects with room for a few kilobytes that nobody has read yet, so that a peer whose answers
+    /// are not read notices soon.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    #[must_use]
+    pub fn narrow(address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let stream = runtime.expect("a runtime").block_on(async {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(4096)?;
+            socket.connect(address).await?.into_std()
+        });
+        let stream = stream.expect("somebody listens");
+        stream.set_nonblocking(false).expect("a socket can block");
+        Self::over(stream).expect("the socket is open")
     }
 
     /// Limits how long a read waits.

@@ -5,7 +5,7 @@ use std::{
     fmt,
     io::{BufRead, BufReader, Read, Write},
     path::Path,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, LazyLock, mpsc},
     thread,
     time::{Duration, Instant},
@@ -122,6 +122,21 @@ impl Process {
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
         environment: &[(&str, &OsStr)],
     ) -> Self {
+        let (process, stdout) = Self::start_unread(program, arguments, environment);
+        process.stdout.follow(stdout);
+        process
+    }
+
+    /// As [`Process::start_with`], and leaves it to the caller to read its standard output.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_unread(
+        program: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        environment: &[(&str, &OsStr)],
+    ) -> (Self, ChildStdout) {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
         for (name, value) in environment {
@@ -130,7 +145,7 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = spawn(command);
         let (stdout, stderr) = (Arc::new(Log::default()), Arc::new(Log::default()));
-        stdout.follow(child.stdout.take().expect("stdout is piped"));
+        let unread = child.stdout.take().expect("stdout is piped");
         stderr.follow(child.stderr.take().expect("stderr is piped"));
         let exit = Arc::new(Exit::default());
         let pid = Pid::from_child(&child);
@@ -141,7 +156,7 @@ impl Process {
             *told.status.lock() = Some(status);
             told.known.notify_all();
         });
-        Self { pid, stdin, stdout, stderr, exit }
+        (Self { pid, stdin, stdout, stderr, exit }, unread)
     }
 
     /// What it printed on standard output.

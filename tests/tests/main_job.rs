@@ -12,15 +12,18 @@ mod main_job {
     mod access_log;
     mod admin;
     mod backends;
+    mod bounds;
     mod clients;
     mod configuration;
     mod conformance;
     mod drain;
     mod eras;
+    mod framing;
     mod h2c;
     mod hygiene;
     mod sessions;
     mod stdio;
     mod tools;
+    mod unread;
     mod workers;
 }

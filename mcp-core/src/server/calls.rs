@@ -68,7 +68,7 @@ impl Calls {
             keep
         });
         for slot in &overdue {
-            slot.kill(Ending::Deadline);
+            slot.kill(Ending::Overdue);
         }
         overdue.len()
     }

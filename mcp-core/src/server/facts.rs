@@ -126,3 +126,79 @@ fn trimmed(mut init: InitializeRequestParams) -> InitializeRequestParams {
     init.capabilities.experimental = None;
     init
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::server::service::dead_peer;
+
+    fn init(capabilities: &Value, client: &str) -> InitializeRequestParams {
+        let client = json!({ "name": client, "version": "1",
+            "icons": [{ "src": "x".repeat(5000) }] });
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities,
+            "clientInfo": client, "_meta": { "large": "x".repeat(5000) } });
+        serde_json::from_value(params).unwrap()
+    }
+
+    fn of(table: &FactsTable, init: InitializeRequestParams) -> Result<Arc<Facts>, TooMuch> {
+        table.of(init, ProtocolVersion::LATEST_WITH_INITIALIZE, |_agreed| dead_peer())
+    }
+
+    /// The `number`th of many clients that say 10 kB each, all different.
+    fn large(number: usize) -> InitializeRequestParams {
+        let said = json!({ "extensions": { "io.example/x": { "a": "x".repeat(10_000) } } });
+        init(&said, &format!("client {number}"))
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_later_is_not_kept() {
+        let table = FactsTable::new(1);
+        let experimental = |text: &str| json!({ "experimental": { "x": { "a": text } } });
+        let facts = of(&table, init(&experimental(&"a".repeat(5000)), "same")).unwrap();
+        assert!(facts.init.capabilities.experimental.is_none());
+        assert!(facts.init.client_info.icons.is_none() && facts.init.meta.is_none());
+        let other = of(&table, init(&experimental("b"), "same")).unwrap();
+        assert!(Arc::ptr_eq(&facts, &other), "clients that differ in nothing else share");
+        let named = of(&table, init(&json!({}), "other")).unwrap();
+        assert!(!Arc::ptr_eq(&facts, &named));
+    }
+
+    #[tokio::test]
+    async fn what_clients_say_has_a_budget_that_they_give_back_when_they_go() {
+        let table = FactsTable::new(1);
+        let kept: Vec<_> = (0..2000).map_while(|number| of(&table, large(number)).ok()).collect();
+        // 10 kB of text are reckoned as 2 × 16 times as much, of at least 16 MiB.
+        assert!((10..60).contains(&kept.len()), "{} were taken", kept.len());
+        assert!(of(&table, large(3000)).is_err());
+        assert!(of(&table, large(0)).is_ok(), "what is kept already costs nothing more");
+        drop(kept);
+        let again: Vec<_> =
+            (5000..5010).map_while(|number| of(&table, large(number)).ok()).collect();
+        assert_eq!(again.len(), 10);
+    }
+
+    #[tokio::test]
+    async fn the_budget_grows_with_the_sessions_that_are_allowed() {
+        let table = FactsTable::new(64 << 10);
+        let kept: Vec<_> = (0..2000).map_while(|number| of(&table, large(number)).ok()).collect();
+        assert!((150..250).contains(&kept.len()), "{} were taken", kept.len());
+    }
+
+    #[tokio::test]
+    async fn beyond_the_clients_that_are_shared_a_session_has_its_own_copy() {
+        let table = FactsTable::new(1 << 20);
+        let mut meta = RequestMetaObject::default();
+        let small = |number: usize| init(&json!({}), &format!("client {number}"));
+        let kept: Vec<_> =
+            (0..SHARED_MAX).map(|number| of(&table, small(number)).unwrap()).collect();
+        let alone = of(&table, small(SHARED_MAX)).unwrap();
+        assert!(alone.peer.is_none());
+        let _peer = alone.introduce(&dead_peer(), &mut meta);
+        assert_eq!(meta.client_info().unwrap().name, format!("client {SHARED_MAX}"));
+        drop(kept);
+        let shared = of(&table, small(SHARED_MAX + 1)).unwrap();
+        assert!(shared.peer.is_some(), "those that left made room");
+    }
+}

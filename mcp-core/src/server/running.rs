@@ -5,6 +5,7 @@
 //! although its reader stalls and nobody polls the stream.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Instant,
@@ -50,6 +51,8 @@ pub enum Ending {
     Cancelled,
     /// The call took longer than allowed.
     Deadline,
+    /// The same, of a call that nobody polled. The sweep that ended it has told so.
+    Overdue,
     /// The handler panicked.
     Panicked,
 }
@@ -94,18 +97,19 @@ impl Slot {
         self.deadline
     }
 
-    /// Stops the call; its stream ends. At the deadline its reader is told why.
+    /// Stops the call; its stream ends. Past the deadline its reader is told why.
     pub(super) fn kill(&self, ending: Ending) {
-        let answer = (ending == Ending::Deadline).then(|| overdue_json(&self.id_raw));
+        let answer = (ending == Ending::Overdue).then(|| overdue_json(&self.id_raw));
         let outcome = Outcome { answer, status: StatusCode::OK, ending };
         let mut state = self.state.lock();
         let before = match &*state {
             State::Running(_) => std::mem::replace(&mut *state, State::Killed(Some(outcome))),
             State::Killed(_) => return,
         };
-        // Outside the lock: dropping the call runs the handler's own destructors.
+        // Outside the lock: dropping the call runs the handler's own destructors. One that panics
+        // must not keep whoever kills from the calls that come after this one.
         drop(state);
-        drop(before);
+        let _panicked = catch_unwind(AssertUnwindSafe(|| drop(before)));
         self.reader.wake();
     }
 

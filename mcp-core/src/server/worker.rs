@@ -119,9 +119,9 @@ impl Worker {
         let result = match tokio::time::timeout(self.limits.call_timeout, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => {
-                return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError);
+                return rpc_error(id_raw, &error, accepts);
             }
-            Err(_elapsed) => return Reply::overdue(request.id_raw),
+            Err(_elapsed) => return Reply::overdue(request.id_raw).in_form(accepts),
         };
         let version = result.protocol_version.clone();
         let introduced = self.facts.of(params, version, |agreed| {
@@ -132,7 +132,7 @@ impl Worker {
         let Ok(facts) = introduced else { return self.sessions_full(id_raw) };
         let Ok(json) = serde_json::to_vec(&ServerResult::InitializeResult(result)) else {
             let error = ErrorData::internal_error("the answer could not be written as JSON", None);
-            return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError);
+            return rpc_error(id_raw, &error, accepts);
         };
         if self.sessions.open(id.clone(), facts).is_err() {
             return self.sessions_full(id_raw);
@@ -199,7 +199,7 @@ impl Worker {
         };
         let typed = match request::typed_stateless(&request) {
             Ok(typed) => typed,
-            Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
+            Err(error) => return rpc_error(id_raw, &error, accepts),
         };
         if let ClientRequest::SubscriptionsListenRequest(listen) = &typed
             && let Some(filter) = self.service.accepted(&listen.params.notifications)
@@ -270,7 +270,7 @@ impl Worker {
         };
         let typed = match request::typed(request) {
             Ok(typed) => typed,
-            Err(error) => return Reply::error(StatusCode::OK, id_raw, &error, Ending::RpcError),
+            Err(error) => return rpc_error(id_raw, &error, accepts),
         };
         let in_flight = match session.begin(&request.id, self.limits.session_calls_max) {
             Ok(in_flight) => in_flight,
@@ -374,6 +374,11 @@ fn responded(session: &Session, response: &Response<'_>) -> Reply {
     });
     session.answer(&response.id, answer);
     Reply::empty(StatusCode::ACCEPTED, Ending::Answered)
+}
+
+/// A JSON-RPC error in a good answer.
+fn rpc_error(id_raw: Option<&str>, error: &ErrorData, accepts: Accepts) -> Reply {
+    Reply::error(StatusCode::OK, id_raw, error, Ending::RpcError).in_form(accepts)
 }
 
 fn cannot_begin(why: CannotBegin, id_raw: &str) -> Reply {

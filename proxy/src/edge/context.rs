@@ -108,7 +108,7 @@ impl Context {
             Ending::UnknownSession => Outcome::UnknownSession,
             Ending::Busy(_) => Outcome::Overloaded,
             Ending::Cancelled => Outcome::ClientGone,
-            Ending::Deadline => Outcome::Timeout,
+            Ending::Deadline | Ending::Overdue => Outcome::Timeout,
             Ending::Panicked => Outcome::Internal,
         };
     }
@@ -128,6 +128,8 @@ pub(super) const fn limit_of(ending: Ending) -> Option<Limit> {
         | Ending::RpcError
         | Ending::Refused
         | Ending::UnknownSession
+        // Counted by whoever swept it.
+        | Ending::Overdue
         | Ending::Cancelled
         | Ending::Panicked => None,
     }

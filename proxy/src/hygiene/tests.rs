@@ -58,6 +58,11 @@ fn target(uri: &str, raw_path: &str, hosts: &[&'static str]) -> Result<String, R
 fn a_target_is_a_path_or_means_this_host() {
     assert_eq!(target("/mcp", "/mcp", &["a:80"]), Ok("a:80".to_owned()));
     assert_eq!(target("http://a/mcp", "http://a/mcp", &["a"]), Ok("a".to_owned()));
+    assert_eq!(
+        target("http://LocalHost:1/", "http://LocalHost:1/", &["lOCALhOST:1"]),
+        Ok("lOCALhOST:1".to_owned())
+    );
+    assert_eq!(target("http://a:2/mcp", "http://a:2/mcp", &["a:1"]), Err(Refusal::Target));
     assert_eq!(target("http://b/mcp", "http://b/mcp", &["a"]), Err(Refusal::Target));
     assert_eq!(target("*", "*", &["a"]), Err(Refusal::Target));
     assert_eq!(target("/", "e", &["a"]), Err(Refusal::Target));

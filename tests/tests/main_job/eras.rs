@@ -211,3 +211,50 @@ fn a_state_that_was_tampered_with_is_refused() {
     assert_eq!(retry(&format!("{state}x")).code(), Some(-32602));
     assert_eq!(retry(state).result()["content"][0]["text"], "state-ok");
 }
+
+#[test]
+fn a_listener_that_reads_no_events_is_refused() {
+    let params = json!({ "notifications": { "toolsListChanged": true } });
+    let request = client().request("subscriptions/listen", params);
+    let reply = send(&request.clone().with("Accept", "application/json"));
+    assert_eq!((reply.status(), reply.code()), (406, Some(-32600)), "{}", reply.http.text());
+    let mut stream = client().stream(&request.with("Accept", "text/event-stream"));
+    assert_eq!(stream.message()["method"], "notifications/subscriptions/acknowledged");
+}
+
+#[test]
+fn a_version_header_that_is_no_version_is_refused_with_those_that_are_known() {
+    let session = Client::session(Server::shared_fixture().mcp, "2025-11-25");
+    for version in ["foo", "zzzz-zz-zz", "2026-7-28", "2026-07-28x", "9"] {
+        let ping = session.request("ping", json!({})).with("MCP-Protocol-Version", version);
+        let reply = send(&ping);
+        assert_eq!((reply.status(), reply.code()), (400, Some(-32022)), "{version}");
+        assert_eq!(reply.response()["error"]["data"]["requested"], version);
+        for method in ["GET", "DELETE"] {
+            let request = session.bodiless(method).header("Accept", "text/event-stream");
+            let reply = send(&request.with("MCP-Protocol-Version", version));
+            assert_eq!((reply.status(), reply.code()), (400, Some(-32022)), "{method} {version}");
+        }
+    }
+    assert_eq!(session.call("ping", json!({})).status(), 200, "none of it ended the session");
+}
+
+#[test]
+fn a_cursor_is_seen_however_its_name_is_written_also_when_the_list_is_kept() {
+    let server = Server::shared_promgate();
+    for client in Client::of_both_eras(server.mcp) {
+        let list = |key: &str| {
+            let request = client.request("tools/list", json!({ "KEY": "x" }));
+            let whole = String::from_utf8(request.bytes()).unwrap();
+            let body = whole.split_once("\r\n\r\n").unwrap().1.replace("KEY", key);
+            client.send(&request.body(body))
+        };
+        for _kept_after_the_first in 0..2 {
+            assert_eq!(list("other").result()["tools"].as_array().unwrap().len(), 3);
+            for key in ["cursor", r"curs\u006fr", r"\u0063ursor"] {
+                let reply = list(key);
+                assert_eq!(reply.code(), Some(-32602), "{key}: {}", reply.http.text());
+            }
+        }
+    }
+}

@@ -105,3 +105,19 @@ fn hosts_and_origins_are_checked_too() {
         assert!([400, 403, 421].contains(&rebound.status().as_u16()), "{}", rebound.status());
     });
 }
+
+#[test]
+fn a_host_header_beside_the_authority_must_say_the_same() {
+    run(async {
+        let client = client();
+        let address = Server::shared_fixture().mcp;
+        let send = |host: String| {
+            let mut request = call(&client, "counter", json!({})).build().unwrap();
+            request.headers_mut().insert("Host", host.parse().unwrap());
+            client.execute(request)
+        };
+        assert_eq!(send(address.to_string()).await.unwrap().status(), 200);
+        let other = send(format!("localhost:{}", address.port())).await.unwrap().status();
+        assert!([400, 403, 421].contains(&other.as_u16()), "{other}");
+    });
+}

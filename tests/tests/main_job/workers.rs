@@ -378,3 +378,115 @@ fn a_thousand_sessions_are_spread_evenly_and_each_is_served_by_its_owner() {
     drop(wrong);
     assert_eq!(heard.iter().collect::<Vec<u16>>(), Vec::<u16>::new());
 }
+
+#[test]
+fn an_array_is_read_neither_as_a_message_nor_as_parameters() {
+    let positional = json!(["2.0", 7, "ping", null, null, null]);
+    for client in Client::of_both_eras(shared().mcp) {
+        let reply = client.send(&client.post(&positional).header("Mcp-Method", "ping"));
+        assert_eq!((reply.status(), reply.code()), (400, Some(-32600)), "{}", reply.http.text());
+        let message = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": [{}] });
+        let reply = client.send(&client.post(&message).header("Mcp-Method", "tools/list"));
+        assert_eq!((reply.status(), reply.code()), (400, Some(-32600)), "{}", reply.http.text());
+    }
+    let initialize = json!(["2025-11-25", {}, { "name": "e2e", "version": "1" }]);
+    let message =
+        json!({ "jsonrpc": "2.0", "id": 7, "method": "initialize", "params": initialize });
+    let client = Client::stateless(shared().mcp);
+    let reply = client.send(&client.post(&message).without("MCP-Protocol-Version"));
+    assert_eq!((reply.status(), reply.code()), (400, Some(-32600)), "{}", reply.http.text());
+}
+
+#[test]
+fn metadata_that_is_an_array_is_none() {
+    let client = Client::stateless(shared().mcp);
+    let meta = json!(["2026-07-28", {}]);
+    let params = json!({ "_meta": meta });
+    let message = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": params });
+    let reply = client.send(&client.post(&message).header("Mcp-Method", "tools/list"));
+    assert_eq!((reply.status(), reply.code()), (400, Some(-32602)), "{}", reply.http.text());
+    let session = Client::session(shared().mcp, "2025-11-25");
+    let reply = session.call("ping", params);
+    assert_eq!((reply.status(), reply.result()), (200, json!({})));
+}
+
+#[test]
+fn a_cancellation_whose_parameters_are_no_object_cancels_nothing() {
+    let client = Client::session(shared().mcp, "2025-11-25");
+    thread::scope(|scope| {
+        let request = sleep_request(&client, &json!("c"), "not-cancelled", 1000);
+        let call = scope.spawn(move || Reply::of(once(shared().mcp, &request)));
+        await_fate(&client, "not-cancelled", "running");
+        for params in [json!(["c"]), json!("c"), json!(null), json!([{ "requestId": "c" }])] {
+            assert_eq!(client.notify("notifications/cancelled", params).status(), 202);
+        }
+        let text = call.join().unwrap().result()["content"][0]["text"].clone();
+        assert_eq!(text, "slept 1000 ms");
+    });
+}
+
+#[test]
+fn an_id_can_be_used_again_right_after_its_call_was_cancelled() {
+    let client = Client::session(shared().mcp, "2025-11-25");
+    for round in 0..5 {
+        thread::scope(|scope| {
+            let label = format!("reused-{round}");
+            let request = sleep_request(&client, &json!("again"), &label, 60_000);
+            let call = scope.spawn(move || Reply::of(once(shared().mcp, &request)));
+            await_fate(&client, &label, "running");
+            let cancelled = json!({ "requestId": "again" });
+            assert_eq!(client.notify("notifications/cancelled", cancelled).status(), 202);
+            // At once, although the first may still be on its way out; the next round cancels it.
+            let next = sleep_request(&client, &json!("again"), &format!("next-{round}"), 60_000);
+            let next = scope.spawn(move || Reply::of(once(shared().mcp, &next)));
+            await_fate(&client, &format!("next-{round}"), "running");
+            let cancelled = json!({ "requestId": "again" });
+            assert_eq!(client.notify("notifications/cancelled", cancelled).status(), 202);
+            await_fate(&client, &format!("next-{round}"), "dropped");
+            assert_eq!(call.join().unwrap().messages, Vec::<Value>::new());
+            assert_eq!(next.join().unwrap().messages, Vec::<Value>::new());
+        });
+    }
+}
+
+/// The messages of an answer to a client that reads events only.
+fn as_events(client: &Client, request: &e2e::http::Request) -> Vec<Value> {
+    let reply = client.send(&request.clone().with("Accept", "text/event-stream"));
+    assert_eq!(reply.status(), 200, "{}", reply.http.text());
+    let text = reply.http.text();
+    assert!(reply.http.head.says("content-type", "text/event-stream"), "{text}");
+    reply.messages
+}
+
+#[test]
+fn a_client_that_reads_events_only_gets_every_answer_of_status_200_as_an_event() {
+    for client in Client::of_both_eras(shared().mcp) {
+        let list = client.request("tools/list", json!({}));
+        // The first may make the list, the others get the kept one.
+        for _request in 0..2 {
+            assert!(as_events(&client, &list)[0]["result"]["tools"].is_array());
+        }
+        let failing = [
+            ("tools/call", json!({ "name": "no_such_tool", "arguments": {} })),
+            ("tools/call", json!({ "name": "counter", "arguments": 7 })),
+            ("prompts/get", json!({ "name": 7 })),
+            ("resources/read", json!({ "uri": "nope://nowhere" })),
+            ("tools/call", json!({ "name": "panic", "arguments": {} })),
+        ];
+        for (method, params) in failing {
+            let mut request = client.request(method, params.clone());
+            if params["name"] == 7 {
+                request = request.with("Mcp-Name", "7");
+            }
+            let messages = as_events(&client, &request);
+            assert!(messages[0]["error"]["code"].is_i64(), "{method} {params}: {messages:?}");
+        }
+    }
+    let client = Client::session(shared().mcp, "2025-11-25");
+    let ping = as_events(&client, &client.request("ping", json!({})));
+    assert_eq!(ping[0]["result"], json!({}));
+    let unknown = as_events(&client, &client.request("nope/nope", json!({})));
+    assert_eq!(unknown[0]["error"]["code"], -32601);
+    let opening = client.initialize(&json!({})).without("Mcp-Session-Id");
+    assert!(as_events(&client, &opening)[0]["result"]["serverInfo"].is_object());
+}
