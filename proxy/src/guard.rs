@@ -149,6 +149,19 @@ impl Guarded {
         }
     }
 
+    /// Waits until it is clear whether the client speaks HTTP/2 by prior knowledge.
+    ///
+    /// Spec: RFC 9113 §3.3.
+    pub(crate) async fn speaks_h2(&mut self) -> io::Result<bool> {
+        let h2 = self.peek_preface().await?;
+        if h2 {
+            self.header_is_whole();
+        }
+        self.timer = None;
+        self.began = None;
+        Ok(h2)
+    }
+
     /// Reads until it is clear whether the client speaks HTTP/2. `Ok(true)` when it does.
     async fn peek_preface(&mut self) -> io::Result<bool> {
         loop {
@@ -233,17 +246,12 @@ impl AsyncWrite for Guarded {
 #[async_trait]
 impl Peek for Guarded {
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        let h2 = self.peek_preface().await?;
+        let h2 = self.speaks_h2().await?;
         // Pingora compares the whole buffer with the preface; what else is in it does not matter.
         buf.fill(0);
-        if h2 {
-            self.header_is_whole();
-            if let Some(start) = buf.get_mut(..H2_PREFACE.len()) {
-                start.copy_from_slice(H2_PREFACE);
-            }
+        if h2 && let Some(start) = buf.get_mut(..H2_PREFACE.len()) {
+            start.copy_from_slice(H2_PREFACE);
         }
-        self.timer = None;
-        self.began = None;
         Ok(true)
     }
 }

@@ -9,7 +9,11 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
+use pingora::{
+    apps::{HttpServerApp, ServerApp},
+    protocols::{Stream, http::ServerSession},
+    server::ShutdownWatch,
+};
 
 use crate::{
     config::HttpLimits,
@@ -143,7 +147,7 @@ impl Drop for Place {
 }
 
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Bounded<A> {
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Bounded<A> {
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
@@ -151,12 +155,43 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Bounded<A> {
     ) -> Option<Stream> {
         // A refused connection is dropped unread, which costs a flood more than an answer would.
         let _place = self.place(&stream)?;
-        let guarded: Stream = Box::new(Guarded::new(stream, self.terms.clone()));
-        self.app.process_new(guarded, shutdown).await
+        let h2c = self.app.server_options().is_some_and(|options| options.h2c);
+        let mut guarded = Guarded::new(stream, self.terms.clone());
+        // A client that says nothing, or leaves, is not waited for.
+        if h2c && guarded.speaks_h2().await.ok()? {
+            return ServerApp::process_new(&self.app, Box::new(guarded), shutdown).await;
+        }
+        let mut session = ServerSession::new_http1(Box::new(guarded));
+        // For the first byte; the application says how long to wait for the next request.
+        session.set_keepalive(Some(self.terms.header_timeout.as_secs().max(1)));
+        serve_http1(&self.app, session, shutdown).await;
+        None
     }
 
     async fn cleanup(&self) {
-        self.app.cleanup().await;
+        self.app.http_cleanup().await;
+    }
+}
+
+/// Serves one request after the other.
+///
+/// Pingora's own loop is the same, inside a future that also holds what HTTP/2 needs: 4 kB for as long as
+/// a connection lives.
+async fn serve_http1<A: HttpServerApp>(
+    app: &Arc<A>,
+    mut session: ServerSession,
+    shutdown: &ShutdownWatch,
+) {
+    loop {
+        if *shutdown.borrow() {
+            session.set_keepalive(None);
+        }
+        let Some(reused) = app.process_new_http(session, shutdown).await else { return };
+        let (stream, settings) = reused.consume();
+        session = ServerSession::new_http1(stream);
+        if let Some(settings) = settings {
+            settings.apply_to_session(&mut session);
+        }
     }
 }
 
@@ -168,40 +203,40 @@ mod tests {
         Connections { max, per_address_max, open: Mutex::default() }
     }
 
-    fn of(address: &str) -> Option<IpAddr> {
-        Some(holder(address.parse().unwrap()))
+    fn of(address: &str) -> IpAddr {
+        holder(address.parse().unwrap())
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_are_counted_together() {
         let connections = connections(100, 2);
-        assert_eq!(connections.enter(of("2001:db8:1:2::1")), Ok(()));
-        assert_eq!(connections.enter(of("2001:db8:1:2:ffff:ffff:ffff:ffff")), Ok(()));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2::1"))), Ok(()));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2:ffff:ffff:ffff:ffff"))), Ok(()));
         let full = Err(Limit::ConnectionsPerAddress);
-        assert_eq!(connections.enter(of("2001:db8:1:2:3::9")), full);
-        assert_eq!(connections.enter(of("2001:db8:1:3::1")), Ok(()), "another network");
-        connections.leave(of("2001:db8:1:2::7"));
-        assert_eq!(connections.enter(of("2001:db8:1:2:3::9")), Ok(()));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2:3::9"))), full);
+        assert_eq!(connections.enter(Some(of("2001:db8:1:3::1"))), Ok(()), "another network");
+        connections.leave(Some(of("2001:db8:1:2::7")));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2:3::9"))), Ok(()));
     }
 
     #[test]
     fn addresses_of_ipv4_are_counted_each_however_they_are_written() {
         let connections = connections(100, 1);
-        assert_eq!(connections.enter(of("192.0.2.1")), Ok(()));
-        assert_eq!(connections.enter(of("192.0.2.2")), Ok(()));
+        assert_eq!(connections.enter(Some(of("192.0.2.1"))), Ok(()));
+        assert_eq!(connections.enter(Some(of("192.0.2.2"))), Ok(()));
         let full = Err(Limit::ConnectionsPerAddress);
-        assert_eq!(connections.enter(of("::ffff:192.0.2.1")), full);
-        assert_eq!(connections.enter(of("::ffff:192.0.2.3")), Ok(()));
+        assert_eq!(connections.enter(Some(of("::ffff:192.0.2.1"))), full);
+        assert_eq!(connections.enter(Some(of("::ffff:192.0.2.3"))), Ok(()));
     }
 
     #[test]
     fn a_refused_connection_takes_no_place_and_who_has_left_is_forgotten() {
         let connections = connections(2, 1);
-        assert_eq!(connections.enter(of("192.0.2.1")), Ok(()));
-        assert_eq!(connections.enter(of("192.0.2.1")), Err(Limit::ConnectionsPerAddress));
+        assert_eq!(connections.enter(Some(of("192.0.2.1"))), Ok(()));
+        assert_eq!(connections.enter(Some(of("192.0.2.1"))), Err(Limit::ConnectionsPerAddress));
         assert_eq!(connections.enter(None), Ok(()));
-        assert_eq!(connections.enter(of("192.0.2.2")), Err(Limit::Connections));
-        connections.leave(of("192.0.2.1"));
+        assert_eq!(connections.enter(Some(of("192.0.2.2"))), Err(Limit::Connections));
+        connections.leave(Some(of("192.0.2.1")));
         connections.leave(None);
         let open = connections.open.lock();
         assert_eq!((open.all, open.by_address.len()), (0, 0));
