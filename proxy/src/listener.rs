@@ -168,40 +168,40 @@ mod tests {
         Connections { max, per_address_max, open: Mutex::default() }
     }
 
-    fn of(address: &str) -> Option<IpAddr> {
-        Some(holder(address.parse().unwrap()))
+    fn of(address: &str) -> IpAddr {
+        holder(address.parse().unwrap())
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_are_counted_together() {
         let connections = connections(100, 2);
-        assert_eq!(connections.enter(of("2001:db8:1:2::1")), Ok(()));
-        assert_eq!(connections.enter(of("2001:db8:1:2:ffff:ffff:ffff:ffff")), Ok(()));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2::1"))), Ok(()));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2:ffff:ffff:ffff:ffff"))), Ok(()));
         let full = Err(Limit::ConnectionsPerAddress);
-        assert_eq!(connections.enter(of("2001:db8:1:2:3::9")), full);
-        assert_eq!(connections.enter(of("2001:db8:1:3::1")), Ok(()), "another network");
-        connections.leave(of("2001:db8:1:2::7"));
-        assert_eq!(connections.enter(of("2001:db8:1:2:3::9")), Ok(()));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2:3::9"))), full);
+        assert_eq!(connections.enter(Some(of("2001:db8:1:3::1"))), Ok(()), "another network");
+        connections.leave(Some(of("2001:db8:1:2::7")));
+        assert_eq!(connections.enter(Some(of("2001:db8:1:2:3::9"))), Ok(()));
     }
 
     #[test]
     fn addresses_of_ipv4_are_counted_each_however_they_are_written() {
         let connections = connections(100, 1);
-        assert_eq!(connections.enter(of("192.0.2.1")), Ok(()));
-        assert_eq!(connections.enter(of("192.0.2.2")), Ok(()));
+        assert_eq!(connections.enter(Some(of("192.0.2.1"))), Ok(()));
+        assert_eq!(connections.enter(Some(of("192.0.2.2"))), Ok(()));
         let full = Err(Limit::ConnectionsPerAddress);
-        assert_eq!(connections.enter(of("::ffff:192.0.2.1")), full);
-        assert_eq!(connections.enter(of("::ffff:192.0.2.3")), Ok(()));
+        assert_eq!(connections.enter(Some(of("::ffff:192.0.2.1"))), full);
+        assert_eq!(connections.enter(Some(of("::ffff:192.0.2.3"))), Ok(()));
     }
 
     #[test]
     fn a_refused_connection_takes_no_place_and_who_has_left_is_forgotten() {
         let connections = connections(2, 1);
-        assert_eq!(connections.enter(of("192.0.2.1")), Ok(()));
-        assert_eq!(connections.enter(of("192.0.2.1")), Err(Limit::ConnectionsPerAddress));
+        assert_eq!(connections.enter(Some(of("192.0.2.1"))), Ok(()));
+        assert_eq!(connections.enter(Some(of("192.0.2.1"))), Err(Limit::ConnectionsPerAddress));
         assert_eq!(connections.enter(None), Ok(()));
-        assert_eq!(connections.enter(of("192.0.2.2")), Err(Limit::Connections));
-        connections.leave(of("192.0.2.1"));
+        assert_eq!(connections.enter(Some(of("192.0.2.2"))), Err(Limit::Connections));
+        connections.leave(Some(of("192.0.2.1")));
         connections.leave(None);
         let open = connections.open.lock();
         assert_eq!((open.all, open.by_address.len()), (0, 0));
