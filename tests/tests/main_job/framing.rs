@@ -32,9 +32,10 @@ fn a_body_on_get_or_delete_is_refused_and_never_read_as_a_request() {
             let mut connection = Connection::open(server().mcp);
             connection.send(format!("{}{framing}", head.strip_suffix("\r\n").unwrap()));
             let _closed_already = connection.try_send(ping);
-            let reply = Reply::of(connection.answer());
-            assert_eq!((reply.status(), reply.code()), (400, Some(-32600)), "{method} {framing}");
-            assert!(reply.http.head.says("connection", "close"), "{:?}", reply.http.head);
+            let head = connection.head();
+            assert_eq!(head.status, 400, "{method} {framing}");
+            assert!(head.says("connection", "close"), "{head:?}");
+            while connection.piece().unwrap().is_some() {}
             assert!(connection.is_closed(), "{method} {framing}: what follows is answered");
             assert_eq!(client.call("ping", json!({})).status(), 200, "the session lives on");
         }

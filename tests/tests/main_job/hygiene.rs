@@ -255,19 +255,6 @@ fn a_target_that_is_not_a_path_is_refused() {
 }
 
 #[test]
-fn a_target_with_a_host_means_the_same_host_in_any_case() {
-    let to = |target: &str, host: &str| {
-        let bytes = String::from_utf8(good().with("Host", host).bytes()).unwrap();
-        let answer = answered(bytes.replacen("/mcp", target, 1).as_bytes());
-        answer.map(|answer| answer.head.status)
-    };
-    assert_eq!(to("http://localhost/mcp", "localhost"), Some(200));
-    assert_eq!(to("http://LocalHost:80/mcp", "lOCALhOST:80"), Some(200));
-    assert_eq!(to("http://localhost:81/mcp", "localhost:80"), Some(400));
-    assert_eq!(to("http://localhost/mcp", "127.0.0.1"), Some(400));
-}
-
-#[test]
 fn versions_and_first_lines_that_are_not_http_1_are_refused_for_good() {
     let host = "Host: localhost\r\n\r\n";
     for line in ["GET /mcp", "GET /mcp HTTP/2.0", "GET /mcp HTTP/1.2", "G(T /mcp HTTP/1.1", "\0\0"]
