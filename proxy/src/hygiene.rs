@@ -112,18 +112,29 @@ pub fn check_target<'a>(parts: &'a Parts, raw_path: &[u8]) -> Result<Host<'a>, R
         (None, _) => None,
         (Some(_), Some(_)) => return Err(Refusal::HostMissing),
     };
-    let target = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = match (from_header, target.map(Host::parse)) {
+    if parts.version == Version::HTTP_2 {
         // HTTP/2 names the host in the target, and may repeat it in a header.
-        (None, Some(Some(target))) if parts.version == Version::HTTP_2 => target,
-        (Some(host), None) => host,
-        // The absolute form is for proxies; a client may use it as long as it means us.
-        (Some(host), Some(target)) if target.is_some_and(|target| target.is(host)) => host,
-        (Some(_), Some(_)) => return Err(Refusal::Target),
-        (None, _) => return Err(Refusal::HostMissing),
-    };
-    let absolute = matches!(parts.uri.scheme_str(), Some("http" | "https"));
-    if raw_path.starts_with(b"/") || absolute { Ok(host) } else { Err(Refusal::Target) }
+        let target = parts.uri.authority().map(http::uri::Authority::as_str);
+        return match (from_header, target.map(Host::parse)) {
+            (None, Some(Some(target))) => Ok(target),
+            (Some(host), None) => Ok(host),
+            (Some(host), Some(Some(target))) if target.is(host) => Ok(host),
+            (Some(_), Some(_)) => Err(Refusal::Target),
+            (None, _) => Err(Refusal::HostMissing),
+        };
+    }
+    let host = from_header.ok_or(Refusal::HostMissing)?;
+    // The absolute form is for proxies; a client may use it as long as it means us.
+    let means_us = || absolute_host(raw_path).is_some_and(|target| target.is(host));
+    if raw_path.starts_with(b"/") || means_us() { Ok(host) } else { Err(Refusal::Target) }
+}
+
+/// The host that a target in absolute form names. Read from its bytes: Pingora keeps of such a target
+/// only the path.
+fn absolute_host(target: &[u8]) -> Option<Host<'_>> {
+    let target = std::str::from_utf8(target).ok()?;
+    let rest = target.strip_prefix("http://").or_else(|| target.strip_prefix("https://"))?;
+    Host::parse(rest.split(['/', '?']).next()?)
 }
 
 /// Whether a rule allows the host.

@@ -40,6 +40,9 @@ pub(super) async fn refuse(
         session.set_keepalive(None);
     }
     let mut answer = header(refusal.status(), context)?;
+    if refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
+        answer.insert_header(header::RETRY_AFTER, "1")?;
+    }
     if let Some(allow) = refusal.allow() {
         answer.insert_header(header::ALLOW, allow)?;
     }

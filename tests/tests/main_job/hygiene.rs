@@ -458,3 +458,10 @@ fn many_clients_at_once_are_all_served() {
         }
     });
 }
+
+#[test]
+fn the_absolute_form_is_served_if_it_means_this_host() {
+    let bytes = String::from_utf8(good().bytes()).unwrap();
+    let absolute = bytes.replacen("/mcp", "http://localhost/mcp", 1);
+    assert_eq!(answered(absolute.as_bytes()).expect("an answer").head.status, 200);
+}
