@@ -4,13 +4,16 @@
 //! |---|---|
 //! | `/metrics` | what was counted, in the text format of Prometheus |
 //! | `/healthz` | 200 as long as the process lives |
-//! | `/readyz` | 200 while new work is served, 503 with a reason before and after |
+//! | `/readyz` | 200 while new work would be served; 503 with a reason before, after, and while full |
 //!
 //! Each takes GET and HEAD. Anything else is 404.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -49,13 +52,25 @@ pub enum Phase {
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicU8>);
 
+/// Says whether one more session and one more call would be served.
+#[derive(Clone)]
+pub struct HasRoom(pub Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for HasRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HasRoom(..)")
+    }
+}
+
 /// What the admin listener tells of.
 #[derive(Debug, Clone)]
 pub struct AdminState {
     /// What was counted.
     pub metrics: Arc<Metrics>,
-    /// Whether new work would be served.
+    /// Where the process stands.
     pub readiness: Readiness,
+    /// Whether the workers' bounds leave room.
+    pub has_room: HasRoom,
 }
 
 /// The admin listener's application, for Pingora.
@@ -85,7 +100,8 @@ pub fn answer(method: &Method, path: &str, state: &AdminState) -> Answer {
     match path {
         "/metrics" => scrape(&state.metrics),
         "/readyz" => match state.readiness.phase() {
-            Phase::Ready => Answer::plain(StatusCode::OK, "ready\n"),
+            Phase::Ready if (state.has_room.0)() => Answer::plain(StatusCode::OK, "ready\n"),
+            Phase::Ready => Answer::plain(StatusCode::SERVICE_UNAVAILABLE, "full\n"),
             Phase::Starting => Answer::plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             Phase::Draining => Answer::plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         },
@@ -185,7 +201,8 @@ mod tests {
     fn state() -> AdminState {
         let subjects = Subjects { tools: &[], backends: &[], workers: 1 };
         let metrics = Arc::new(Metrics::new(subjects).unwrap());
-        AdminState { metrics, readiness: Readiness::default() }
+        let has_room = HasRoom(Arc::new(|| true));
+        AdminState { metrics, readiness: Readiness::default(), has_room }
     }
 
     fn status(method: &Method, path: &str, state: &AdminState) -> u16 {

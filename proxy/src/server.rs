@@ -24,7 +24,7 @@ use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
 
 use crate::{
     access_log::{AccessLog, AccessLogError},
-    admin::{Admin, AdminState, Phase, Readiness},
+    admin::{Admin, AdminState, HasRoom, Phase, Readiness},
     config::{self, Config, HttpLimits},
     edge::{Bodies, Edge},
     listener::Bounded,
@@ -126,7 +126,7 @@ pub fn start(
     let admin_listener = config.server.admin.map(listen_admin).transpose()?;
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
     let workers = Arc::new(Workers::new(config.server.workers, service, config.worker_limits));
-    let for_scrapes = Arc::clone(&workers);
+    let (for_scrapes, for_readiness) = (Arc::clone(&workers), Arc::clone(&workers));
     metrics.read_workers_from(Box::new(move || for_scrapes.figures()));
 
     let (drain, draining) = watch::channel(false);
@@ -150,7 +150,9 @@ pub fn start(
     ];
     let mut admin = None;
     if let Some((listener, address)) = admin_listener {
-        let state = AdminState { metrics: Arc::clone(metrics), readiness: readiness.clone() };
+        let has_room = HasRoom(Arc::new(move || for_readiness.has_room()));
+        let metrics = Arc::clone(metrics);
+        let state = AdminState { metrics, readiness: readiness.clone(), has_room };
         tasks.push(run(
             admin_endpoint(state, address, config.server.http.limits),
             listener,

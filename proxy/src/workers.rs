@@ -86,6 +86,12 @@ impl Workers {
         self.chosen(WorkerIndex(u16::try_from(index).ok()?))
     }
 
+    /// Whether some worker would take one more session and one more call.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.all.iter().any(|worker| worker.has_room())
+    }
+
     /// What each worker holds and has counted, in the order of their numbers.
     #[must_use]
     pub fn figures(&self) -> Vec<Figures> {

@@ -96,6 +96,12 @@ impl Worker {
         self.calls.in_flight()
     }
 
+    /// Whether one more session and one more call would be served.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.sessions.is_full() && self.calls.in_flight() < self.limits.calls_max
+    }
+
     /// Opens the session `id`.
     pub async fn initialize(
         &self,

@@ -35,6 +35,18 @@ fn the_admin_listener_holds_a_bounded_number_of_connections() {
 }
 
 #[test]
+fn it_is_not_ready_while_no_worker_has_room() {
+    let settings = Settings { workers: 1, sessions_max: 1, ..Settings::default() };
+    let server = Server::fixture(&settings);
+    let ready = || get(server.admin, "/readyz").head.status;
+    assert_eq!(ready(), 200);
+    let session = Client::session(server.mcp, "2025-11-25");
+    assert_eq!(ready(), 503);
+    assert_eq!(session.delete().status(), 204);
+    assert_eq!(ready(), 200);
+}
+
+#[test]
 fn metrics_tell_of_requests_sessions_workers_tools_backends_and_the_process() {
     let server = Server::promgate(&config(&json!({ "prometheus": prometheus() })));
     let client = Client::session(server.mcp, "2025-11-25");
