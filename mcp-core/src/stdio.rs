@@ -232,6 +232,16 @@ where
             return None;
         }
         while self.refusals.try_join_next().is_some() {}
+        // A client that reads none of them gets no more.
+        while self.refusals.len() >= UNANSWERED_MAX {
+            tokio::select! {
+                _written = self.refusals.join_next() => {}
+                () = self.stop.notified() => {
+                    self.over = Some(Instant::now() + self.patience);
+                    return None;
+                }
+            }
+        }
         let line = tokio::select! {
             // Input that cannot be read has ended.
             line = self.input.next() => line.and_then(Result::ok),
@@ -253,6 +263,8 @@ where
                     let why = "too many requests are unanswered; wait for some to be answered";
                     (request_id(read), ErrorData::internal_error(why, None))
                 }
+                // Notifications and answers get no answer. Spec: JSON-RPC 2.0 §4.1.
+                Err(_) if !matches!(read, wire::Message::Request(_)) => return None,
                 Err(error) => {
                     let why = format!("invalid message: {error}");
                     (request_id(read), ErrorData::invalid_params(why, None))

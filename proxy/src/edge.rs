@@ -98,6 +98,10 @@ impl Edge {
         // Pingora's own value for a client that asks for keep-alive is "for ever".
         let keeps_alive = keeps_alive(session.req_header()) && !*self.drain.borrow();
         session.set_keepalive(keeps_alive.then(|| limits.idle_timeout.as_secs().max(1)));
+        if session.is_http2() {
+            // A client may keep its window shut while it reads the socket, which the guard cannot see.
+            session.set_write_timeout(Some(limits.write_timeout));
+        }
         // A next request that arrives early must not end this one.
         session.set_pipelining_enabled(true);
         // A refusal before the body was read must not cost the connection: we discard the rest.
@@ -216,8 +220,13 @@ impl Edge {
         if let Some(limit) = refusal.limit() {
             self.metrics.limit_reached(limit);
         }
+        // Who waits for leave to send its body may send none, now that it was refused.
+        let awaits_leave = body::awaits_continue(session);
+        if awaits_leave {
+            session.set_keepalive(None);
+        }
         refuse(session, context, refusal).await?;
-        if refusal.leaves_body() && !body::discard(session).await {
+        if !awaits_leave && refusal.leaves_body() && !body::discard(session).await {
             session.set_keepalive(None);
         }
         Ok(())
@@ -225,7 +234,7 @@ impl Edge {
 
     fn record(&self, session: &ServerSession, context: &Context) {
         let header = session.req_header();
-        let status = session.response_written().map(|answer| answer.status.as_u16());
+        let status = status(session);
         let took = context.started.elapsed();
         let method = HttpMethod::from(&header.method);
         self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
@@ -265,6 +274,12 @@ fn keeps_alive(header: &RequestHeader) -> bool {
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
 }
 
+/// The status answered; none while only a 100 was.
+fn status(session: &ServerSession) -> Option<u16> {
+    let written = session.response_written().map(|answer| answer.status);
+    written.filter(|status| !status.is_informational()).map(|status| status.as_u16())
+}
+
 fn announces_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
@@ -296,7 +311,7 @@ impl ProxyHttp for Edge {
                 self.metrics.panicked();
                 context.outcome = Outcome::Internal;
                 downstream.set_keepalive(None);
-                if downstream.response_written().is_none() {
+                if status(downstream).is_none() {
                     refuse(downstream, context, Refusal::Internal).await?;
                 }
             }

@@ -129,8 +129,12 @@ impl Guarded {
         cx: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
+        // What was only put beside the rest is no progress: a client that sends and never reads
+        // would keep it going.
+        if self.outgoing.has_moved() || self.outgoing.is_empty() {
             self.write_timer = None;
+        }
+        if polled.is_ready() {
             return polled;
         }
         let timeout = self.terms.write_timeout;

@@ -41,7 +41,7 @@ impl<A> fmt::Debug for Bounded<A> {
 
 /// Open connections, in all and by address.
 #[derive(Debug)]
-struct Connections {
+pub(crate) struct Connections {
     max: usize,
     per_address_max: usize,
     open: Mutex<Open>,
@@ -77,6 +77,11 @@ impl<A> Bounded<A> {
         Self { app: Arc::new(app), metrics, connections: Arc::new(connections), terms }
     }
 
+    /// The connections that are open.
+    pub(crate) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
+    }
+
     fn place(&self, stream: &Stream) -> Option<Place> {
         let address = stream
             .get_socket_digest()
@@ -110,6 +115,11 @@ fn holder(address: IpAddr) -> IpAddr {
 }
 
 impl Connections {
+    /// Number of open connections.
+    pub(crate) fn count(&self) -> usize {
+        self.open.lock().all
+    }
+
     fn enter(&self, address: Option<IpAddr>) -> Result<(), Limit> {
         let mut open = self.open.lock();
         if open.all >= self.max {

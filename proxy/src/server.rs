@@ -27,7 +27,7 @@ use crate::{
     admin::{Admin, AdminState, HasRoom, Phase, Readiness},
     config::{self, Config, HttpLimits},
     edge::{Bodies, Edge},
-    listener::Bounded,
+    listener::{Bounded, Connections},
     metrics::{Metrics, MetricsError, Subjects, labels::Limit},
     request_id::RequestIds,
     workers::Workers,
@@ -40,6 +40,8 @@ const BACKLOG: u32 = 4096;
 /// How long answers say `Connection: close` before the listeners close, so that clients with idle
 /// connections hear of it on their next answer and not by a broken one.
 const FAREWELL: Duration = Duration::from_millis(200);
+/// How long connections may take to close once their last request is over.
+const CLOSING: Duration = Duration::from_secs(1);
 /// How often draining looks whether the last request has gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// How long the access log may take to write what waits.
@@ -88,6 +90,7 @@ pub struct Running {
     /// The admin listener tells of the draining, so it closes last.
     close_admin: watch::Sender<bool>,
     in_flight: Arc<AtomicUsize>,
+    connections: Arc<Connections>,
     drain_timeout: Duration,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -144,8 +147,9 @@ pub fn start(
         in_flight: Arc::clone(&in_flight),
         drain: draining,
     };
+    let (endpoint, connections) = mcp_endpoint(edge, address);
     let mut tasks = vec![
-        run(mcp_endpoint(edge, address), listener, address, mcp_closing),
+        run(endpoint, listener, address, mcp_closing),
         tokio::spawn(sweep(workers, Arc::clone(metrics), admin_closing.clone())),
     ];
     let mut admin = None;
@@ -172,6 +176,7 @@ pub fn start(
         close_mcp,
         close_admin,
         in_flight,
+        connections,
         drain_timeout,
         tasks,
     })
@@ -194,6 +199,14 @@ impl Running {
         while in_flight() > 0 && began.elapsed() < self.drain_timeout {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
+        // HTTP/2 answers are written by their connection after the request is over.
+        let closing = Instant::now();
+        while self.connections.count() > 0
+            && closing.elapsed() < CLOSING
+            && began.elapsed() < self.drain_timeout
+        {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
         let left = in_flight();
         self.close_admin.send_replace(true);
         for task in &self.tasks {
@@ -206,14 +219,18 @@ impl Running {
     }
 }
 
-fn mcp_endpoint(edge: Edge, address: SocketAddr) -> listening::Service<Bounded<HttpProxy<Edge>>> {
+fn mcp_endpoint(
+    edge: Edge,
+    address: SocketAddr,
+) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
     let (limits, metrics) = (edge.http.limits, Arc::clone(&edge.metrics));
     let app = Bounded::new(proxy(edge), metrics, &limits);
+    let connections = app.connections();
     let mut endpoint = listening::Service::new("mcp".to_owned(), app);
     // Pingora's buffers live as long as the connection; the guard's own are there while needed.
     let buffers = L4BufferSettings::unbuffered();
     endpoint.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
-    endpoint
+    (endpoint, connections)
 }
 
 fn admin_endpoint(

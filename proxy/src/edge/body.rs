@@ -76,7 +76,7 @@ pub(super) async fn read(
     if declared_length(session).is_some_and(|length| length > bytes_max) {
         return Err(Refusal::BodyTooLarge);
     }
-    if expects_continue(session) && session.write_continue_response().await.is_err() {
+    if awaits_continue(session) && session.write_continue_response().await.is_err() {
         return Err(Refusal::BodyBroken);
     }
     tokio::time::timeout(limits.body_timeout, read_all(session, bodies, bytes_max))
@@ -138,9 +138,12 @@ fn declared_length(session: &ServerSession) -> Option<usize> {
     session.get_header(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Spec: RFC 9110 §10.1.1. Pingora does not answer it by itself.
-fn expects_continue(session: &ServerSession) -> bool {
-    session.req_header().version != Version::HTTP_10
+/// Whether the client waits for leave to send its body. Pingora does not give it by itself.
+///
+/// Spec: RFC 9110 §10.1.1.
+pub(super) fn awaits_continue(session: &ServerSession) -> bool {
+    session.response_written().is_none()
+        && session.req_header().version != Version::HTTP_10
         && session
             .get_header(header::EXPECT)
             .is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))

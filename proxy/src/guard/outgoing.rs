@@ -22,6 +22,8 @@ const WAITING_MAX: usize = 16 << 10;
 pub(super) struct Outgoing {
     waiting: Vec<u8>,
     sent: usize,
+    /// Whether the client took bytes since [`Outgoing::has_moved`] was asked.
+    moved: bool,
 }
 
 impl Outgoing {
@@ -35,10 +37,22 @@ impl Outgoing {
             ready!(self.poll_send(stream, cx))?;
         }
         if bytes.len() > WAITING_MAX {
-            return Pin::new(stream).poll_write(cx, bytes);
+            let polled = Pin::new(stream).poll_write(cx, bytes);
+            self.moved |= polled.is_ready();
+            return polled;
         }
         self.waiting.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// Whether the client took bytes since this was asked last.
+    pub(super) const fn has_moved(&mut self) -> bool {
+        std::mem::replace(&mut self.moved, false)
+    }
+
+    /// Whether nothing waits.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     pub(super) fn poll_flush(
@@ -54,10 +68,13 @@ impl Outgoing {
         while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match ready!(Pin::new(&mut *stream).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => self.sent += sent,
+                sent => {
+                    self.sent += sent;
+                    self.moved = true;
+                }
             }
         }
-        *self = Self::default();
+        (self.waiting, self.sent) = (Vec::new(), 0);
         Poll::Ready(Ok(()))
     }
 }

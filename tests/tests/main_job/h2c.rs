@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::{mcp::STATELESS, server::Server};
+use e2e::{mcp::STATELESS, server::Server, settings::Settings};
 use serde_json::{Value, json};
 
 fn client() -> reqwest::Client {
@@ -120,4 +120,28 @@ fn a_host_header_beside_the_authority_must_say_the_same() {
         let other = send(format!("localhost:{}", address.port())).await.unwrap().status();
         assert!([400, 403, 421].contains(&other.as_u16()), "{other}");
     });
+}
+
+/// It reads its socket, so that no write to it ever waits; its stream takes one byte and no more.
+#[test]
+fn a_client_that_keeps_its_window_shut_is_cut() {
+    let server = Server::fixture(&Settings { write_timeout_ms: 500, ..Settings::default() });
+    let _set_by_another_test = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .no_proxy()
+        .http2_initial_stream_window_size(1)
+        .build()
+        .unwrap();
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": { "name": "e2e", "version": "1" },
+    }});
+    let unread = runtime
+        .block_on(client.post(format!("http://{}/mcp", server.mcp)).json(&initialize).send());
+    assert_eq!(unread.as_ref().expect("the header arrives").status(), 200);
+    server.wait_for_metric("promgate_requests_in_flight", 0.0);
+    drop(unread);
 }
