@@ -131,7 +131,8 @@ impl Guarded {
     ) -> Poll<io::Result<T>> {
         // What was only put beside the rest is no progress: a client that sends and never reads
         // would keep it going.
-        if self.outgoing.has_moved() || self.outgoing.is_empty() {
+        let all_gone = polled.is_ready() && self.outgoing.is_empty();
+        if self.outgoing.has_moved() || all_gone {
             self.write_timer = None;
         }
         if polled.is_ready() {
