@@ -5,18 +5,23 @@
 //! 1. [`secret`]: values that are never shown
 //! 2. [`session`]: the name of a session
 //! 3. [`config`]: checked settings
-//! 4. [`observe`]: what is reported to whoever counts
-//! 5. [`call`]: a tool's line to its client and to the record
-//! 6. [`backend`]: clients of the metrics backends
-//! 7. [`tools`]: the tools and the MCP handler that offers them
-//! 8. [`server`]: messages, sessions, workers
-//! 9. [`stdio`]: the same over standard input and output
+//! 4. [`principal`], [`access`]: who calls, and what that caller may use
+//! 5. [`observe`]: what is reported to whoever counts
+//! 6. [`call`]: a tool's line to its client and to the record
+//! 7. [`backend`]: clients of the metrics backends
+//! 8. [`tools`]: the tools and the MCP handler that offers them
+//! 9. [`server`]: messages, sessions, workers
+//! 10. [`stdio`]: the same over standard input and output
 
 pub mod secret;
 
 pub mod session;
 
 pub mod config;
+
+pub mod principal;
+
+pub mod access;
 
 pub mod observe;
 

@@ -12,7 +12,10 @@ use std::{
 };
 
 use http::HeaderName;
+use ipnet::IpNet;
 use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
+
+mod admission;
 
 mod place;
 
@@ -36,6 +39,10 @@ mod load;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{
+    Authentication, Authorization, AuthorizationServer, Expression, Issuer, KeySource,
+    ProtectedResource, Rate, RateLimits, Rule, Verification, Who,
+};
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
@@ -47,6 +54,16 @@ pub struct Config {
     pub server: Server,
     /// The access log.
     pub access_log: AccessLog,
+    /// How callers prove who they are.
+    pub authentication: Authentication,
+    /// Who may use what.
+    pub authorization: Authorization,
+    /// How much each caller may ask for.
+    pub rate_limits: RateLimits,
+    /// What is told of this server as an OAuth resource.
+    pub protected_resource: Option<ProtectedResource>,
+    /// The authorization server whose metadata is served here too.
+    pub authorization_server: Option<AuthorizationServer>,
     /// Bounds of each worker, sessions included.
     pub worker_limits: WorkerLimits,
     /// Bounds of the tools.
@@ -72,6 +89,8 @@ pub struct Server {
     pub workers: NonZeroU16,
     /// How long calls in flight may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// How often the configuration and the files that it names are looked at for changes; never when none.
+    pub reload_interval: Option<Duration>,
 }
 
 /// How clients reach us.
@@ -96,6 +115,8 @@ pub struct Http {
     pub allowed_hosts: Vec<HostRule>,
     /// `Origin` values served; a request without `Origin` is not of a browser and passes.
     pub allowed_origins: Vec<OriginRule>,
+    /// Networks of proxies in front, whose word about a client's address, or its token, is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what a client may send.
     pub limits: HttpLimits,
 }

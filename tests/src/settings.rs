@@ -4,7 +4,8 @@ use std::{num::NonZeroU16, time::Duration};
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
-    AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, OriginRule, Server, Transport,
+    AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http, HttpLimits,
+    OriginRule, RateLimits, Server, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,7 @@ impl Settings {
                     h2c: true,
                     allowed_hosts: LOOPBACK.map(host).to_vec(),
                     allowed_origins: LOOPBACK.map(origin).to_vec(),
+                    trusted_proxies: Vec::new(),
                     limits: HttpLimits {
                         body_bytes_max: self.body_bytes_max,
                         bodies_bytes_max: self.bodies_bytes_max,
@@ -108,6 +110,7 @@ impl Settings {
                 admin: Some(free),
                 workers: NonZeroU16::new(self.workers).expect("at least one worker"),
                 drain_timeout: millis(self.drain_timeout_ms),
+                reload_interval: None,
             },
             access_log: AccessLog {
                 output: AccessLogOutput::Stdout,
@@ -116,6 +119,18 @@ impl Settings {
                 redacted_headers: Vec::new(),
                 queue_bytes_max: 1 << 20,
             },
+            authentication: Authentication::None,
+            authorization: Authorization::default(),
+            rate_limits: RateLimits {
+                address_requests: None,
+                address_failures: None,
+                principal_requests: None,
+                principal_in_flight_max: None,
+                tools: Vec::new(),
+                entries_max: 10_000,
+            },
+            protected_resource: None,
+            authorization_server: None,
             worker_limits: self.worker_limits(),
             tools: ToolLimits::default(),
             backends: Vec::new(),

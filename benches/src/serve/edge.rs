@@ -8,8 +8,8 @@ use mcp_core::{
 };
 use promgate::{
     config::{
-        AccessLog, AccessLogOutput, Config, HostRule, Http, HttpLimits, OriginRule, Server,
-        Transport,
+        AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http,
+        HttpLimits, OriginRule, RateLimits, Server, Transport,
     },
     server::{self, Running},
 };
@@ -55,6 +55,7 @@ fn config(access_log: PathBuf) -> Config {
                 h2c: true,
                 allowed_hosts: loopback.map(host).to_vec(),
                 allowed_origins: loopback.map(origin).to_vec(),
+                trusted_proxies: Vec::new(),
                 limits: HttpLimits {
                     bodies_bytes_max: 256 << 20,
                     body_bytes_max: 1 << 20,
@@ -69,6 +70,7 @@ fn config(access_log: PathBuf) -> Config {
             admin: None,
             workers: workers.unwrap_or(NonZeroU16::MIN),
             drain_timeout: seconds(1),
+            reload_interval: None,
         },
         access_log: AccessLog {
             output: AccessLogOutput::File(access_log),
@@ -77,6 +79,18 @@ fn config(access_log: PathBuf) -> Config {
             redacted_headers: Vec::new(),
             queue_bytes_max: 8 << 20,
         },
+        authentication: Authentication::None,
+        authorization: Authorization::default(),
+        rate_limits: RateLimits {
+            address_requests: None,
+            address_failures: None,
+            principal_requests: None,
+            principal_in_flight_max: None,
+            tools: Vec::new(),
+            entries_max: 10_000,
+        },
+        protected_resource: None,
+        authorization_server: None,
         worker_limits: WorkerLimits { sessions_max: SESSIONS_MAX, ..WorkerLimits::default() },
         tools: ToolLimits::default(),
         backends: Vec::new(),

@@ -55,6 +55,18 @@ impl Check<'_> {
         Config {
             server: self.server(&server, public_host),
             access_log: self.access_log(&middleware.access_logs, serves_http),
+            authentication: crate::config::Authentication::None,
+            authorization: crate::config::Authorization::default(),
+            rate_limits: crate::config::RateLimits {
+                address_requests: None,
+                address_failures: None,
+                principal_requests: None,
+                principal_in_flight_max: None,
+                tools: Vec::new(),
+                entries_max: 10_000,
+            },
+            protected_resource: None,
+            authorization_server: None,
             worker_limits,
             tools: self.tools(&tools),
             backends: self.backends(backends),
@@ -85,6 +97,7 @@ impl Check<'_> {
                 &raw.drain_timeout,
                 Duration::ZERO..=Duration::from_hours(1),
             ),
+            reload_interval: None,
         }
     }
 

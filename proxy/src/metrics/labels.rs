@@ -61,6 +61,12 @@ closed_set! {
         Rejected = "rejected",
         /// No such path.
         NotFound = "not_found",
+        /// No token, or one that was refused.
+        Unauthenticated = "unauthenticated",
+        /// A good token, but not for this.
+        Forbidden = "forbidden",
+        /// More than the caller's share in this time.
+        RateLimited = "rate_limited",
         /// A session that does not exist, or no longer.
         UnknownSession = "unknown_session",
         /// A body over the limit.
@@ -129,6 +135,12 @@ closed_set! {
         SessionMissing = "session_missing",
         /// The session does not exist, or no longer.
         SessionUnknown = "session_unknown",
+        /// No token, or one that was refused.
+        Token = "token",
+        /// A good token, but not for this.
+        Policy = "policy",
+        /// More than the caller's share in this time.
+        Rate = "rate",
         /// A bound on sessions, calls or streams was reached.
         Overloaded = "overloaded",
     }
@@ -170,6 +182,8 @@ closed_set! {
         NoContent = "204",
         /// 400.
         BadRequest = "400",
+        /// 401.
+        Unauthorized = "401",
         /// 403.
         Forbidden = "403",
         /// 404.
@@ -217,6 +231,7 @@ impl StatusCode {
             202 => Self::Accepted,
             204 => Self::NoContent,
             400 => Self::BadRequest,
+            401 => Self::Unauthorized,
             403 => Self::Forbidden,
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
@@ -343,6 +358,16 @@ closed_set! {
         Listeners = "listeners",
         /// Time of one call.
         CallTime = "call_time",
+        /// Requests of one address in a time.
+        AddressRate = "address_rate",
+        /// Refused tokens of one address in a time.
+        AddressFailures = "address_failures",
+        /// Requests of one principal in a time.
+        PrincipalRate = "principal_rate",
+        /// Requests of one principal in flight.
+        PrincipalInFlight = "principal_in_flight",
+        /// Calls of one tool by one principal in a time.
+        ToolRate = "tool_rate",
     }
 }
 

@@ -25,6 +25,7 @@ impl Check<'_> {
             h2c: raw.h2c,
             allowed_hosts: self.hosts(&at.key("allowed_hosts"), &raw.allowed_hosts, public_host),
             allowed_origins: self.origins(&at.key("allowed_origins"), &raw.allowed_origins),
+            trusted_proxies: Vec::new(),
             limits: self.http_limits(&at.key("limits"), &raw.limits),
         }
     }
