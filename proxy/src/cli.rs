@@ -211,7 +211,8 @@ fn obey(command: Command) -> Result<(), CommandError> {
         Command::Schema => say(&config::schema_json()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ConfigArgs { config: path }) => {
-            Ok(run::serve(config::load(&path, &ProcessEnvironment)?)?)
+            let config = config::load(&path, &ProcessEnvironment)?;
+            Ok(run::serve(path, config)?)
         }
         Command::Stdio(ConfigArgs { config: path }) => {
             Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)

@@ -70,6 +70,8 @@ pub struct Config {
     pub tools: ToolLimits,
     /// The backends, sorted by name; at least one.
     pub backends: Vec<BackendConfig>,
+    /// Files that it names and that were read: secrets, certificates.
+    pub files: Vec<PathBuf>,
 }
 
 /// The process and its listeners.
@@ -193,7 +195,7 @@ impl AccessLogOutput {
 }
 
 /// The access log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
     /// Where records go.
     pub output: AccessLogOutput,

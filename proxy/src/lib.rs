@@ -5,8 +5,10 @@
 //! - what an operator says: [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
-//! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
-//! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
+//! - who is let in: [`condition`], [`policy`], [`limits`], [`client_address`], [`refusal`], [`bearer`],
+//!   [`challenge`], [`well_known`], [`gate`], [`live`]
+//! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
+//! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
 //!   [`cli`]
 
 pub mod config;
@@ -23,6 +25,16 @@ pub mod workers;
 
 pub mod refusal;
 
+pub mod bearer;
+
+pub mod challenge;
+
+pub mod well_known;
+
+pub mod gate;
+
+pub mod live;
+
 pub mod request_id;
 
 pub mod hygiene;
@@ -38,6 +50,8 @@ pub mod listener;
 pub mod admin;
 
 pub mod server;
+
+pub mod reload;
 
 pub mod demo;
 

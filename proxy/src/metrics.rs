@@ -6,10 +6,13 @@
 
 mod family;
 pub mod labels;
+
+mod admission;
 mod series;
 
 use std::{collections::HashMap, fmt, time::Duration};
 
+use jsonwebtoken_jwks::refused::Reason;
 use mcp_core::{
     config::BackendName,
     observe::{BackendOutcome, Observer, ToolOutcome},
@@ -20,9 +23,14 @@ use prometheus::{
     IntCounter, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
+pub use self::admission::KeyFigures;
 use self::{
+    admission::Admission,
     family::Maker,
-    labels::{HttpMethod, Limit, Outcome, Rejection, RpcMethod, StatusCode, StreamKind},
+    labels::{
+        HttpMethod, Limit, Outcome, Rejection, ReloadOutcome, RpcMethod, StatusCode, StreamKind,
+        TokenOutcome,
+    },
     series::{Backend, Edge, Tool, Worker},
 };
 
@@ -42,6 +50,8 @@ pub struct Metrics {
     panics: IntCounter,
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
     source: Mutex<Option<WorkerSource>>,
+    admission: Admission,
+    keys: Mutex<Option<KeySource>>,
 }
 
 /// The metrics could not be set up or written. Only a mistake in this module can cause it.
@@ -62,6 +72,9 @@ pub struct Subjects<'a> {
 
 /// Gives the figures of every worker, in the order of their numbers.
 pub type WorkerSource = Box<dyn Fn() -> Vec<Figures> + Send + Sync>;
+
+/// Gives the figures of every issuer's keys.
+pub type KeySource = Box<dyn Fn() -> Vec<KeyFigures> + Send + Sync>;
 
 /// Something that is counted as long as it exists.
 #[derive(Debug)]
@@ -98,6 +111,8 @@ impl Metrics {
         let access_log = LogCounters::new(&make)?;
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
+        let admission = Admission::new(&make)?;
+        admission.started(true);
         Ok(Self {
             registry,
             edge,
@@ -109,6 +124,8 @@ impl Metrics {
             access_log,
             panics,
             source,
+            admission,
+            keys: Mutex::new(None),
         })
     }
 
@@ -169,6 +186,26 @@ impl Metrics {
         self.panics.inc();
     }
 
+    /// A token was looked at.
+    pub fn token(&self, outcome: TokenOutcome) {
+        self.admission.tokens.inc(outcome);
+    }
+
+    /// A token was refused.
+    pub fn token_refused(&self, reason: Reason) {
+        self.admission.refused.inc(reason);
+    }
+
+    /// The configuration was read again.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.admission.loaded(outcome);
+    }
+
+    /// Says where the figures of the issuers' keys come from. Asked once for each scrape.
+    pub fn read_keys_from(&self, source: KeySource) {
+        *self.keys.lock() = Some(source);
+    }
+
     /// The counters that the access log keeps.
     #[must_use]
     pub fn access_log(&self) -> LogCounters {
@@ -191,9 +228,13 @@ impl Metrics {
                 worker.catch_up(&figures);
             }
         }
+        let keys = self.keys.lock();
+        if let Some(keys) = keys.as_ref() {
+            self.admission.show(&keys());
+        }
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        drop(source);
+        drop((source, keys));
         Ok(text.into_bytes())
     }
 }

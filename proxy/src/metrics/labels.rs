@@ -1,5 +1,6 @@
 //! The label values that exist. Nothing else can become one, whatever a client sends.
 
+use jsonwebtoken_jwks::refused::Reason;
 use mcp_core::observe::{BackendOutcome, ToolOutcome};
 
 /// A closed set of label values.
@@ -368,6 +369,42 @@ closed_set! {
         PrincipalInFlight = "principal_in_flight",
         /// Calls of one tool by one principal in a time.
         ToolRate = "tool_rate",
+    }
+}
+
+closed_set! {
+    /// What became of a token.
+    TokenOutcome {
+        /// Seen before, and still good.
+        Remembered = "remembered",
+        /// Seen for the first time, and good.
+        Verified = "verified",
+        /// Not accepted.
+        Refused = "refused",
+    }
+}
+
+closed_set! {
+    /// What became of a reload.
+    ReloadOutcome {
+        /// The new configuration is at work.
+        Applied = "applied",
+        /// The new configuration has faults; the old one goes on.
+        Refused = "refused",
+    }
+}
+
+// Defined in the crate that finds the reasons.
+impl Label for Reason {
+    const ALL: &'static [Self] = Self::ALL;
+
+    #[expect(clippy::as_conversions, reason = "the discriminant of an enum without fields")]
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn label(self) -> &'static str {
+        self.word()
     }
 }
 
