@@ -91,6 +91,7 @@ impl From<ToolOutcome> for Outcome {
             ToolOutcome::Ok => Self::Ok,
             ToolOutcome::CallerError => Self::CallerError,
             ToolOutcome::BackendError => Self::BackendError,
+            ToolOutcome::Denied => Self::Forbidden,
         }
     }
 }
@@ -413,6 +414,7 @@ label_for! { ToolOutcome {
     Ok = "ok",
     CallerError = "caller_error",
     BackendError = "backend_error",
+    Denied = "denied",
 }}
 
 label_for! { BackendOutcome {
