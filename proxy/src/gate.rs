@@ -8,6 +8,7 @@ use std::{net::IpAddr, sync::Arc, time::SystemTime};
 use http::HeaderMap;
 use jsonwebtoken_jwks::{
     jwks::Jwks,
+    policy::LEEWAY_MAX,
     refused::{Reason, Refused},
     verifier::{Accepted, Issuer, Verifier},
 };
@@ -68,11 +69,11 @@ impl Pass {
         Self { caller: Caller { principal: None, access }, accepted: None, permit: None }
     }
 
-    /// Gives back the place among the calls in flight, for a stream that only waits. Returns when the token
-    /// runs out.
+    /// Gives back the place among the calls in flight, for a stream that only waits. Returns when the stream
+    /// must end: when the token has run out under every policy, so that who comes back with it is refused.
     pub(crate) fn release(&mut self) -> Option<SystemTime> {
         self.permit = None;
-        self.accepted.as_ref()?.verified.expires
+        self.accepted.as_ref()?.verified.expires?.checked_add(LEEWAY_MAX)
     }
 }
 

@@ -10,12 +10,13 @@ use futures_util::future::join_all;
 use ipnet::IpNet;
 use jsonwebtoken_jwks::{
     jwks::{Jwks, StartError},
-    metadata::Metadata,
+    metadata::{Metadata, MetadataError},
 };
 
 use crate::{
     config::{
-        Authentication, AuthorizationServer, Config, HostRule, KeySource, OriginRule, RateLimits,
+        Authentication, AuthorizationServer, Config, HostRule, Issuer, KeySource, OriginRule,
+        RateLimits,
     },
     gate::Gate,
     limits::Limits,
@@ -40,6 +41,8 @@ pub struct Live {
     /// What is served under `/.well-known`.
     pub documents: Documents,
     keys: Vec<(KeySource, Arc<Jwks>)>,
+    /// The keys again, by the name of their issuer.
+    issuers: Vec<(String, Arc<Jwks>)>,
     mirrored: Option<(AuthorizationServer, Arc<Metadata>)>,
     limits: (RateLimits, Arc<Limits>),
 }
@@ -53,6 +56,9 @@ pub enum LiveError {
     /// A source of keys cannot be set up.
     #[error("cannot set up the keys of an issuer")]
     Keys(#[from] StartError),
+    /// The authorization server's metadata cannot be mirrored.
+    #[error("cannot mirror the authorization server's metadata")]
+    Metadata(#[from] MetadataError),
     /// A rule or condition is not well formed.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -69,22 +75,13 @@ impl Live {
         previous: Option<&Self>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, LiveError> {
-        let mut keys = Vec::new();
-        let mut of_issuers = Vec::new();
-        for source in sources(&config.authentication) {
-            let Some(source) = source else {
-                of_issuers.push(None);
-                continue;
-            };
-            let known = previous.iter().flat_map(|live| &live.keys).chain(&keys);
-            let known = known.into_iter().find(|(other, _)| other == source);
-            let jwks = match known {
-                Some((_, jwks)) => Arc::clone(jwks),
-                None => Jwks::start(source.source.clone(), source.terms.clone())?,
-            };
-            keys.push((source.clone(), Arc::clone(&jwks)));
-            of_issuers.push(Some(jwks));
-        }
+        let (keys, of_issuers) = keys(&config.authentication, previous)?;
+        let issuers = issuers(&config.authentication).iter().zip(&of_issuers);
+        let issuers = issuers
+            .filter_map(|(issuer, jwks)| {
+                Some((issuer.policy.issuer.clone(), Arc::clone(jwks.as_ref()?)))
+            })
+            .collect();
         let limits = match previous {
             Some(live) if live.limits.0 == config.rate_limits => Arc::clone(&live.limits.1),
             _ => Arc::new(Limits::new(&config.rate_limits)),
@@ -110,6 +107,7 @@ impl Live {
             gate,
             documents,
             keys,
+            issuers,
             mirrored,
             limits: (config.rate_limits.clone(), limits),
         })
@@ -128,7 +126,7 @@ impl Live {
             let status = jwks.status();
             KeyFigures {
                 issuer: issuer.clone(),
-                usable: status.keys.len(),
+                usable: if status.usable { status.keys.values().sum() } else { 0 },
                 rejected: status.rejected.len(),
                 read: status.last_success,
             }
@@ -137,21 +135,47 @@ impl Live {
     }
 }
 
-fn sources(authentication: &Authentication) -> Vec<Option<&KeySource>> {
-    let verification = match authentication {
-        Authentication::None => return Vec::new(),
-        Authentication::Local(verification) => verification,
-        Authentication::External { verification, .. } => verification,
-    };
-    verification.issuers.iter().map(|issuer| issuer.keys.as_ref()).collect()
+type Keys = Vec<(KeySource, Arc<Jwks>)>;
+
+/// The keys of each source once, and those of each issuer in order.
+fn keys(
+    authentication: &Authentication,
+    previous: Option<&Live>,
+) -> Result<(Keys, Vec<Option<Arc<Jwks>>>), StartError> {
+    let mut keys = Keys::new();
+    let mut of_issuers = Vec::new();
+    for issuer in issuers(authentication) {
+        let Some(source) = &issuer.keys else {
+            of_issuers.push(None);
+            continue;
+        };
+        let mut known = keys.iter().chain(previous.into_iter().flat_map(|live| &live.keys));
+        let jwks = match known.find(|(other, _)| other == source) {
+            Some((_, jwks)) => Arc::clone(jwks),
+            None => Jwks::start(source.source.clone(), source.terms.clone())?,
+        };
+        if !keys.iter().any(|(other, _)| other == source) {
+            keys.push((source.clone(), Arc::clone(&jwks)));
+        }
+        of_issuers.push(Some(jwks));
+    }
+    Ok((keys, of_issuers))
+}
+
+fn issuers(authentication: &Authentication) -> &[Issuer] {
+    match authentication {
+        Authentication::None => &[],
+        Authentication::Local(verification)
+        | Authentication::External { verification, .. } => &verification.issuers,
+    }
 }
 
 fn mirror(
     server: &AuthorizationServer,
     previous: Option<&Live>,
-) -> Result<Arc<Metadata>, StartError> {
+) -> Result<Arc<Metadata>, MetadataError> {
     match previous.and_then(|live| live.mirrored.as_ref()) {
         Some((known, metadata)) if known == server => Ok(Arc::clone(metadata)),
-        _ => Metadata::start(&server.issuer, server.terms.clone()),
+        _ => Metadata::start(&server.issuer, &server.terms),
     }
 }

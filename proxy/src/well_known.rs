@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use jsonwebtoken_jwks::metadata::{Form, Metadata};
+use jsonwebtoken_jwks::{discovery::WellKnown, metadata::Metadata};
 use serde::Serializer as _;
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ pub struct Documents {
 #[derive(Debug, Clone)]
 enum Document {
     Resource(Bytes),
-    Mirrored(Arc<Metadata>, Form),
+    Mirrored(Arc<Metadata>, WellKnown),
 }
 
 /// The answer to a request for a document.
@@ -68,10 +68,10 @@ impl Documents {
             }
         }
         if let Some((suffix, metadata)) = mirrored {
-            for (path, form) in
-                [(SERVER_DOCUMENT, Form::AuthorizationServer), (OPENID_DOCUMENT, Form::OpenId)]
+            for (path, which) in
+                [(SERVER_DOCUMENT, WellKnown::OAuth), (OPENID_DOCUMENT, WellKnown::OpenId)]
             {
-                let document = Document::Mirrored(Arc::clone(&metadata), form);
+                let document = Document::Mirrored(Arc::clone(&metadata), which);
                 by_path.push((path.to_owned(), document.clone()));
                 by_path.push((format!("{path}{suffix}"), document));
             }
@@ -98,8 +98,8 @@ impl Document {
     fn served(&self) -> Result<Served, Denial> {
         let (body, max_age) = match self {
             Self::Resource(json) => (json.clone(), RESOURCE_MAX_AGE),
-            Self::Mirrored(metadata, form) => {
-                let document = metadata.current(*form).map_err(|unavailable| Denial {
+            Self::Mirrored(metadata, which) => {
+                let document = metadata.current(*which).map_err(|unavailable| Denial {
                     retry_after: Some(unavailable.retry_after),
                     ..Refusal::DocumentUnavailable.into()
                 })?;
