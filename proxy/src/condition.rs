@@ -163,20 +163,19 @@ impl Condition {
 
     /// The failure without what the library would show of the claims.
     fn failed(&self, error: &ExecutionError) -> ConditionFailed {
-        match error {
-            ExecutionError::NoSuchKey(name) => {
-                // A key can also be computed from claims, and then is not ours to show.
-                let written = self.text.contains(name.as_str());
-                let claim = written.then(|| format!("`{name}`").into());
-                ConditionFailed::NoSuchClaim { claim }
-            }
-            ExecutionError::NoSuchOverload(overload) => {
-                // Operators are named as in `_==_`.
-                let function = overload.function().trim_matches('_').into();
-                ConditionFailed::WrongType { function }
-            }
-            _ => ConditionFailed::Evaluation,
+        if let ExecutionError::NoSuchKey(name) = error {
+            // A key can also be computed from claims, and then is not ours to show.
+            let written = self.text.contains(name.as_str());
+            return ConditionFailed::NoSuchClaim {
+                claim: written.then(|| format!("`{name}`").into()),
+            };
         }
+        if let ExecutionError::NoSuchOverload(overload) = error {
+            // Operators are named as in `_==_`.
+            let function = overload.function().trim_matches('_').into();
+            return ConditionFailed::WrongType { function };
+        }
+        ConditionFailed::Evaluation
     }
 }
 

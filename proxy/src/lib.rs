@@ -5,7 +5,7 @@
 //! - what an operator says: [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
-//! - who may do what, and how often: [`condition`], [`client_address`],
+//! - who may do what, and how often: [`condition`], [`policy`], [`client_address`],
 //!   [`limits`]
 //! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
@@ -24,6 +24,8 @@ pub mod ring;
 pub mod workers;
 
 pub mod condition;
+
+pub mod policy;
 
 pub mod client_address;
 

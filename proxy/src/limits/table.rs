@@ -46,12 +46,12 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> RateTable<K, C> {
 
     /// Takes one of the key's budget.
     pub(super) fn take(&self, key: K) -> Result<(), Exceeded> {
-        self.ask(Asked { key, takes: true })
+        self.ask(&Asked { key, takes: true })
     }
 
     /// Says what [`RateTable::take`] would say, and takes nothing.
     pub(super) fn look(&self, key: K) -> Result<(), Exceeded> {
-        self.ask(Asked { key, takes: false })
+        self.ask(&Asked { key, takes: false })
     }
 
     #[cfg(test)]
@@ -59,8 +59,8 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> RateTable<K, C> {
         self.limiter.len()
     }
 
-    fn ask(&self, asked: Asked<K>) -> Result<(), Exceeded> {
-        self.limiter.check_key(&asked).map_err(|until| {
+    fn ask(&self, asked: &Asked<K>) -> Result<(), Exceeded> {
+        self.limiter.check_key(asked).map_err(|until| {
             let wait = until.wait_time_from(self.limiter.clock().now());
             Exceeded { limit: self.limit, retry_after: whole_seconds(wait) }
         })
