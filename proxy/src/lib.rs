@@ -5,8 +5,8 @@
 //! - what an operator says: [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
-//! - who is let in: [`condition`], [`policy`], [`limits`], [`client_address`], [`refusal`], [`bearer`],
-//!   [`challenge`], [`well_known`], [`gate`], [`live`]
+//! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
+//!   [`refusal`], [`bearer`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
 //!   [`cli`]
@@ -22,6 +22,14 @@ pub mod access_log;
 pub mod ring;
 
 pub mod workers;
+
+pub mod condition;
+
+pub mod policy;
+
+pub mod client_address;
+
+pub mod limits;
 
 pub mod refusal;
 
