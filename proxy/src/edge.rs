@@ -37,7 +37,7 @@ use pingora::{
     http::RequestHeader,
     modules::http::HttpModules,
     prelude::HttpPeer,
-    protocols::http::{ServerSession, v1::server::HttpSession as SessionV1},
+    protocols::http::ServerSession,
     proxy::{FailToProxy, ProxyHttp, Session},
 };
 use tokio::sync::watch;

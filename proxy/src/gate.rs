@@ -10,9 +10,13 @@ use jsonwebtoken_jwks::{
     jwks::Jwks,
     policy::LEEWAY_MAX,
     refused::{Reason, Refused},
+    verified::Verified,
     verifier::{Accepted, Issuer, Verifier},
 };
-use mcp_core::access::{Access, Caller};
+use mcp_core::{
+    access::{Access, Caller},
+    principal::Principal,
+};
 
 use crate::{
     bearer::Place,
@@ -20,8 +24,9 @@ use crate::{
     config::{Authentication, Config, Verification},
     limits::{Exceeded, Limits, Permit},
     metrics::{Metrics, labels::TokenOutcome},
-    policy::{Admitted, Denied, Policy},
+    policy::{Admitted, Denied, Fault, Failure, Policy},
     refusal::{Denial, Refusal},
+    telemetry::Chain,
 };
 
 /// Lets callers in, or not.
@@ -81,13 +86,13 @@ impl Gate {
     /// The gate of a configuration; `keys` are those of its issuers, in their order.
     ///
     /// # Errors
-    /// When a condition or a rule is not well formed.
+    /// All conditions and rules that are not well formed.
     pub fn new(
         config: &Config,
         keys: Vec<Option<Arc<Jwks>>>,
         limits: Arc<Limits>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, crate::policy::PolicyError> {
+    ) -> Result<Self, Vec<Fault>> {
         let (place, verification) = match &config.authentication {
             Authentication::None => (Place::Authorization, None),
             Authentication::Local(verification) => (Place::Authorization, Some(verification)),
@@ -124,7 +129,9 @@ impl Gate {
     /// # Errors
     /// The refusal, with its challenge.
     pub async fn admit(&self, visitor: Visitor<'_>) -> Result<Pass, Denial> {
-        let Some(tokens) = &self.tokens else { return Ok(Pass::without_token(Access::everything())) };
+        let Some(tokens) = &self.tokens else {
+            return Ok(Pass::without_token(self.policy.unauthenticated()));
+        };
         let Some(token) = self.token(tokens, visitor)? else {
             return match self.policy.anonymous() {
                 Some(access) => Ok(Pass::without_token(access)),
@@ -231,11 +238,8 @@ impl Gate {
     fn denied(&self, denied: &Denied) -> Denial {
         match denied {
             Denied::Scopes(missing) => self.scope_missing(missing),
-            Denied::Condition { .. } => {
-                Denial { why: Some("condition_false"), ..Refusal::Forbidden.into() }
-            }
-            Denied::ConditionFailed { .. } => {
-                Denial { why: Some("condition_failed"), ..Refusal::Forbidden.into() }
+            Denied::Condition { .. } | Denied::ConditionFailed(_) | Denied::Issuer => {
+                Denial { why: Some(denied.word()), ..Refusal::Forbidden.into() }
             }
         }
     }
@@ -280,11 +284,25 @@ fn verifier(
         .map(|(issuer, keys)| Issuer { policy: issuer.policy.clone(), keys })
         .collect();
     Verifier::new(issuers, verification.cache_entries_max, move |verified, payload| {
-        let admitted = policy.judge(verified, payload);
+        let admitted = policy.judge(principal(verified), verified.issuer_index, payload);
         // Once for each token, as the judgement is remembered with it.
-        if let Err(Denied::ConditionFailed { place, .. }) = &admitted.verdict {
-            tracing::warn!(%place, "a condition could not be evaluated for a token, which is refused");
+        let denied = match &admitted.verdict {
+            Err(Denied::ConditionFailed(failure)) => Some(failure),
+            _ => None,
+        };
+        for Failure { place, source } in admitted.failures.iter().chain(denied) {
+            tracing::warn!(%place, error = %Chain(source), "a condition failed, so it does not hold");
         }
         admitted
     })
+}
+
+fn principal(verified: &Verified) -> Principal {
+    Principal {
+        issuer: Arc::clone(&verified.issuer),
+        subject: verified.subject.as_deref().unwrap_or_default().into(),
+        client_id: verified.client_id.as_deref().map(Into::into),
+        groups: verified.groups.clone(),
+        scopes: verified.scopes.clone(),
+    }
 }

@@ -19,9 +19,10 @@ use crate::{
         RateLimits,
     },
     gate::Gate,
-    limits::Limits,
-    metrics::Metrics,
-    policy::PolicyError,
+    limits::{BadGlob, Limits},
+    metrics::{KeyFigures, Metrics},
+    policy::Fault,
+    telemetry::Chain,
     well_known::Documents,
 };
 
@@ -59,9 +60,12 @@ pub enum LiveError {
     /// The authorization server's metadata cannot be mirrored.
     #[error("cannot mirror the authorization server's metadata")]
     Metadata(#[from] MetadataError),
-    /// A rule or condition is not well formed.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
+    /// Rules or conditions are not well formed.
+    #[error("{}", .0.iter().map(|fault| Chain(fault).to_string()).collect::<Vec<_>>().join("\n"))]
+    Policy(Vec<Fault>),
+    /// A limit names tools by something that is no glob.
+    #[error("cannot set up the limits")]
+    Limits(#[from] BadGlob),
 }
 
 impl Live {
@@ -84,7 +88,7 @@ impl Live {
             .collect();
         let limits = match previous {
             Some(live) if live.limits.0 == config.rate_limits => Arc::clone(&live.limits.1),
-            _ => Arc::new(Limits::new(&config.rate_limits)),
+            _ => Arc::new(Limits::new(&config.rate_limits)?),
         };
         let mirrored = config
             .authorization_server
@@ -97,7 +101,8 @@ impl Live {
                 (server.url_suffix.as_str(), Arc::clone(metadata))
             }),
         );
-        let gate = Gate::new(config, of_issuers, Arc::clone(&limits), Arc::clone(metrics))?;
+        let gate = Gate::new(config, of_issuers, Arc::clone(&limits), Arc::clone(metrics))
+            .map_err(LiveError::Policy)?;
         let http = &config.server.http;
         Ok(Self {
             path: http.path.clone(),

@@ -5,7 +5,7 @@
 //! runs is named, and stays as it was.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},

@@ -70,6 +70,7 @@ impl Check<'_> {
             worker_limits,
             tools: self.tools(&tools),
             backends: self.backends(backends),
+            files: Vec::new(),
         }
     }
 
