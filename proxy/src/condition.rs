@@ -4,6 +4,8 @@
 //! a `matches` compiles its pattern anew each time: expressions come from the operator alone, never from a
 //! client. They are evaluated once for each token, not for each request.
 
+mod names;
+
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -100,9 +102,9 @@ enum Evaluated {
 }
 
 impl Condition {
-    /// Compiles an expression, and tries it on samples of payloads: that is how a name that does not exist, or a
-    /// result that is no boolean, comes to light when the configuration is loaded rather than at the first
-    /// request.
+    /// Compiles an expression, looks its names up, and tries it on samples of payloads: a name that does not
+    /// exist, or a result that is no boolean, is to come to light when the configuration is loaded rather than at
+    /// the first request.
     ///
     /// # Errors
     /// [`ConditionError`] when it can never be true or false.
@@ -111,10 +113,17 @@ impl Condition {
         if text.len() > TEXT_BYTES_MAX {
             return Err(ConditionError::TooLong);
         }
-        let compiled = catch_unwind(AssertUnwindSafe(|| LANGUAGE.compile(text)));
-        let program = compiled
+        let compiled = catch_unwind(AssertUnwindSafe(|| {
+            let program = LANGUAGE.compile(text)?;
+            let undeclared = names::undeclared(program.expression(), &LANGUAGE);
+            Ok((program, undeclared))
+        }));
+        let (program, undeclared) = compiled
             .map_err(|_panic| ConditionError::Panicked)?
-            .map_err(|faults| ConditionError::Syntax { words: words(&faults) })?;
+            .map_err(|faults: cel::ParseErrors| ConditionError::Syntax { words: words(&faults) })?;
+        if let Some(name) = undeclared {
+            return Err(ConditionError::Undeclared { name: name.into() });
+        }
         let condition = Self { program, text: Arc::clone(text), place: Arc::clone(place) };
         for sample in samples() {
             condition.tried_on(&sample)?;

@@ -243,3 +243,10 @@ proptest! {
         prop_assert!(limits.principal(id(1)).is_ok());
     }
 }
+
+#[test]
+fn limits_count_in_every_thread() {
+    fn shareable<T: Send + Sync + 'static>() {}
+    shareable::<Limits>();
+    shareable::<Permit>();
+}

@@ -417,3 +417,10 @@ proptest! {
         prop_assert!(with_token.iter().all(|pair| wider.contains(pair)));
     }
 }
+
+#[test]
+fn a_policy_can_judge_in_every_thread() {
+    fn shareable<T: Send + Sync + 'static>() {}
+    shareable::<Policy>();
+    shareable::<Admitted>();
+}

@@ -129,7 +129,7 @@ async fn a_session_of_somebody_else_is_answered_like_one_that_does_not_exist() {
 async fn an_idle_session_is_small() {
     // A hundred thousand of them are normal.
     let bytes = size_of::<Session>();
-    assert!(bytes <= 176, "{bytes} bytes");
+    assert!(bytes <= 128, "{bytes} bytes");
 }
 
 async fn list(worker: &Worker, body: &[u8], caller: &Caller) -> String {
