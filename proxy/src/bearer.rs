@@ -87,10 +87,7 @@ mod tests {
         headers
     }
 
-    fn found<'h>(
-        headers: &'h HeaderMap,
-        query: Option<&str>,
-    ) -> Result<Option<&'h str>, Refusal> {
+    fn found<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Option<&'h str>, Refusal> {
         Place::Authorization.token(headers, query)
     }
 

@@ -101,9 +101,15 @@ mod tests {
     #[test]
     fn the_documents_address_holds_the_path_of_the_resource() {
         for (resource, document) in [
-            ("https://m.example.com/mcp", "https://m.example.com/.well-known/oauth-protected-resource/mcp"),
+            (
+                "https://m.example.com/mcp",
+                "https://m.example.com/.well-known/oauth-protected-resource/mcp",
+            ),
             ("https://m.example.com", "https://m.example.com/.well-known/oauth-protected-resource"),
-            ("http://[::1]:8080/a/mcp/", "http://[::1]:8080/.well-known/oauth-protected-resource/a/mcp"),
+            (
+                "http://[::1]:8080/a/mcp/",
+                "http://[::1]:8080/.well-known/oauth-protected-resource/a/mcp",
+            ),
         ] {
             assert_eq!(document_url(&resource.parse().unwrap()), document);
         }

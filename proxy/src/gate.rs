@@ -24,7 +24,7 @@ use crate::{
     config::{Authentication, Config, Verification},
     limits::{Exceeded, Limits, Permit},
     metrics::{Metrics, labels::TokenOutcome},
-    policy::{Admitted, Denied, Fault, Failure, Policy},
+    policy::{Admitted, Denied, Failure, Fault, Policy},
     refusal::{Denial, Refusal},
     telemetry::Chain,
 };
@@ -174,11 +174,7 @@ impl Gate {
 
     /// The token of a request. What stands in a header that only a trusted proxy may set counts as absent
     /// when somebody else sent it.
-    fn token<'r>(
-        &self,
-        tokens: &Tokens,
-        visitor: Visitor<'r>,
-    ) -> Result<Option<&'r str>, Denial> {
+    fn token<'r>(&self, tokens: &Tokens, visitor: Visitor<'r>) -> Result<Option<&'r str>, Denial> {
         if matches!(tokens.place, Place::Forwarded(_)) && !visitor.peer_is_trusted {
             return Ok(None);
         }

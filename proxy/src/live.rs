@@ -97,9 +97,9 @@ impl Live {
             .transpose()?;
         let documents = Documents::new(
             config.protected_resource.as_ref(),
-            mirrored.as_ref().map(|(server, metadata)| {
-                (server.url_suffix.as_str(), Arc::clone(metadata))
-            }),
+            mirrored
+                .as_ref()
+                .map(|(server, metadata)| (server.url_suffix.as_str(), Arc::clone(metadata))),
         );
         let gate = Gate::new(config, of_issuers, Arc::clone(&limits), Arc::clone(metrics))
             .map_err(LiveError::Policy)?;
@@ -140,13 +140,16 @@ impl Live {
     }
 }
 
+/// The keys of each source.
 type Keys = Vec<(KeySource, Arc<Jwks>)>;
+/// The keys of each issuer; none where somebody else checks signatures.
+type OfIssuers = Vec<Option<Arc<Jwks>>>;
 
 /// The keys of each source once, and those of each issuer in order.
 fn keys(
     authentication: &Authentication,
     previous: Option<&Live>,
-) -> Result<(Keys, Vec<Option<Arc<Jwks>>>), StartError> {
+) -> Result<(Keys, OfIssuers), StartError> {
     let mut keys = Keys::new();
     let mut of_issuers = Vec::new();
     for issuer in issuers(authentication) {
@@ -170,8 +173,9 @@ fn keys(
 fn issuers(authentication: &Authentication) -> &[Issuer] {
     match authentication {
         Authentication::None => &[],
-        Authentication::Local(verification)
-        | Authentication::External { verification, .. } => &verification.issuers,
+        Authentication::Local(verification) | Authentication::External { verification, .. } => {
+            &verification.issuers
+        }
     }
 }
 

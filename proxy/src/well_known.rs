@@ -131,7 +131,10 @@ fn preflight() -> Served {
     let headers = vec![
         ANY_ORIGIN,
         fixed(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
-        fixed(header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, MCP-Protocol-Version"),
+        fixed(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Content-Type, Authorization, MCP-Protocol-Version",
+        ),
         fixed(header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
     Served { status: StatusCode::NO_CONTENT, headers, body: Bytes::new() }

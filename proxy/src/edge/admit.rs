@@ -26,13 +26,11 @@ pub(super) enum Admitted {
 }
 
 /// Checks the request and who sends it.
-pub(super) async fn admit(
-    session: &ServerSession,
-    live: &Live,
-) -> Result<Admitted, Denial> {
+pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Admitted, Denial> {
     let header = session.req_header();
     let peer = session.client_addr().and_then(|peer| peer.as_inet()).map(std::net::SocketAddr::ip);
-    let address = peer.map(|peer| client_address::client(peer, &header.headers, &live.trusted_proxies));
+    let address =
+        peer.map(|peer| client_address::client(peer, &header.headers, &live.trusted_proxies));
     live.gate.address(address)?;
     let raw_header = || session.as_http1().map(SessionV1::get_headers_raw_bytes);
     hygiene::check_framing(&header.headers, || raw_header().unwrap_or_default())?;

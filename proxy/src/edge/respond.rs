@@ -59,7 +59,8 @@ pub(super) async fn refuse(
     // sign that it must fall back to the older.
     let code = refusal.rpc_code();
     let id = id_raw.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
-    let body = format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{refusal}"}}}}"#);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{refusal}"}}}}"#);
     whole(session, answer, JSON, body.into()).await
 }
 
@@ -171,7 +172,7 @@ async fn events(
     // Until its end is known, a stream has ended because the client left.
     context.outcome = labels::Outcome::ClientGone;
     session.write_response_header(Box::new(answer)).await?;
-    let mut draining = false;
+    let mut told = false;
     loop {
         tokio::select! {
             biased;
@@ -181,14 +182,8 @@ async fn events(
                 None => break,
             },
             gone = session.read_body_or_idle(true) => return left(gone),
-            () = drained(&mut terms.drain), if !draining => {
-                draining = true;
-                if close(session, &mut stream).await? {
-                    break;
-                }
-            }
-            () = run_out(&mut expiry) => {
-                expiry = None;
+            () = over(&mut terms.drain, &mut expiry), if !told => {
+                told = true;
                 if close(session, &mut stream).await? {
                     break;
                 }
@@ -196,11 +191,16 @@ async fn events(
         }
     }
     session.write_response_body(Bytes::new(), true).await?;
+    note_end(&stream, context, terms.metrics);
+    Ok(())
+}
+
+/// Notes how a stream ended; one that only waits has no ending of its own.
+fn note_end(stream: &EventStream, context: &mut Context, metrics: &Metrics) {
     if let Some(ending) = stream.ending() {
         context.note_ending(ending);
-        count(ending, terms.metrics);
+        count(ending, metrics);
     }
-    Ok(())
 }
 
 /// Ends a stream that only waits, with its last words. `false` when it is a call that goes on.
@@ -212,10 +212,17 @@ async fn close(session: &mut ServerSession, stream: &mut EventStream) -> Result<
     Ok(true)
 }
 
-async fn run_out(expiry: &mut Expiry) {
-    match expiry {
-        Some(timer) => timer.as_mut().await,
-        None => std::future::pending().await,
+/// Waits until a stream that only waits has to end: the server drains, or the caller's token has run out.
+async fn over(drain: &mut watch::Receiver<bool>, expiry: &mut Expiry) {
+    let run_out = async {
+        match expiry {
+            Some(timer) => timer.as_mut().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = drained(drain) => {}
+        () = run_out => {}
     }
 }
 
