@@ -36,7 +36,7 @@ impl Key {
         if matches!(self.0.algorithm, jsonwebtoken::jwk::AlgorithmParameters::RSA(_)) {
             "RSA"
         } else {
-            "EC"
+            "P-256"
         }
     }
 }
