@@ -9,7 +9,7 @@
 //!   [`refusal`], [`bearer`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
-//!   [`cli`]
+//!   [`online`], [`cli`]
 
 pub mod config;
 
@@ -64,5 +64,7 @@ pub mod reload;
 pub mod demo;
 
 pub mod run;
+
+pub mod online;
 
 pub mod cli;
