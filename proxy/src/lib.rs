@@ -5,6 +5,8 @@
 //! - what an operator says: [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
+//! - who may do what, and how often: [`condition`], [`policy`], [`client_address`],
+//!   [`limits`]
 //! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
 //!   [`cli`]
@@ -20,6 +22,14 @@ pub mod access_log;
 pub mod ring;
 
 pub mod workers;
+
+pub mod condition;
+
+pub mod policy;
+
+pub mod client_address;
+
+pub mod limits;
 
 pub mod refusal;
 

@@ -1,14 +1,14 @@
 //! What is counted, for `/metrics`.
 //!
-//! Every series is made when the process starts: label values come from closed sets
-//! ([`labels`]), from our own tool names and from the configured backend names. What a client sends
+//! Every series is made when the process starts, or for a backend when a reload names it first: label values
+//! come from closed sets ([`labels`]), from our own tool names and from the configured backend names. What a client sends
 //! never becomes a label. `metrics/names.txt` lists every metric, and a test keeps it true.
 
 mod family;
 pub mod labels;
 mod series;
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use mcp_core::{
     config::BackendName,
@@ -23,7 +23,7 @@ use prometheus::{
 use self::{
     family::Maker,
     labels::{HttpMethod, Limit, Outcome, Rejection, RpcMethod, StatusCode, StreamKind},
-    series::{Backend, Edge, Tool, Worker},
+    series::{Backends, Edge, Tool, Worker},
 };
 
 /// Media type of [`Metrics::render`]'s text.
@@ -35,8 +35,7 @@ pub struct Metrics {
     edge: Edge,
     tools: Vec<Tool>,
     other_tool: Tool,
-    backends: HashMap<BackendName, Backend>,
-    other_backend: Backend,
+    backends: Backends,
     workers: Vec<Worker>,
     access_log: LogCounters,
     panics: IntCounter,
@@ -80,7 +79,7 @@ pub struct LogCounters {
 }
 
 impl Metrics {
-    /// Makes every series that there will be.
+    /// Makes every series that there will be, but for those of backends that are learnt of later.
     ///
     /// # Errors
     /// [`MetricsError`] when two metrics have one name, which is a mistake in this module.
@@ -93,7 +92,7 @@ impl Metrics {
             .set(1);
         let edge = Edge::new(&make)?;
         let (tools, other_tool) = Tool::all(&make, subjects.tools)?;
-        let (backends, other_backend) = Backend::all(&make, subjects.backends)?;
+        let backends = Backends::new(&make, subjects.backends)?;
         let workers = Worker::all(&make, subjects.workers)?;
         let access_log = LogCounters::new(&make)?;
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
@@ -104,12 +103,20 @@ impl Metrics {
             tools,
             other_tool,
             backends,
-            other_backend,
             workers,
             access_log,
             panics,
             source,
         })
+    }
+
+    /// Makes the series of backends that a reload brought. Series of those that are gone stay; past 256
+    /// backends, those that come are counted together under `other`.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a series cannot be made, which is a mistake in this module.
+    pub fn learn_backends(&self, names: &[BackendName]) -> Result<(), MetricsError> {
+        Ok(self.backends.learn(names)?)
     }
 
     /// Counts a request as in flight while the answer is held.
@@ -207,9 +214,7 @@ impl Observer for Metrics {
     }
 
     fn backend_called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
-        let series = self.backends.get(name).unwrap_or(&self.other_backend);
-        series.requests.inc(outcome);
-        series.seconds.observe(took.as_secs_f64());
+        self.backends.called(name, outcome, took);
     }
 }
 

@@ -98,12 +98,10 @@ impl Context {
 
     /// Notes how the worker ended the request.
     pub(super) fn note_ending(&mut self, ending: Ending) {
+        let noted = self.call.as_ref().and_then(Call::outcome);
         self.outcome = match ending {
-            Ending::Answered => match self.call.as_ref().and_then(Call::outcome) {
-                Some(ToolOutcome::Ok) | None => Outcome::Ok,
-                Some(ToolOutcome::CallerError) => Outcome::CallerError,
-                Some(ToolOutcome::BackendError) => Outcome::BackendError,
-            },
+            Ending::Answered => noted.map_or(Outcome::Ok, Outcome::from),
+            Ending::RpcError if noted == Some(ToolOutcome::Denied) => Outcome::Forbidden,
             Ending::RpcError | Ending::Refused => Outcome::CallerError,
             Ending::UnknownSession => Outcome::UnknownSession,
             Ending::Busy(_) => Outcome::Overloaded,

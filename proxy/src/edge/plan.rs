@@ -2,8 +2,9 @@
 
 use http::HeaderMap;
 use mcp_core::{
+    access::Caller,
     server::{
-        Accepts, Bound, Reply,
+        Accepts, Asker, Bound, Reply,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
@@ -74,12 +75,13 @@ impl<'a> Plan<'a> {
     /// Has the worker answer.
     pub(super) async fn run(self) -> Reply {
         let Self { message, accepts, chosen, route, minted } = self;
+        let asker = Asker { accepts, caller: &Caller::anyone() };
         match route {
-            Route::Session(id) => chosen.worker.session(&id, message, accepts).await,
-            Route::Stateless(version) => chosen.worker.stateless(message, &version, accepts).await,
+            Route::Session(id) => chosen.worker.session(&id, message, asker).await,
+            Route::Stateless(version) => chosen.worker.stateless(message, &version, asker).await,
             Route::Initialize(params) => match (minted, message) {
                 (Some(id), Message::Request(request)) => {
-                    chosen.worker.initialize(id, &request, *params, accepts).await
+                    chosen.worker.initialize(id, &request, *params, asker).await
                 }
                 // Not reached: only a request is routed so, and for it an id was minted.
                 _ => unavailable(),

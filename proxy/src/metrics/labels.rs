@@ -90,6 +90,7 @@ impl From<ToolOutcome> for Outcome {
             ToolOutcome::Ok => Self::Ok,
             ToolOutcome::CallerError => Self::CallerError,
             ToolOutcome::BackendError => Self::BackendError,
+            ToolOutcome::Denied => Self::Forbidden,
         }
     }
 }
@@ -376,6 +377,7 @@ label_for! { ToolOutcome {
     Ok = "ok",
     CallerError = "caller_error",
     BackendError = "backend_error",
+    Denied = "denied",
 }}
 
 label_for! { BackendOutcome {
