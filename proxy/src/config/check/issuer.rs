@@ -80,7 +80,7 @@ impl Check<'_> {
                 self.faults.push_unless_known(
                     &at,
                     "is missing, so tokens of other issuers could be let in",
-                    "write the exact `iss` of its tokens, or `optional_claims: [iss]`",
+                    "write the exact `iss` of its tokens; if they hold none, write `optional_claims: [iss]`",
                 );
             }
         }

@@ -115,7 +115,7 @@ fn a_file_of_prometheus_mcp_that_asks_for_tokens_loads_once_it_says_whose_and_fo
     assert_eq!(
         faults.expect_err("refused").to_string(),
         "c.yaml:18: middleware.jwt.validation.local.issuer: is missing, so tokens of other issuers could be \
-         let in; write the exact `iss` of its tokens, or `optional_claims: [iss]`\n\
+         let in; write the exact `iss` of its tokens; if they hold none, write `optional_claims: [iss]`\n\
          c.yaml:18: middleware.jwt.validation.local.audiences: is missing, so tokens for other services \
          could be let in; write the `aud` of tokens for this server; or enable \
          `oauth_protected_resource`, whose `resource` is taken then; or write `optional_claims: [aud]`"
