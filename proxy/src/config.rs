@@ -43,6 +43,7 @@ pub use admission::{
     Authentication, Authorization, AuthorizationServer, Expression, Issuer, KeySource,
     ProtectedResource, Rate, RateLimits, Rule, Verification, Who,
 };
+pub use check::{ExpressionError, Spot, compile_expression};
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};

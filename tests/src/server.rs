@@ -198,7 +198,7 @@ impl Server {
     }
 }
 
-/// A configuration on free ports with these backends and the access log on standard output.
+/// A configuration on free ports with these backends, without tokens, and with the access log on standard output.
 #[must_use]
 pub fn config(backends: &Value) -> Value {
     json!({
@@ -208,7 +208,7 @@ pub fn config(backends: &Value) -> Value {
             "workers": 2,
             "drain_timeout": "10s",
         },
-        "middleware": { "access_logs": { "output": "stdout" } },
+        "middleware": { "access_logs": { "output": "stdout" }, "jwt": { "enabled": false } },
         "backends": backends,
     })
 }
