@@ -44,7 +44,8 @@ function restart() {
   const provider = new Provider(issuer, {
     jwks: { keys },
     cookies: { keys: ["for tests only"] },
-    scopes: ["openid", "offline_access"],
+    // Clients register for scopes of the resource, so the provider has to know them.
+    scopes: ["openid", "offline_access", ...SCOPES.split(" ")],
     clientDefaults: { id_token_signed_response_alg: alg },
     enabledJWA: {
       idTokenSigningAlgValues: Object.keys(KINDS),
@@ -82,7 +83,8 @@ function restart() {
   const serve = provider.callback();
   callback = async (request, response) => {
     if (request.url.startsWith("/interaction/")) {
-      const result = { login: { accountId: "alice" } };
+      // Native clients must ask for consent, whatever was granted before.
+      const result = { login: { accountId: "alice" }, consent: {} };
       await provider.interactionFinished(request, response, result);
     } else {
       serve(request, response);
@@ -95,7 +97,7 @@ async function loadExistingGrant(ctx) {
   const known = session.grantIdFor(client.clientId);
   if (known) return provider.Grant.find(known);
   const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
-  grant.addOIDCScope("openid offline_access");
+  grant.addOIDCScope(`openid offline_access ${SCOPES}`);
   for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, SCOPES);
   await grant.save();
   return grant;
