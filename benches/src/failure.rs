@@ -40,6 +40,12 @@ pub enum Failure {
     /// A serving process ended before it told its address.
     #[error("the serving process told no address; what it printed is above")]
     NoAddress,
+    /// The guarded server was started without keys.
+    #[error("`serve guarded` needs `--jwks FILE`")]
+    NoKeys,
+    /// The name of the resource is no address.
+    #[error("the name of the resource is no address")]
+    Address(#[source] url::ParseError),
     /// A file of `/proc` looks other than expected.
     #[error("cannot read {0}")]
     Proc(PathBuf),

@@ -5,7 +5,7 @@
 //! order and name only modules before them:
 //!
 //! - why a run ends early: [`failure`]
-//! - what is served: [`stub`], [`cpus`], [`serve`]
+//! - what is served, and to whom: [`stub`], [`tokens`], [`cpus`], [`serve`]
 //! - who serves it, from outside: [`process`], [`access_log`]
 //! - what is asked: [`connection`], [`cases`]
 //! - what is measured: [`load`], [`memory`]
@@ -15,6 +15,8 @@
 pub mod failure;
 
 pub mod stub;
+
+pub mod tokens;
 
 pub mod cpus;
 

@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     access_log::AccessLogFile,
-    cases::{Case, initialize},
+    cases::{Case, Credential, initialize},
     connection::{Answer, Connection},
     failure::Failure,
     process::Server,
+    tokens::Minter,
 };
 
 /// A part of each round whose figures are not taken: one in so many.
@@ -45,6 +46,12 @@ pub struct Prepared {
     answer: Bytes,
 }
 
+/// Requests that one connection sends, one after the other.
+type Requests = Box<dyn Iterator<Item = Bytes> + Send>;
+
+/// Where each request has a token of its own, there are fewer of them: RSA signs slowly.
+const FRESH: u32 = 10;
+
 /// What a round measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
@@ -67,19 +74,16 @@ impl Prepared {
     ///
     /// # Errors
     /// [`Failure`] when the answer is an error.
-    pub async fn new(case: Case, address: SocketAddr) -> Result<Self, Failure> {
+    pub async fn new(case: Case, address: SocketAddr, minter: &Minter) -> Result<Self, Failure> {
         let mut connection = Connection::open(address).await?;
-        let (session, asked) = if case.in_session() {
-            (open_session(&mut connection, &initialize("bench")).await?, 2)
-        } else {
-            (UNKNOWN_SESSION.to_owned(), 1)
+        let (credential, asked) = match case.credential() {
+            Credential::None => (UNKNOWN_SESSION.to_owned(), 1),
+            Credential::Session => (open_session(&mut connection, &initialize("bench")).await?, 2),
+            Credential::Token(signed) | Credential::FreshToken(signed) => (minter.mint(signed), 1),
         };
-        let request = case.request(&session);
+        let request = case.request(&credential);
         let answer = connection.exchange(&request).await?;
-        let json: Value = serde_json::from_slice(answer.body).unwrap_or_default();
-        let result = json.get("result");
-        let refused = result.and_then(|result| result.get("isError")) == Some(&Value::Bool(true));
-        if !answer.is_ok() || result.is_none() || refused {
+        if !is_as_expected(case, answer) {
             return Err(unexpected(case.name(), answer));
         }
         let answer = Bytes::copy_from_slice(answer.body);
@@ -95,19 +99,22 @@ impl Prepared {
         server: &Server,
         load: Load,
         mut log: Option<&mut AccessLogFile>,
+        minter: &Minter,
     ) -> Result<Round, Failure> {
         let mut connections = Vec::new();
         for _ in 0..load.connections {
             connections.push(Connection::open(server.address).await?);
         }
-        let each = load.requests.div_ceil(load.connections);
+        let each = self.requests(load).div_ceil(load.connections);
         let warming = each.div_ceil(WARM_UP);
-        let warm = self.ask(connections, warming, load.spin).await?;
+        let lists = self.lists(minter, load.connections, warming);
+        let warm = self.ask(connections.into_iter().zip(lists), load.spin).await?;
         if let Some(log) = &mut log {
             log.take(u64::from(warming * load.connections)).await?;
         }
+        let lists = self.lists(minter, load.connections, each);
         let before = server.cpu()?;
-        let mut asked = self.ask(warm.connections, each, load.spin).await?;
+        let mut asked = self.ask(warm.connections.into_iter().zip(lists), load.spin).await?;
         let requests = each * load.connections;
         if let Some(log) = &mut log {
             // Writing the records is part of the cost.
@@ -125,15 +132,36 @@ impl Prepared {
         })
     }
 
+    /// How many requests a round has.
+    fn requests(&self, load: Load) -> u32 {
+        match self.case.credential() {
+            Credential::FreshToken(_) => load.requests.div_ceil(FRESH),
+            Credential::None | Credential::Session | Credential::Token(_) => load.requests,
+        }
+    }
+
+    /// What each connection sends. Tokens are signed before anything is measured.
+    fn lists(&self, minter: &Minter, connections: u32, each: u32) -> Vec<Requests> {
+        let list = |_connection: u32| -> Requests {
+            let times = 0..each;
+            if let Credential::FreshToken(signed) = self.case.credential() {
+                let signed = times.map(|_| self.case.request(&minter.mint(signed)));
+                return Box::new(signed.collect::<Vec<_>>().into_iter());
+            }
+            let request = self.request.clone();
+            Box::new(times.map(move |_| request.clone()))
+        };
+        (0..connections).map(list).collect()
+    }
+
     async fn ask(
         &self,
-        connections: Vec<Connection>,
-        each: u32,
+        askings: impl Iterator<Item = (Connection, Requests)>,
         spin: bool,
     ) -> Result<Asked, Failure> {
         let mut askers = JoinSet::new();
-        for connection in connections {
-            askers.spawn(ask(connection, self.request.clone(), self.answer.clone(), each));
+        for (connection, requests) in askings {
+            askers.spawn(ask(connection, requests, self.case.status(), self.answer.clone()));
         }
         let answers = tokio::select! {
             biased;
@@ -164,6 +192,14 @@ pub async fn open_session(connection: &mut Connection, request: &[u8]) -> Result
     id.map(str::to_owned).ok_or_else(|| unexpected("initialize", answer))
 }
 
+/// Whether an answer is what the case is about, and nothing else.
+fn is_as_expected(case: Case, answer: Answer<'_>) -> bool {
+    let json: Value = serde_json::from_slice(answer.body).unwrap_or_default();
+    let said = if case.status() == 200 { json.get("result") } else { json.get("error") };
+    let failed = said.and_then(|said| said.get("isError")) == Some(&Value::Bool(true));
+    answer.has_status(case.status()) && said.is_some() && !failed
+}
+
 #[derive(Default)]
 struct Asked {
     connections: Vec<Connection>,
@@ -173,16 +209,16 @@ struct Asked {
 
 async fn ask(
     mut connection: Connection,
-    request: Bytes,
+    requests: Requests,
+    status: u16,
     expected: Bytes,
-    times: u32,
 ) -> Result<Asked, Failure> {
     let mut asked = Asked::default();
-    for _ in 0..times {
+    for request in requests {
         let began = Instant::now();
         let answer = connection.exchange(&request).await?;
         asked.latencies.push(began.elapsed());
-        if !answer.is_ok() || answer.body != expected {
+        if !answer.has_status(status) || answer.body != expected {
             asked.errors += 1;
         }
     }

@@ -4,12 +4,15 @@ use std::{
     fs,
     io::{self, BufRead as _, BufReader},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use crate::{failure::Failure, serve::Contender};
+use crate::{
+    failure::Failure,
+    serve::{Contender, Served},
+};
 
 /// A running server; dropping it ends it.
 #[derive(Debug)]
@@ -25,18 +28,18 @@ pub struct Server {
 const TICKS_PER_SECOND: u64 = 100;
 
 impl Server {
-    /// Starts a server on `cpu`.
+    /// Starts a server.
     ///
     /// # Errors
     /// [`Failure`] when it does not come up.
-    pub fn start(
-        contender: Contender,
-        cpu: Option<usize>,
-        access_log: &Path,
-    ) -> Result<Self, Failure> {
+    pub fn start(served: &Served) -> Result<Self, Failure> {
+        let Served { contender, cpu, access_log, jwks } = served;
         let own = std::env::current_exe().map_err(Failure::system("find this program"))?;
         let mut command = Command::new(own);
         command.args(["serve", contender.name(), "--access-log"]).arg(access_log);
+        if let Some(jwks) = jwks {
+            command.arg("--jwks").arg(jwks);
+        }
         if let Some(cpu) = cpu {
             command.args(["--cpu", &cpu.to_string()]);
         }
@@ -48,7 +51,7 @@ impl Server {
         let address = child.stdout.take().map(first_line).transpose();
         let address = address.map_err(Failure::system("hear from the serving process"))?;
         if let Some(address) = address.and_then(|line| line.trim().parse().ok()) {
-            return Ok(Self { contender, address, child });
+            return Ok(Self { contender: *contender, address, child });
         }
         drop(child.wait());
         Err(Failure::NoAddress)

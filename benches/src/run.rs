@@ -1,6 +1,7 @@
 //! One run: rounds, then memory, then what is said about it.
 
 use std::{
+    fs,
     io::{self, Write as _},
     path::Path,
 };
@@ -18,7 +19,8 @@ use crate::{
     memory::Kept,
     process::Server,
     report::{Row, Table, write_json},
-    serve::Contender,
+    serve::{Contender, Served},
+    tokens::Minter,
 };
 
 /// Measures, prints the table and writes the results.
@@ -60,26 +62,56 @@ fn divide_cpus() -> Result<Option<usize>, Failure> {
     }
 }
 
+/// A server, and its access log if it writes one.
+struct Stage {
+    server: Server,
+    log: Option<AccessLogFile>,
+}
+
+impl Stage {
+    fn start(
+        contender: Contender,
+        cpu: Option<usize>,
+        folder: &Path,
+        minter: &Minter,
+    ) -> Result<Self, Failure> {
+        let access_log = folder.join(contender.name()).with_extension("log");
+        let jwks = folder.join("jwks.json");
+        fs::write(&jwks, minter.jwks()).map_err(Failure::system("write the key set"))?;
+        let told = Served { contender, cpu, access_log: access_log.clone(), jwks: Some(jwks) };
+        let server = Server::start(&told)?;
+        let log = match contender {
+            Contender::Bare => None,
+            Contender::Promgate | Contender::Guarded => Some(AccessLogFile::open(&access_log)?),
+        };
+        Ok(Self { server, log })
+    }
+
+    /// The one that answers this case.
+    fn of(stages: &mut [Self], case: Case) -> Result<&mut Self, Failure> {
+        let wanted = |stage: &&mut Self| stage.server.contender == case.contender();
+        stages.iter_mut().find(wanted).ok_or(Failure::NoAddress)
+    }
+}
+
 async fn measure_cases(
     options: &Options,
     cpu: Option<usize>,
     folder: &Path,
 ) -> Result<Vec<Row>, Failure> {
-    let log_path = folder.join("access.log");
-    let bare = Server::start(Contender::Bare, cpu, &log_path)?;
-    let promgate = Server::start(Contender::Promgate, cpu, &log_path)?;
-    let server = |case: Case| match case.contender() {
-        Contender::Bare => &bare,
-        Contender::Promgate => &promgate,
-    };
+    let minter = Minter::new();
+    let mut stages = Vec::new();
+    for contender in [Contender::Bare, Contender::Promgate, Contender::Guarded] {
+        stages.push(Stage::start(contender, cpu, folder, &minter)?);
+    }
     let Options { requests, connections, .. } = *options;
     let load = Load { requests, connections, spin: cpu.is_some() };
-    let mut log = AccessLogFile::open(&log_path)?;
     let mut measured: Vec<(Prepared, Vec<Round>)> = Vec::new();
     for case in Case::ALL {
         if options.only.is_none_or(|only| case == only || case == Case::Static200) {
-            let prepared = Prepared::new(case, server(case).address).await?;
-            if case.contender() == Contender::Promgate {
+            let stage = Stage::of(&mut stages, case)?;
+            let prepared = Prepared::new(case, stage.server.address, &minter).await?;
+            if let Some(log) = &mut stage.log {
                 log.take(prepared.asked).await?;
             }
             measured.push((prepared, Vec::new()));
@@ -87,8 +119,8 @@ async fn measure_cases(
     }
     for _ in 0..options.rounds {
         for (prepared, rounds) in &mut measured {
-            let log = (prepared.case.contender() == Contender::Promgate).then_some(&mut log);
-            rounds.push(prepared.round(server(prepared.case), load, log).await?);
+            let Stage { server, log } = Stage::of(&mut stages, prepared.case)?;
+            rounds.push(prepared.round(server, load, log.as_mut(), &minter).await?);
         }
         // The next round begins with another case, so that none always follows the same.
         measured.rotate_left(1);
@@ -111,7 +143,9 @@ async fn measure_memory(
         (Kept::DistinctSessions, options.sessions),
         (Kept::Streams, options.streams),
     ] {
-        let server = Server::start(Contender::Promgate, cpu, &folder.join(kept.name()))?;
+        let access_log = folder.join(kept.name());
+        let told = Served { contender: Contender::Promgate, cpu, access_log, jwks: None };
+        let server = Server::start(&told)?;
         rows.push(Row::of_share(&kept.measure(&server, count).await?));
     }
     Ok(rows)

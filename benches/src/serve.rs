@@ -8,9 +8,11 @@ mod bare;
 mod edge;
 
 use std::{
+    fs,
     io::{self, Read as _, Write as _},
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +26,8 @@ pub enum Contender {
     Bare,
     /// Promgate's edge with the stub handler.
     Promgate,
+    /// The same, and it asks for tokens.
+    Guarded,
 }
 
 impl Contender {
@@ -33,13 +37,16 @@ impl Contender {
         match self {
             Self::Bare => "bare",
             Self::Promgate => "promgate",
+            Self::Guarded => "guarded",
         }
     }
 
     /// The contender of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Bare, Self::Promgate].into_iter().find(|contender| contender.name() == name)
+        [Self::Bare, Self::Promgate, Self::Guarded]
+            .into_iter()
+            .find(|contender| contender.name() == name)
     }
 }
 
@@ -52,6 +59,8 @@ pub struct Served {
     pub cpu: Option<usize>,
     /// Where Promgate's access records go.
     pub access_log: PathBuf,
+    /// The key set that the guarded one takes tokens by.
+    pub jwks: Option<PathBuf>,
 }
 
 /// Serves until standard input ends.
@@ -73,14 +82,19 @@ pub fn serve(served: &Served) -> Result<(), Failure> {
             let address = runtime.block_on(bare::start())?;
             until_told(address)
         }
-        Contender::Promgate => edge(&runtime, served),
+        Contender::Promgate => edge(&runtime, served, None),
+        Contender::Guarded => {
+            let file = served.jwks.as_ref().ok_or(Failure::NoKeys)?;
+            let jwks = fs::read_to_string(file).map_err(Failure::system("read the key set"))?;
+            edge(&runtime, served, Some(jwks.into()))
+        }
     }
 }
 
-fn edge(runtime: &Runtime, served: &Served) -> Result<(), Failure> {
+fn edge(runtime: &Runtime, served: &Served, jwks: Option<Arc<str>>) -> Result<(), Failure> {
     let running = {
         let _inside = runtime.enter();
-        edge::start(served.access_log.clone())?
+        edge::start(served.access_log.clone(), jwks)?
     };
     until_told(running.address)?;
     let _requests_may_be_cut = runtime.block_on(running.stop());

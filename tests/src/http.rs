@@ -208,10 +208,23 @@ impl Connection {
     /// When nobody listens.
     #[must_use]
     pub fn narrow(address: SocketAddr) -> Self {
+        Self::prepared(address, |socket| socket.set_recv_buffer_size(4096))
+    }
+
+    /// Connects from another address of this machine: all of 127.0.0.0/8 are its own.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    #[must_use]
+    pub fn from(source: [u8; 4], address: SocketAddr) -> Self {
+        Self::prepared(address, |socket| socket.bind((source, 0).into()))
+    }
+
+    fn prepared(address: SocketAddr, prepare: impl FnOnce(&TcpSocket) -> io::Result<()>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let stream = runtime.expect("a runtime").block_on(async {
             let socket = TcpSocket::new_v4()?;
-            socket.set_recv_buffer_size(4096)?;
+            prepare(&socket)?;
             socket.connect(address).await?.into_std()
         });
         let stream = stream.expect("somebody listens");

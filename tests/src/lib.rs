@@ -11,8 +11,10 @@
 //! 7. [`backend`]: a metrics backend that misbehaves as told
 //! 8. [`tls`]: certificates for one that speaks TLS
 //! 9. [`prometheus`]: a real one
-//! 10. [`server`]: the server under test
-//! 11. [`clients`]: real MCP clients and the official conformance suite
+//! 10. [`minter`]: keys and tokens of an issuer made by hand
+//! 11. [`server`]: the server under test
+//! 12. [`clients`]: real MCP clients and the official conformance suite
+//! 13. [`provider`]: a real OpenID provider
 
 #![expect(
     clippy::expect_used,
@@ -39,6 +41,11 @@ pub mod backend;
 pub mod tls;
 
 pub mod prometheus;
+
+pub mod minter;
+
 pub mod server;
 
 pub mod clients;
+
+pub mod provider;

@@ -21,6 +21,7 @@ pub struct Client {
     address: SocketAddr,
     path: String,
     revision: String,
+    token: Option<String>,
     session: Option<String>,
     next_id: AtomicU64,
     idle: Mutex<Option<Connection>>,
@@ -95,10 +96,29 @@ impl Client {
     /// When the server does not let it.
     #[must_use]
     pub fn session_with(address: SocketAddr, revision: &str, capabilities: &Value) -> Self {
-        let mut client = Self::new(address, revision);
+        Self::new(address, revision).opened(capabilities)
+    }
+
+    /// A client that has opened a session with a token.
+    ///
+    /// # Panics
+    /// When the server does not let it.
+    #[must_use]
+    pub fn session_of(address: SocketAddr, revision: &str, token: &str) -> Self {
+        Self::new(address, revision).bearing(token).opened(&json!({}))
+    }
+
+    /// The same client with this token in all that it sends.
+    #[must_use]
+    pub fn bearing(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
+    }
+
+    fn opened(self, capabilities: &Value) -> Self {
+        let mut client = self;
         let reply = client.send(&client.initialize(capabilities));
         assert_eq!(reply.status(), 200, "{}", reply.http.text());
-        assert_eq!(reply.result()["protocolVersion"], revision);
+        assert_eq!(reply.result()["protocolVersion"], client.revision);
         client.session = reply.http.head.header("Mcp-Session-Id");
         assert!(client.session.is_some(), "initialize gives a session id");
         let accepted = client.notify("notifications/initialized", json!({}));
@@ -117,6 +137,7 @@ impl Client {
             address,
             path: "/mcp".to_owned(),
             revision: revision.to_owned(),
+            token: None,
             session: None,
             next_id: AtomicU64::new(1),
             idle: Mutex::new(None),
@@ -187,7 +208,10 @@ impl Client {
     }
 
     /// Adds the headers that every request after `initialize` has.
-    fn headed(&self, request: Request) -> Request {
+    fn headed(&self, mut request: Request) -> Request {
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", &format!("Bearer {token}"));
+        }
         let request = match &self.session {
             Some(id) => request.header("Mcp-Session-Id", id),
             None if self.is_stateless() => request,

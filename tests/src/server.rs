@@ -1,6 +1,8 @@
 //! The server under test, as a process of its own.
 
-use std::{ffi::OsStr, net::SocketAddr, process::ExitStatus, sync::LazyLock, time::Duration};
+use std::{
+    ffi::OsStr, net::SocketAddr, path::Path, process::ExitStatus, sync::LazyLock, time::Duration,
+};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     http,
+    minter::{self, AUDIENCE, ISSUER},
     paths::{program, temporary_folder},
     process::{PATIENCE, Process},
     prometheus::Prometheus,
@@ -22,7 +25,7 @@ pub struct Server {
     /// Where metrics and health are served.
     pub admin: SocketAddr,
     process: Process,
-    _files: TempDir,
+    files: TempDir,
 }
 
 /// A fixture server with the default settings, for tests that leave it as it was.
@@ -97,13 +100,21 @@ impl Server {
         let process = Process::start_with(&program(name), arguments(file), &variables);
         let line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
         let (mcp, admin) = (address(&line, "mcp"), address(&line, "admin"));
-        Self { mcp, admin, process, _files: files }
+        Self { mcp, admin, process, files }
     }
 
     /// The process.
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Writes another configuration into its file. It is read at SIGHUP, or when it is watched.
+    ///
+    /// # Panics
+    /// When the temporary folder is not writable.
+    pub fn rewrite_config(&self, config: &Value) {
+        write_whole(&self.files.path().join("config.yaml"), &config.to_string());
     }
 
     /// Asks it to stop.
@@ -213,6 +224,39 @@ pub fn config(backends: &Value) -> Value {
     })
 }
 
+/// The same, and it asks for tokens of [`ISSUER`] for [`AUDIENCE`].
+#[must_use]
+pub fn guarded(backends: &Value) -> Value {
+    let keys = minter::jwks(&minter::keys().all()).to_string();
+    let local = json!({ "jwks": keys, "issuer": ISSUER, "audiences": [AUDIENCE] });
+    guarded_by(backends, local)
+}
+
+/// The same, with these settings of the verification.
+#[must_use]
+pub fn guarded_by(backends: &Value, local: Value) -> Value {
+    let mut config = config(backends);
+    config["middleware"]["jwt"] =
+        json!({ "enabled": true, "validation": { "strategy": "local", "local": local } });
+    // Tests fail more often, and ask faster, than anybody else.
+    config["middleware"]["rate_limits"] = json!({
+        "address": { "failed_authentications": "off" },
+        "principal": { "requests": "off" },
+    });
+    config["oauth_protected_resource"] = json!({
+        "enabled": true,
+        "resource": AUDIENCE,
+        "auth_servers": [ISSUER],
+        "scopes_supported": ["metrics:read"],
+    });
+    config
+}
+
+/// The settings of the verification in a configuration.
+pub fn verification(config: &mut Value) -> &mut Value {
+    &mut config["middleware"]["jwt"]["validation"]["local"]
+}
+
 /// The shared Prometheus as a backend.
 #[must_use]
 pub fn prometheus() -> Value {
@@ -228,6 +272,16 @@ pub fn write_config(config: &Value) -> TempDir {
     let files = temporary_folder();
     std::fs::write(files.path().join("config.yaml"), config.to_string()).expect("it is writable");
     files
+}
+
+/// Puts a file in the place of another at once, so that nobody reads half of it.
+///
+/// # Panics
+/// When the folder is not writable.
+pub fn write_whole(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text).expect("the folder is writable");
+    std::fs::rename(&beside, path).expect("the folder is writable");
 }
 
 /// Reads `key=http://IP:PORT/…` from a log line, coloured or not.

@@ -72,8 +72,14 @@ impl Authority {
     }
 }
 
-fn openssl(folder: &Path, arguments: &[&str]) {
+/// Runs `openssl` in a folder and gives what it prints.
+///
+/// # Panics
+/// When it cannot do it.
+#[expect(clippy::must_use_candidate, reason = "most of what it does is files")]
+pub fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let made = Command::new("openssl").current_dir(folder).args(arguments).output();
     let made = made.expect("openssl is there: run `make setup-test`");
     assert!(made.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&made.stderr));
+    made.stdout
 }

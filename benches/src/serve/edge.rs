@@ -1,6 +1,19 @@
 //! The real edge and real workers, with the stub for a handler.
 
-use std::{num::NonZeroU16, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use e2e::minter::{AUDIENCE, ISSUER};
+use jsonwebtoken_jwks::{
+    algorithm::Algorithm,
+    policy::{Policy, Required},
+    source::{Source, Terms},
+};
 
 use mcp_core::{
     config::{ToolLimits, WorkerLimits},
@@ -9,7 +22,8 @@ use mcp_core::{
 use promgate::{
     config::{
         AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http,
-        HttpLimits, OriginRule, RateLimits, Server, Transport,
+        HttpLimits, Issuer, KeySource, OriginRule, ProtectedResource, Rate, RateLimits, Server,
+        Transport, Verification,
     },
     server::{self, Running},
 };
@@ -25,8 +39,12 @@ const CONNECTIONS_MAX: usize = 100_000;
 const SESSIONS_MAX: usize = 1_000_000;
 
 /// Starts to serve on a free port. Must be called inside a runtime.
-pub(super) fn start(access_log: PathBuf) -> Result<Running, Failure> {
-    let config = config(access_log);
+/// With a key set it asks for tokens.
+pub(super) fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result<Running, Failure> {
+    let config = match jwks {
+        Some(jwks) => guarded(config(access_log), jwks)?,
+        None => config(access_log),
+    };
     let stub = Stub::new().map_err(Failure::Stub)?;
     let service = Arc::new(Service::new(stub, Changes::default()));
     let metrics = server::metrics(&config, &TOOL_NAMES)?;
@@ -95,4 +113,46 @@ fn config(access_log: PathBuf) -> Config {
         tools: ToolLimits::default(),
         backends: Vec::new(),
     }
+}
+
+/// The same for tokens of one issuer, with the limits of a file that has nothing in it, but so high that no
+/// load reaches them.
+fn guarded(config: Config, jwks: Arc<str>) -> Result<Config, Failure> {
+    let policy = Policy {
+        issuer: ISSUER.to_owned(),
+        audiences: vec![AUDIENCE.to_owned()],
+        algorithms: Algorithm::ALL.to_vec(),
+        leeway: Duration::from_secs(30),
+        lifetime_max: Duration::from_hours(24),
+        required: Required::default(),
+        claims: Vec::new(),
+        groups: Vec::new(),
+    };
+    let issuer = Issuer {
+        policy,
+        keys: Some(KeySource { source: Source::Inline(jwks), terms: Terms::default() }),
+        scopes_required: Vec::new(),
+        allow_conditions: Vec::new(),
+    };
+    let most = Rate { count: NonZeroU32::MAX, per: Duration::from_secs(1), burst: NonZeroU32::MAX };
+    Ok(Config {
+        authentication: Authentication::Local(Verification {
+            issuers: vec![issuer],
+            cache_entries_max: 10_000,
+        }),
+        rate_limits: RateLimits {
+            address_failures: Some(most),
+            principal_requests: Some(most),
+            principal_in_flight_max: Some(NonZeroU32::MAX),
+            ..config.rate_limits
+        },
+        protected_resource: Some(ProtectedResource {
+            resource: AUDIENCE.parse().map_err(Failure::Address)?,
+            resource_text: AUDIENCE.into(),
+            url_suffix: String::new(),
+            scopes_supported: vec!["metrics:read".to_owned()],
+            document: vec![("resource", AUDIENCE.into())],
+        }),
+        ..config
+    })
 }
