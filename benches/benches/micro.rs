@@ -84,6 +84,7 @@ fn record<'a>(log: &'a AccessLog, headers: &'a HeaderMap) -> Record<'a> {
         worker: Some(3),
         era: Some("session"),
         outcome: Outcome::Ok,
+        reason: None,
         headers: log.shown(headers),
     }
 }
