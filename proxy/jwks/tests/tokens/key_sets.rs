@@ -161,6 +161,15 @@ async fn the_alg_of_a_key_narrows_what_it_verifies() {
 }
 
 #[test]
+fn a_key_verifies_with_no_algorithm_but_its_own() {
+    let set = key_set(&[with(&PAIRS.rsa.jwk(), "alg", json!("RS256"))]);
+    let signature = |alg: &str| encoded(&PAIRS.rsa.sign(alg, b"text"));
+    assert!(set.keys()[0].verifies(Algorithm::Rs256, "text", &signature("RS256")));
+    assert!(!set.keys()[0].verifies(Algorithm::Ps256, "text", &signature("PS256")));
+    assert!(!set.keys()[0].verifies(Algorithm::Rs256, "other", &signature("RS256")));
+}
+
+#[test]
 fn usable_keys_of_one_kid_are_all_dropped() {
     let set = key_set(&[
         PAIRS.rsa.named("twice"),
