@@ -7,7 +7,7 @@
 //! - who serves: [`ring`], [`workers`]
 //! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
-//!   [`cli`]
+//!   [`online`], [`cli`]
 
 pub mod config;
 
@@ -42,5 +42,7 @@ pub mod server;
 pub mod demo;
 
 pub mod run;
+
+pub mod online;
 
 pub mod cli;
