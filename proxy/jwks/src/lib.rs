@@ -6,13 +6,20 @@
 //! 2. [`policy`]: what a token of one issuer must say
 //! 3. [`refused`]: why a token is refused, under a closed set of reasons
 //! 4. [`source`]: where an issuer's keys come from
-//! 5. [`key`]: the keys of one issuer
-//! 6. [`fetch`]: one careful GET, for keys and for metadata
-//! 7. [`cache_control`]: how long an answer may be used
-//! 8. `live`: a value that is kept fresh in the background
-//! 9. [`discovery`]: an issuer's metadata, where it is and whether it is what it says
-//! 10. [`jwks`]: an issuer's keys, kept fresh
-//! 11. [`metadata`]: an authorization server's metadata, kept fresh to be served
+//! 5. `strict`: base64url and JSON, read strictly
+//! 6. [`key`]: the keys of a JWKS document, each judged alone
+//! 7. [`fetch`]: one careful GET, for keys and for metadata
+//! 8. [`cache_control`]: how long an answer may be used
+//! 9. `live`: a value that is kept fresh in the background
+//! 10. [`discovery`]: an issuer's metadata, where it is and whether it is what it says
+//! 11. [`jwks`]: an issuer's keys, kept fresh
+//! 12. [`metadata`]: an authorization server's metadata, kept fresh to be served
+//! 13. [`verified`]: what a verified token says
+//! 14. [`explain`]: what each check of a token found, for whoever asks why
+//! 15. `token`: a token's parts and its header
+//! 16. `claims`: a token's claims against a policy
+//! 17. `cache`: tokens that were verified before
+//! 18. [`verifier`]: all of it together
 
 pub mod algorithm;
 
@@ -21,6 +28,8 @@ pub mod policy;
 pub mod refused;
 
 pub mod source;
+
+mod strict;
 
 pub mod key;
 
@@ -39,3 +48,15 @@ pub mod jwks;
 
 #[cfg(feature = "fetch")]
 pub mod metadata;
+
+pub mod verified;
+
+pub mod explain;
+
+mod token;
+
+mod claims;
+
+mod cache;
+
+pub mod verifier;
