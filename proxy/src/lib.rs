@@ -9,7 +9,7 @@
 //!   [`limits`]
 //! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
-//!   [`cli`]
+//!   [`online`], [`cli`]
 
 pub mod config;
 
@@ -52,5 +52,7 @@ pub mod server;
 pub mod demo;
 
 pub mod run;
+
+pub mod online;
 
 pub mod cli;

@@ -112,7 +112,7 @@ impl Jwks {
     pub fn start(source: Source, terms: Terms) -> Result<Arc<Self>, StartError> {
         let (name, pace, origin): (Arc<str>, _, _) = match source {
             Source::Inline(text) => {
-                let snapshot = origin::usable(text.as_bytes(), || "the configuration".into());
+                let snapshot = origin::usable(text.as_bytes(), || "in the configuration".into());
                 let snapshot = Arc::new(snapshot.map_err(StartError::Inline)?);
                 return Ok(Arc::new(Self(Keys::Fixed(snapshot))));
             }

@@ -205,6 +205,16 @@ impl<T: Versioned> Live<T> {
         matches!(timeout(patience, usable).await, Ok(Ok(_)))
     }
 
+    /// Waits for the end of the first load, and returns whether something usable is there.
+    #[cfg(feature = "fetch")]
+    pub(crate) async fn attempted(&self) -> bool {
+        let mut ended = self.shared.ended.subscribe();
+        let first = ended.wait_for(|ended| *ended > 0);
+        let waited = timeout(self.shared.pace.load_timeout, first).await.is_ok();
+        tracing::trace!(in_time = waited, "waited for the first load");
+        self.current().is_ok()
+    }
+
     /// How loading goes.
     pub(crate) fn health(&self) -> Health {
         let desk = self.shared.desk.lock();

@@ -97,6 +97,11 @@ impl Metadata {
         self.live(document).health().last_error
     }
 
+    /// Waits for the end of the first attempt to fetch a document, and returns whether it is there.
+    pub async fn attempted(&self, document: WellKnown) -> bool {
+        self.live(document).attempted().await
+    }
+
     /// Waits for a document, for so long, and returns whether it is there.
     pub async fn loaded(&self, document: WellKnown, patience: Duration) -> bool {
         self.live(document).loaded(patience).await

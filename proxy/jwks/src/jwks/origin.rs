@@ -51,9 +51,9 @@ pub enum LoadError {
         fault: FileFault,
     },
     /// What came is no key set.
-    #[error("what {place} holds cannot be used")]
+    #[error("the key set {place} cannot be used")]
     Keys {
-        /// Where it came from.
+        /// Where it is, as in `at https://…` or `in the file …`.
         place: Arc<str>,
         /// Why.
         #[source]
@@ -62,9 +62,9 @@ pub enum LoadError {
     /// A key set without any key that can be used counts as a failure: a provider that empties its
     /// set by mistake is more likely than one that wants all of its tokens refused, and the old
     /// keys end with `stale_max` all the same.
-    #[error("what {place} holds has no key that can be used{}", listed(.rejected))]
+    #[error("the key set {place} has no key that can be used{}", listed(.rejected))]
     NoUsableKey {
-        /// Where it came from.
+        /// Where it is, as in `at https://…` or `in the file …`.
         place: Arc<str>,
         /// What it has instead.
         rejected: Vec<RejectedKey>,
@@ -119,7 +119,7 @@ impl Load for Origin {
                 let read = read(path.clone()).await;
                 let json =
                     read.map_err(|fault| LoadError::File { path: path.as_path().into(), fault })?;
-                let value = usable(&json, || format!("`{}`", path.display()).into())?;
+                let value = usable(&json, || format!("in the file `{}`", path.display()).into())?;
                 Ok(Loaded { value, lifetime: FILE_INTERVAL })
             }
         }
