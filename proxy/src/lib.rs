@@ -9,7 +9,7 @@
 //!   [`limits`]
 //! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
-//!   [`online`], [`cli`]
+//!   [`online`], [`explain`], [`cli`]
 
 pub mod config;
 
@@ -54,5 +54,7 @@ pub mod demo;
 pub mod run;
 
 pub mod online;
+
+pub mod explain;
 
 pub mod cli;
