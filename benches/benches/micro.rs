@@ -17,9 +17,10 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp_core::{
+    access::Caller,
     config::WorkerLimits,
     server::{
-        Accepts, Changes, Reply, Service, Worker,
+        Accepts, Asker, Changes, Reply, Service, Worker,
         era::{self, Route},
         wire::{self, Message},
     },
@@ -83,6 +84,7 @@ fn record<'a>(log: &'a AccessLog, headers: &'a HeaderMap) -> Record<'a> {
         worker: Some(3),
         era: Some("session"),
         outcome: Outcome::Ok,
+        reason: None,
         headers: log.shown(headers),
     }
 }
@@ -146,6 +148,8 @@ fn worker(criterion: &mut Criterion) {
     let stub = Stub::new().expect("the stub is well formed");
     let service = Arc::new(Service::new(stub, Changes::default()));
     let worker = Worker::new(service, WorkerLimits::default());
+    let caller = Caller::anyone();
+    let asker = Asker { accepts: ACCEPTS, caller: &caller };
     for (name, case) in
         [("tools_list", Case::ToolsListStateless), ("tools_call", Case::ToolsCallStub)]
     {
@@ -153,7 +157,7 @@ fn worker(criterion: &mut Criterion) {
         criterion.bench_function(&format!("worker/stateless_{name}"), |bencher| {
             bencher.iter(|| {
                 let message = wire::parse(black_box(&body)).expect("a message");
-                now(worker.stateless(message, &ProtocolVersion::LATEST, ACCEPTS))
+                now(worker.stateless(message, &ProtocolVersion::LATEST, asker))
             });
         });
     }
@@ -163,7 +167,7 @@ fn worker(criterion: &mut Criterion) {
         criterion.bench_function(&format!("worker/session_{name}"), |bencher| {
             bencher.iter(|| {
                 let message = wire::parse(black_box(&body)).expect("a message");
-                now(worker.session(&id, message, ACCEPTS))
+                now(worker.session(&id, message, asker))
             });
         });
     }
@@ -176,7 +180,13 @@ fn open_session(worker: &Worker) -> SessionId {
     let id = SessionId::mint().expect("randomness");
     let opened = match (route, message) {
         (Route::Initialize(params), Message::Request(request)) => {
-            now(worker.initialize(id, &request, *params, ACCEPTS)).session
+            now(worker.initialize(
+                id,
+                &request,
+                *params,
+                Asker { accepts: ACCEPTS, caller: &Caller::anyone() },
+            ))
+            .session
         }
         _ => None,
     };

@@ -2,7 +2,7 @@
 //!
 //! Each has its own pooled client, its own credentials and its own limits. Credentials travel to
 //! the configured host and to no other: no redirect is followed and no proxy is taken from the
-//! environment. Modules, in order: `error`, `answer`, `exchange`.
+//! environment. Modules, in order: `error`, `answer`, `exchange`, `probe`.
 
 use std::{
     sync::Arc,
@@ -22,12 +22,17 @@ mod answer;
 
 mod exchange;
 
-pub use self::error::{BackendBuildError, BuildFault};
+mod probe;
+
 use self::exchange::{Exchange, Reply};
 pub(crate) use self::{
     answer::{Answer, Items, Names, QueryData, Text},
     error::{ApiError, BackendError},
     exchange::{Endpoint, Question},
+};
+pub use self::{
+    error::{BackendBuildError, BuildFault},
+    probe::{ProbeError, Reached},
 };
 
 /// The configured backends, ordered by name.

@@ -20,7 +20,7 @@ use rmcp::{
 };
 use tokio::sync::oneshot;
 
-use crate::{config::BackendName, observe::ToolOutcome};
+use crate::{access::Access, config::BackendName, observe::ToolOutcome};
 
 /// Frames that may wait for the client of one call. A tool that says more waits for its reader.
 const CALL_FRAMES_MAX: usize = 16;
@@ -44,6 +44,7 @@ pub trait Questions: Send + Sync {
 pub struct Call(Arc<State>);
 
 struct State {
+    access: Arc<Access>,
     outbox: Option<Outbox>,
     questions: Option<Arc<dyn Questions>>,
     notes: Notes,
@@ -74,23 +75,31 @@ pub enum CallError {
 }
 
 impl Call {
-    /// A call whose client reads a stream; `questions` when it can also be asked.
+    /// A call whose client reads a stream; `questions` when it can also be asked. `access` is what its caller
+    /// may use.
     #[must_use]
-    pub fn streaming(questions: Option<Arc<dyn Questions>>) -> Self {
+    pub fn streaming(questions: Option<Arc<dyn Questions>>, access: Arc<Access>) -> Self {
         let outbox = Some(Outbox::new(CALL_FRAMES_MAX));
-        Self(Arc::new(State { outbox, questions, notes: Notes::default() }))
+        Self(Arc::new(State { access, outbox, questions, notes: Notes::default() }))
     }
 
     /// A call whose client takes one JSON answer: notifications are dropped.
     #[must_use]
-    pub fn silent() -> Self {
-        Self(Arc::new(State { outbox: None, questions: None, notes: Notes::default() }))
+    pub fn silent(access: Arc<Access>) -> Self {
+        let notes = Notes::default();
+        Self(Arc::new(State { access, outbox: None, questions: None, notes }))
     }
 
     /// The call that `context` belongs to; `None` over stdio.
     #[must_use]
     pub fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
         context.extensions.get::<Self>()
+    }
+
+    /// What the caller may use.
+    #[must_use]
+    pub fn access(&self) -> &Arc<Access> {
+        &self.0.access
     }
 
     /// Sends a notification on the call's own stream, waiting while the reader is behind.

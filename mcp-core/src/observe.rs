@@ -13,6 +13,8 @@ pub enum ToolOutcome {
     CallerError,
     /// An answer that says what went wrong behind us (backend down, slow, unreadable).
     BackendError,
+    /// Refused: a tool or backend that exists, but not for this caller.
+    Denied,
 }
 
 /// How one request to a backend ended.

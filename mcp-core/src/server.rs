@@ -31,6 +31,8 @@ mod sessions;
 
 mod listeners;
 
+mod notices;
+
 mod service;
 
 mod calls;
@@ -42,7 +44,7 @@ mod worker;
 pub use self::{
     changes::{Change, Changes},
     figures::Figures,
-    reply::{Accepts, Body, Reply},
+    reply::{Accepts, Asker, Body, Reply},
     running::{Bound, Ending},
     service::Service,
     stream::{EventStream, StreamKind},

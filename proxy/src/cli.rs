@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::{
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
+    online::{self, OnlineError},
     run::{self, RunError},
     telemetry::Chain,
 };
@@ -71,12 +72,17 @@ PROMGATE_LOG asks for more, as in PROMGATE_LOG=info.")]
     /// Check a configuration and name every fault, with its line and its remedy.
     #[command(after_help = "\
 Reads the environment and the files that the configuration names, as `serve` would, looks whether
-the access log could be written, makes no file and opens no connection. Ends with 0 if the configuration is good and with 78 if not.
+the access log could be written, makes no file and opens no connection. Ends with 0 if the
+configuration is good and with 78 if not.
+
+With --online it then asks every issuer of tokens and every backend, as `serve` would, and prints
+what it found. Ends with 1 if one of them cannot be used.
 
 Examples:
   promgate check --config conf/promgate.yaml
+  promgate check --config conf/promgate.yaml --online
   PMM_TOKEN=x promgate check --config conf/pmm.yaml")]
-    Check(ConfigArgs),
+    Check(CheckArgs),
 
     /// Print the JSON Schema of the configuration file.
     #[command(after_help = "\
@@ -123,6 +129,18 @@ pub struct ConfigArgs {
     pub config: PathBuf,
 }
 
+/// What is checked.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Also ask the issuers and backends that a good configuration names whether they are there.
+    #[arg(long)]
+    pub online: bool,
+}
+
 /// How the demonstration runs.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -147,6 +165,9 @@ pub enum CommandError {
     /// The run ended badly.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Not everything that the configuration names is there.
+    #[error(transparent)]
+    Online(#[from] OnlineError),
     /// The demo's child cannot become its program.
     #[error(transparent)]
     Child(#[from] DemoError),
@@ -157,7 +178,7 @@ impl CommandError {
         match self {
             Self::Config(_) => EX_CONFIG,
             Self::Run(error) if error.is_of_configuration() => EX_CONFIG,
-            Self::Output(_) | Self::Run(_) | Self::Child(_) => EX_FAILURE,
+            Self::Output(_) | Self::Run(_) | Self::Online(_) | Self::Child(_) => EX_FAILURE,
         }
     }
 }
@@ -204,14 +225,21 @@ fn parsed_badly(answer: &clap::Error) -> u8 {
 
 fn obey(command: Command) -> Result<(), CommandError> {
     match command {
-        Command::Check(ConfigArgs { config: path }) => {
+        Command::Check(CheckArgs { config: ConfigArgs { config: path }, online }) => {
             let config = config::load(&path, &ProcessEnvironment)?;
-            say(&format!("{}\n", summary(&path, &config)))
+            say(&format!("{}\n", summary(&path, &config)))?;
+            if !online {
+                return Ok(());
+            }
+            let report = online::ask(&config)?;
+            say(&report.to_string())?;
+            Ok(report.verdict()?)
         }
         Command::Schema => say(&config::schema_json()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ConfigArgs { config: path }) => {
-            Ok(run::serve(config::load(&path, &ProcessEnvironment)?)?)
+            let config = config::load(&path, &ProcessEnvironment)?;
+            Ok(run::serve(path, config)?)
         }
         Command::Stdio(ConfigArgs { config: path }) => {
             Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
@@ -252,7 +280,10 @@ fn complain(error: &CommandError) {
     let name = match error {
         // Each line begins with the file's name already.
         CommandError::Config(_) => "",
-        CommandError::Output(_) | CommandError::Run(_) | CommandError::Child(_) => "promgate: ",
+        CommandError::Output(_)
+        | CommandError::Run(_)
+        | CommandError::Online(_)
+        | CommandError::Child(_) => "promgate: ",
     };
     // Nobody can be told that standard error is closed.
     drop(writeln!(io::stderr().lock(), "{name}{text}"));

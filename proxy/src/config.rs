@@ -43,6 +43,7 @@ pub use admission::{
     Authentication, Authorization, AuthorizationServer, Expression, Issuer, KeySource,
     ProtectedResource, Rate, RateLimits, Rule, Verification, Who,
 };
+pub use check::{ExpressionError, Spot, compile_expression};
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
@@ -70,6 +71,8 @@ pub struct Config {
     pub tools: ToolLimits,
     /// The backends, sorted by name; at least one.
     pub backends: Vec<BackendConfig>,
+    /// Files that it names and that were read: secrets, certificates.
+    pub files: Vec<PathBuf>,
 }
 
 /// The process and its listeners.
@@ -193,7 +196,7 @@ impl AccessLogOutput {
 }
 
 /// The access log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
     /// Where records go.
     pub output: AccessLogOutput,

@@ -1,9 +1,11 @@
 //! The edge: one request from its header to its record.
 //!
-//! Order of a request: hygiene (framing, target, host) → path → origin → method → media types → body →
-//! message → era → worker → answer → record. What comes first is cheaper to check or guards what comes
-//! after it: framing before anything is believed, the host before a path is told apart, the origin before
-//! a body is read.
+//! Order of a request: rate of its address → hygiene (framing, target, host) → path → origin → token → policy →
+//! rate of its principal → method → media types → body → message → era → tool → worker → answer → record. What
+//! comes first is cheaper to check or guards what comes after it: framing before anything is believed, the
+//! host before a path is told apart, the caller before a body is read.
+
+mod admit;
 
 mod body;
 
@@ -24,38 +26,40 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Method, Version, header};
+use http::{Method, Version, header};
 use mcp_core::{
     call::Call,
     config::BackendName,
-    server::{Accepts, Reply, era},
+    server::{Asker, Reply},
 };
 use pingora::{
     Error, ErrorType, Result,
     http::RequestHeader,
     modules::http::HttpModules,
     prelude::HttpPeer,
-    protocols::http::{ServerSession, v1::server::HttpSession as SessionV1},
+    protocols::http::ServerSession,
     proxy::{FailToProxy, ProxyHttp, Session},
 };
 use tokio::sync::watch;
 
 pub(crate) use self::body::Bodies;
 use self::{
+    admit::Admitted,
     context::{Context, InFlight},
-    plan::{Plan, session_owner},
-    respond::{StreamTerms, left, refuse, reply},
+    plan::{Astray, Plan, session_owner},
+    respond::{StreamTerms, document, left, refuse, reply},
 };
 use crate::{
     access_log::{AccessLog, Record},
-    config,
+    config::HttpLimits,
     guard::Guarded,
-    hygiene, media,
+    live::{Current, Live},
+    media,
     metrics::{
         Metrics,
         labels::{HttpMethod, Outcome},
     },
-    refusal::Refusal,
+    refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
     workers::Workers,
 };
@@ -63,8 +67,10 @@ use crate::{
 /// Everything that serving a request needs.
 #[derive(Debug)]
 pub struct Edge {
-    /// Settings of the listener.
-    pub http: config::Http,
+    /// Bounds of the listener.
+    pub limits: HttpLimits,
+    /// The settings that a reload replaces.
+    pub live: Current,
     /// The workers.
     pub workers: Arc<Workers>,
     /// What is counted.
@@ -94,7 +100,7 @@ impl Edge {
         }
         let id = RequestId::of_client(&session.req_header().headers);
         context.id = Some(id.unwrap_or_else(|| self.request_ids.next()));
-        let limits = &self.http.limits;
+        let limits = &self.limits;
         // Pingora's own value for a client that asks for keep-alive is "for ever".
         let keeps_alive = keeps_alive(session.req_header()) && !*self.drain.borrow();
         session.set_keepalive(keeps_alive.then(|| limits.idle_timeout.as_secs().max(1)));
@@ -109,33 +115,6 @@ impl Edge {
         session.set_total_drain_timeout(Some(limits.body_timeout));
     }
 
-    fn admit(&self, session: &ServerSession) -> Result<(), Refusal> {
-        let header = session.req_header();
-        let raw_header = || session.as_http1().map(SessionV1::get_headers_raw_bytes);
-        hygiene::check_framing(&header.headers, || raw_header().unwrap_or_default())?;
-        let host = hygiene::check_target(header, header.raw_path())?;
-        if !hygiene::host_is_allowed(&self.http.allowed_hosts, host) {
-            return Err(Refusal::HostForbidden);
-        }
-        let path = header.uri.path();
-        if path.strip_suffix('/').unwrap_or(path) != self.http.path {
-            return Err(Refusal::Path);
-        }
-        hygiene::check_origin(&self.http.allowed_origins, &header.headers)?;
-        match header.method {
-            Method::POST => media::check_content(&header.headers),
-            Method::GET | Method::DELETE if era::names_stateless_version(&header.headers) => {
-                Err(Refusal::MethodOfEra)
-            }
-            // A body that nobody reads would be taken for the connection's next request.
-            Method::GET | Method::DELETE if announces_body(&header.headers) => {
-                Err(Refusal::BodyUnexpected)
-            }
-            Method::GET | Method::DELETE => Ok(()),
-            _ => Err(Refusal::Method),
-        }
-    }
-
     async fn serve(&self, session: &mut ServerSession, context: &mut Context) -> Result<()> {
         self.begin(session, context);
         // Boxed: a stream carries the size of this future for as long as it lasts, and finding the
@@ -146,56 +125,72 @@ impl Edge {
         reply(session, context, answer, terms).await
     }
 
-    /// A worker's reply; `None` when the request was refused and answered.
+    /// A worker's reply; `None` when the request is answered already.
     async fn answer(
         &self,
         session: &mut ServerSession,
         context: &mut Context,
     ) -> Result<Option<Reply>> {
+        let live = self.live.load_full();
+        let admitted = match admit::admit(session, &live).await {
+            Ok(Admitted::Document(served)) => {
+                document(session, context, served).await?;
+                return Ok(None);
+            }
+            Ok(Admitted::Caller(pass)) => Ok(context.pass.insert(pass).caller.clone()),
+            Err(denial) => Err(denial),
+        };
         let header = session.req_header();
         let (method, accepts) = (header.method.clone(), media::accepts(&header.headers));
-        let readable = match method {
-            Method::GET => accepts.sse,
-            Method::POST => accepts.json || accepts.sse,
-            _ => true,
+        let admitted = admitted.and_then(|caller| {
+            admit::message(header, accepts)?;
+            Ok(caller)
+        });
+        let caller = match admitted {
+            Ok(caller) => caller,
+            Err(denial) => {
+                self.refuse(session, context, &denial, None).await?;
+                return Ok(None);
+            }
         };
-        let admitted = self.admit(session);
-        let admitted = admitted.and(if readable { Ok(()) } else { Err(Refusal::NotAcceptable) });
-        if let Err(refusal) = admitted {
-            self.refuse(session, context, refusal).await?;
-            return Ok(None);
-        }
         if method == Method::POST {
-            return self.post(session, context, accepts).await;
+            let asker = Asker { accepts, caller: &caller };
+            return self.post(session, context, &live, asker).await;
         }
         let parts = (&*self.workers, &*self.metrics);
         let owner = session_owner(&session.req_header().headers, parts, context);
+        let caller = mcp_core::access::Caller::anyone();
         Ok(Some(match owner {
-            Ok((id, chosen)) if method == Method::GET => chosen.worker.open_stream(&id),
-            Ok((id, chosen)) => chosen.worker.close(&id),
+            Ok((id, chosen)) if method == Method::GET => chosen.worker.open_stream(&id, &caller),
+            Ok((id, chosen)) => chosen.worker.close(&id, &caller),
             Err(refused) => *refused,
         }))
     }
 
-    /// The worker's reply to a POST; `None` when the request was refused and answered.
+    /// The worker's reply to a POST; `None` when the request is answered already.
     async fn post(
         &self,
         session: &mut ServerSession,
         context: &mut Context,
-        accepts: Accepts,
+        live: &Live,
+        asker: Asker<'_>,
     ) -> Result<Option<Reply>> {
-        let body = match body::read(session, &self.bodies, &self.http.limits).await {
+        let body = match body::read(session, &self.bodies, &self.limits).await {
             Ok(body) => body,
             Err(refusal) => {
-                self.refuse(session, context, refusal).await?;
+                self.refuse(session, context, &refusal.into(), None).await?;
                 return Ok(None);
             }
         };
         let headers = &session.req_header().headers;
         let parts = (&*self.workers, &*self.metrics);
-        let running = match Plan::make(&body.bytes, headers, accepts, parts, context) {
+        let running = match Plan::make(&body.bytes, headers, asker, (parts, &live.gate), context) {
             Ok(plan) => plan.run(),
-            Err(answer) => return Ok(Some(*answer)),
+            Err(Astray::Answered(answer)) => return Ok(Some(*answer)),
+            Err(Astray::Denied(denial, id_raw)) => {
+                self.refuse(session, context, &denial, id_raw).await?;
+                return Ok(None);
+            }
         };
         tokio::pin!(running);
         // The call runs in this task. While it waits, we listen for a client that leaves: dropping
@@ -211,13 +206,16 @@ impl Edge {
         &self,
         session: &mut ServerSession,
         context: &mut Context,
-        refusal: Refusal,
+        denial: &Denial,
+        id_raw: Option<&str>,
     ) -> Result<()> {
+        let refusal = denial.refusal;
         context.outcome = refusal.outcome();
+        context.reason = denial.why();
         if let Some(reason) = refusal.reason() {
             self.metrics.rejected(reason);
         }
-        if let Some(limit) = refusal.limit() {
+        if let Some(limit) = denial.limit() {
             self.metrics.limit_reached(limit);
         }
         // Who waits for leave to send its body may send none, now that it was refused.
@@ -225,7 +223,7 @@ impl Edge {
         if awaits_leave {
             session.set_keepalive(None);
         }
-        refuse(session, context, refusal).await?;
+        refuse(session, context, denial, id_raw).await?;
         if !awaits_leave && refusal.leaves_body() && !body::discard(session).await {
             session.set_keepalive(None);
         }
@@ -260,6 +258,7 @@ impl Edge {
             worker: context.worker.map(|worker| worker.0),
             era: context.era,
             outcome: context.outcome,
+            reason: context.reason,
             headers: self.access_log.shown(&header.headers),
         });
     }
@@ -278,11 +277,6 @@ fn keeps_alive(header: &RequestHeader) -> bool {
 fn status(session: &ServerSession) -> Option<u16> {
     let written = session.response_written().map(|answer| answer.status);
     written.filter(|status| !status.is_informational()).map(|status| status.as_u16())
-}
-
-fn announces_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 fn wide(bytes: usize) -> u64 {
@@ -312,7 +306,7 @@ impl ProxyHttp for Edge {
                 context.outcome = Outcome::Internal;
                 downstream.set_keepalive(None);
                 if status(downstream).is_none() {
-                    refuse(downstream, context, Refusal::Internal).await?;
+                    refuse(downstream, context, &Refusal::Internal.into(), None).await?;
                 }
             }
         }

@@ -5,9 +5,11 @@
 //! - what an operator says: [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
-//! - one request: [`refusal`], [`request_id`], [`hygiene`], [`media`], [`edge`]
-//! - the process: [`listener`], [`admin`], [`server`], [`demo`], [`run`],
-//!   [`cli`]
+//! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
+//!   [`refusal`], [`bearer`], [`challenge`], [`well_known`], [`gate`], [`live`]
+//! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
+//! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
+//!   [`online`], [`cli`]
 
 pub mod config;
 
@@ -21,7 +23,25 @@ pub mod ring;
 
 pub mod workers;
 
+pub mod condition;
+
+pub mod policy;
+
+pub mod client_address;
+
+pub mod limits;
+
 pub mod refusal;
+
+pub mod bearer;
+
+pub mod challenge;
+
+pub mod well_known;
+
+pub mod gate;
+
+pub mod live;
 
 pub mod request_id;
 
@@ -39,8 +59,12 @@ pub mod admin;
 
 pub mod server;
 
+pub mod reload;
+
 pub mod demo;
 
 pub mod run;
+
+pub mod online;
 
 pub mod cli;

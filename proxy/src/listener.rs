@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
@@ -16,6 +16,7 @@ use pingora::{
 };
 
 use crate::{
+    client_address::holder,
     config::HttpLimits,
     guard::{Guarded, Terms},
     metrics::{Held, Metrics, labels::Limit},
@@ -99,18 +100,6 @@ impl<A> Bounded<A> {
                 None
             }
         }
-    }
-}
-
-/// Whom an address stands for: in IPv6 a network of 64 bits, as one machine has as many addresses as
-/// it likes.
-fn holder(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        },
     }
 }
 

@@ -1,15 +1,18 @@
 //! What is counted, for `/metrics`.
 //!
-//! Every series is made when the process starts: label values come from closed sets
-//! ([`labels`]), from our own tool names and from the configured backend names. What a client sends
+//! Every series is made when the process starts, or for a backend when a reload names it first: label values
+//! come from closed sets ([`labels`]), from our own tool names and from the configured backend names. What a client sends
 //! never becomes a label. `metrics/names.txt` lists every metric, and a test keeps it true.
 
 mod family;
 pub mod labels;
+
+mod admission;
 mod series;
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
+use jsonwebtoken_jwks::refused::Reason;
 use mcp_core::{
     config::BackendName,
     observe::{BackendOutcome, Observer, ToolOutcome},
@@ -20,10 +23,15 @@ use prometheus::{
     IntCounter, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
+pub use self::admission::KeyFigures;
 use self::{
+    admission::Admission,
     family::Maker,
-    labels::{HttpMethod, Limit, Outcome, Rejection, RpcMethod, StatusCode, StreamKind},
-    series::{Backend, Edge, Tool, Worker},
+    labels::{
+        HttpMethod, Limit, Outcome, Rejection, ReloadOutcome, RpcMethod, StatusCode, StreamKind,
+        TokenOutcome,
+    },
+    series::{Backends, Edge, Tool, Worker},
 };
 
 /// Media type of [`Metrics::render`]'s text.
@@ -35,13 +43,14 @@ pub struct Metrics {
     edge: Edge,
     tools: Vec<Tool>,
     other_tool: Tool,
-    backends: HashMap<BackendName, Backend>,
-    other_backend: Backend,
+    backends: Backends,
     workers: Vec<Worker>,
     access_log: LogCounters,
     panics: IntCounter,
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
     source: Mutex<Option<WorkerSource>>,
+    admission: Admission,
+    keys: Mutex<Option<KeySource>>,
 }
 
 /// The metrics could not be set up or written. Only a mistake in this module can cause it.
@@ -63,6 +72,9 @@ pub struct Subjects<'a> {
 /// Gives the figures of every worker, in the order of their numbers.
 pub type WorkerSource = Box<dyn Fn() -> Vec<Figures> + Send + Sync>;
 
+/// Gives the figures of every issuer's keys.
+pub type KeySource = Box<dyn Fn() -> Vec<KeyFigures> + Send + Sync>;
+
 /// Something that is counted as long as it exists.
 #[derive(Debug)]
 #[must_use = "it counts only while it is held"]
@@ -80,7 +92,7 @@ pub struct LogCounters {
 }
 
 impl Metrics {
-    /// Makes every series that there will be.
+    /// Makes every series that there will be, but for those of backends that are learnt of later.
     ///
     /// # Errors
     /// [`MetricsError`] when two metrics have one name, which is a mistake in this module.
@@ -93,23 +105,35 @@ impl Metrics {
             .set(1);
         let edge = Edge::new(&make)?;
         let (tools, other_tool) = Tool::all(&make, subjects.tools)?;
-        let (backends, other_backend) = Backend::all(&make, subjects.backends)?;
+        let backends = Backends::new(&make, subjects.backends)?;
         let workers = Worker::all(&make, subjects.workers)?;
         let access_log = LogCounters::new(&make)?;
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
+        let admission = Admission::new(&make)?;
+        admission.started(true);
         Ok(Self {
             registry,
             edge,
             tools,
             other_tool,
             backends,
-            other_backend,
             workers,
             access_log,
             panics,
             source,
+            admission,
+            keys: Mutex::new(None),
         })
+    }
+
+    /// Makes the series of backends that a reload brought. Series of those that are gone stay; past 256
+    /// backends, those that come are counted together under `other`.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a series cannot be made, which is a mistake in this module.
+    pub fn learn_backends(&self, names: &[BackendName]) -> Result<(), MetricsError> {
+        Ok(self.backends.learn(names)?)
     }
 
     /// Counts a request as in flight while the answer is held.
@@ -169,6 +193,26 @@ impl Metrics {
         self.panics.inc();
     }
 
+    /// A token was looked at.
+    pub fn token(&self, outcome: TokenOutcome) {
+        self.admission.tokens.inc(outcome);
+    }
+
+    /// A token was refused.
+    pub fn token_refused(&self, reason: Reason) {
+        self.admission.refused.inc(reason);
+    }
+
+    /// The configuration was read again.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.admission.loaded(outcome);
+    }
+
+    /// Says where the figures of the issuers' keys come from. Asked once for each scrape.
+    pub fn read_keys_from(&self, source: KeySource) {
+        *self.keys.lock() = Some(source);
+    }
+
     /// The counters that the access log keeps.
     #[must_use]
     pub fn access_log(&self) -> LogCounters {
@@ -191,9 +235,13 @@ impl Metrics {
                 worker.catch_up(&figures);
             }
         }
+        let keys = self.keys.lock();
+        if let Some(keys) = keys.as_ref() {
+            self.admission.show(&keys());
+        }
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        drop(source);
+        drop((source, keys));
         Ok(text.into_bytes())
     }
 }
@@ -207,9 +255,7 @@ impl Observer for Metrics {
     }
 
     fn backend_called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
-        let series = self.backends.get(name).unwrap_or(&self.other_backend);
-        series.requests.inc(outcome);
-        series.seconds.observe(took.as_secs_f64());
+        self.backends.called(name, outcome, took);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Why the edge answers a request itself, and how.
 
-use http::StatusCode;
+use std::time::Duration;
 
-use crate::metrics::labels::{Limit, Outcome, Rejection};
+use http::{HeaderValue, StatusCode};
+
+use crate::metrics::labels::{Label as _, Limit, Outcome, Rejection};
 
 /// A request that never reaches a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -64,9 +66,75 @@ pub enum Refusal {
     /// Too many bodies are arriving at once.
     #[error("too many bytes of requests are arriving at once; try again later")]
     BodiesTooLarge,
+    /// No token where one is needed.
+    #[error("authentication is required: send an access token as `Authorization: Bearer`")]
+    TokenMissing,
+    /// A token that is not accepted. The words are the same whatever the reason: the difference would
+    /// teach whoever tries.
+    #[error("the access token is not valid for this server")]
+    TokenRefused,
+    /// A token sent in a way that is not allowed, or several.
+    #[error("send exactly one access token, as `Authorization: Bearer`, and none in the URL")]
+    TokenMisplaced,
+    /// The keys of a token's issuer are not at hand.
+    #[error("access tokens cannot be checked at the moment; try again later")]
+    TokenUncheckable,
+    /// A good token that the policy does not let in.
+    #[error("this server's policy does not let this token in")]
+    Forbidden,
+    /// A good token without a scope that is needed.
+    #[error("the access token lacks a scope that this needs")]
+    ScopeMissing,
+    /// A tool that the caller may not use.
+    #[error("the caller may not use this tool")]
+    ToolForbidden,
+    /// More than the caller's share in this time.
+    #[error("too many requests; wait as Retry-After says")]
+    RateLimited,
+    /// A document of `.well-known` asked for with another method.
+    #[error("method not allowed: this document takes GET, HEAD and OPTIONS")]
+    MethodOfDocument,
+    /// A document of `.well-known` that is not at hand.
+    #[error("the authorization server's metadata is not at hand; try again later")]
+    DocumentUnavailable,
     /// A fault of ours.
     #[error("the server failed")]
     Internal,
+}
+
+/// A refusal with what belongs into its answer and its record.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    /// The refusal.
+    pub refusal: Refusal,
+    /// Why, in one word for the record; the refusal's own word where it is none.
+    pub why: Option<&'static str>,
+    /// Value of `WWW-Authenticate`.
+    pub challenge: Option<HeaderValue>,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+    /// The configured bound that was reached, where the refusal alone does not say it.
+    pub limit: Option<Limit>,
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, why: None, challenge: None, retry_after: None, limit: None }
+    }
+}
+
+impl Denial {
+    /// Why, in one word for the record; none for a fault of ours.
+    #[must_use]
+    pub fn why(&self) -> Option<&'static str> {
+        self.why.or_else(|| self.refusal.reason().map(Rejection::label))
+    }
+
+    /// The configured bound that was reached, if that is why.
+    #[must_use]
+    pub fn limit(&self) -> Option<Limit> {
+        self.limit.or_else(|| self.refusal.limit())
+    }
 }
 
 impl Refusal {
@@ -75,21 +143,32 @@ impl Refusal {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Path => StatusCode::NOT_FOUND,
-            Self::Method | Self::MethodOfEra => StatusCode::METHOD_NOT_ALLOWED,
-            Self::HostForbidden | Self::OriginForbidden => StatusCode::FORBIDDEN,
+            Self::Method | Self::MethodOfEra | Self::MethodOfDocument => {
+                StatusCode::METHOD_NOT_ALLOWED
+            }
+            Self::TokenMissing | Self::TokenRefused => StatusCode::UNAUTHORIZED,
+            Self::HostForbidden
+            | Self::OriginForbidden
+            | Self::Forbidden
+            | Self::ScopeMissing
+            | Self::ToolForbidden => StatusCode::FORBIDDEN,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::HostMissing
             | Self::TwoLengths
             | Self::TransferEncoding
             | Self::ContentLength
             | Self::Target
             | Self::Upgrade
+            | Self::TokenMisplaced
             | Self::BodyUnexpected
             | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodiesTooLarge => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodiesTooLarge | Self::TokenUncheckable | Self::DocumentUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -99,7 +178,13 @@ impl Refusal {
     pub const fn reason(self) -> Option<Rejection> {
         Some(match self {
             Self::Path => Rejection::Path,
-            Self::Method | Self::MethodOfEra => Rejection::Method,
+            Self::Method | Self::MethodOfEra | Self::MethodOfDocument => Rejection::Method,
+            Self::TokenMissing
+            | Self::TokenRefused
+            | Self::TokenMisplaced
+            | Self::TokenUncheckable => Rejection::Token,
+            Self::Forbidden | Self::ScopeMissing | Self::ToolForbidden => Rejection::Policy,
+            Self::RateLimited => Rejection::Rate,
             Self::HostMissing | Self::HostForbidden => Rejection::Host,
             Self::OriginForbidden => Rejection::Origin,
             Self::TwoLengths
@@ -115,7 +200,7 @@ impl Refusal {
             Self::BodyTimeout => Rejection::BodyTime,
             Self::BodyBroken => Rejection::BodyTruncated,
             Self::BodiesTooLarge => Rejection::Overloaded,
-            Self::Internal => return None,
+            Self::Internal | Self::DocumentUnavailable => return None,
         })
     }
 
@@ -128,8 +213,16 @@ impl Refusal {
             Self::BodyTimeout => Outcome::SlowClient,
             Self::BodiesTooLarge => Outcome::Overloaded,
             Self::Internal => Outcome::Internal,
+            Self::TokenMissing
+            | Self::TokenRefused
+            | Self::TokenMisplaced
+            | Self::TokenUncheckable => Outcome::Unauthenticated,
+            Self::Forbidden | Self::ScopeMissing | Self::ToolForbidden => Outcome::Forbidden,
+            Self::RateLimited => Outcome::RateLimited,
+            Self::DocumentUnavailable => Outcome::BackendError,
             Self::Method
             | Self::MethodOfEra
+            | Self::MethodOfDocument
             | Self::HostMissing
             | Self::HostForbidden
             | Self::OriginForbidden
@@ -164,7 +257,15 @@ impl Refusal {
     #[must_use]
     pub const fn rpc_code(self) -> i32 {
         // Internal error, or invalid request.
-        if matches!(self, Self::Internal | Self::BodiesTooLarge) { -32603 } else { -32600 }
+        let ours = matches!(
+            self,
+            Self::Internal
+                | Self::BodiesTooLarge
+                | Self::RateLimited
+                | Self::TokenUncheckable
+                | Self::DocumentUnavailable
+        );
+        if ours { -32603 } else { -32600 }
     }
 
     /// Value of `Allow` that goes with the status.
@@ -174,6 +275,8 @@ impl Refusal {
             Some("POST, GET, DELETE")
         } else if matches!(self, Self::MethodOfEra) {
             Some("POST")
+        } else if matches!(self, Self::MethodOfDocument) {
+            Some("GET, HEAD, OPTIONS")
         } else {
             None
         }

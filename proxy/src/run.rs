@@ -22,6 +22,8 @@ use tokio::{
 use crate::{
     config::{Config, Environment as _, NotText, ProcessEnvironment, Transport},
     demo::{self, DemoError},
+    metrics::Metrics,
+    reload::{self, Reloader},
     server::{self, Running, StartError, Stopped},
     telemetry::{self, LOG_VARIABLE, TelemetryError},
 };
@@ -76,15 +78,15 @@ impl RunError {
     }
 }
 
-/// Serves as the configuration says, until a signal ends it.
+/// Serves as the configuration, which was read from `path`, says, until a signal ends it.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start.
-pub fn serve(config: Config) -> Result<(), RunError> {
+pub fn serve(path: PathBuf, config: Config) -> Result<(), RunError> {
     match config.server.transport {
         Transport::Http => {
             log_to_stderr(None)?;
-            in_runtime(serve_http(config))
+            in_runtime(serve_http(path, config))
         }
         Transport::Stdio => stdio(config),
     }
@@ -119,7 +121,7 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
     let config = backend.config()?;
     in_runtime(async {
         let mut signals = Signals::new()?;
-        let running = start(&config)?;
+        let Started { running, .. } = start(&config)?;
         let mut out = io::stdout();
         let asked = tokio::select! {
             asked = demo::ask(&mut out, &backend) => asked.map(|()| !once),
@@ -132,7 +134,7 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
             Ok(stay)
         });
         if matches!(invited, Ok(true)) {
-            wait(&running, &mut signals).await;
+            signals.end().await;
         }
         stop(running, &mut signals).await?;
         invited?;
@@ -140,32 +142,37 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
     })
 }
 
-async fn serve_http(config: Config) -> Result<(), RunError> {
+async fn serve_http(path: PathBuf, config: Config) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
-    let path = config.server.http.path.clone();
-    let open_to_all = !config.server.http.listen.ip().is_loopback();
-    let running = start(&config)?;
+    let Started { running, tools, changes, metrics } = start(&config)?;
     tracing::info!(
-        mcp = %format_args!("http://{}{path}", running.address),
+        mcp = %format_args!("http://{}{}", running.address, config.server.http.path),
         admin = running.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}")),
         "listening"
     );
-    if open_to_all {
-        tracing::warn!(
-            address = %running.address,
-            "this version checks no tokens: whoever reaches this address can query every backend; \
-             listen on loopback, or put an authenticating proxy in front"
-        );
-    }
-    wait(&running, &mut signals).await;
+    reload::warn_if_open(&config, &running.live.load());
+    let live = Arc::clone(&running.live);
+    let mut reloader = Reloader::new((path, config), live, (tools, changes), metrics);
+    serve_until_told(&running, &mut signals, &mut reloader).await;
     stop(running, &mut signals).await
 }
 
-fn start(config: &Config) -> Result<Running, RunError> {
+/// What runs, and what a reload works on.
+struct Started {
+    running: Running,
+    tools: Tools,
+    changes: Changes,
+    metrics: Arc<Metrics>,
+}
+
+fn start(config: &Config) -> Result<Started, RunError> {
     let metrics = server::metrics(config, &TOOL_NAMES)?;
-    let observer: Arc<dyn Observer> = Arc::<crate::metrics::Metrics>::clone(&metrics);
-    let service = Arc::new(Service::new(tools(config.clone(), observer)?, Changes::default()));
-    Ok(server::start(config, &service, &metrics)?)
+    let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&metrics);
+    let tools = tools(config.clone(), observer)?;
+    let changes = Changes::default();
+    let service = Arc::new(Service::new(tools.clone(), changes.clone()));
+    let running = server::start(config, &service, &metrics)?;
+    Ok(Started { running, tools, changes, metrics })
 }
 
 fn tools(config: Config, observer: Arc<dyn Observer>) -> Result<Tools, RunError> {
@@ -173,13 +180,19 @@ fn tools(config: Config, observer: Arc<dyn Observer>) -> Result<Tools, RunError>
     Ok(Tools::new(config.server.name, config.server.version, backends, config.tools, observer))
 }
 
-async fn wait(running: &Running, signals: &mut Signals) {
+async fn serve_until_told(running: &Running, signals: &mut Signals, reloader: &mut Reloader) {
     loop {
         let Signals { terminate, interrupt, hangup } = signals;
         tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
             _ = hangup.recv() => running.reopen_access_log(),
+            () = reloader.changed() => {}
+        }
+        // A reload may wait for keys; who wants us to end does not.
+        tokio::select! {
+            () = reloader.reload() => {}
+            () = signals.end() => return,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use mcp_core::{config::BackendConfig, server::Service};
 use pingora::{
     apps::HttpServerOptions,
@@ -25,9 +26,10 @@ use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
 use crate::{
     access_log::{AccessLog, AccessLogError},
     admin::{Admin, AdminState, HasRoom, Phase, Readiness},
-    config::{self, Config, HttpLimits},
+    config::{Config, HttpLimits},
     edge::{Bodies, Edge},
     listener::{Bounded, Connections},
+    live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, Subjects, labels::Limit},
     request_id::RequestIds,
     workers::Workers,
@@ -71,6 +73,9 @@ pub enum StartError {
     /// The metrics are not well formed.
     #[error("cannot set up the metrics")]
     Metrics(#[from] MetricsError),
+    /// The settings of who is let in cannot be put to work.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// No randomness.
     #[error("the operating system gave no randomness")]
     Randomness(#[from] getrandom::Error),
@@ -83,6 +88,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Address of the admin listener.
     pub admin: Option<SocketAddr>,
+    /// The settings that a reload replaces.
+    pub live: Current,
     access_log: AccessLog,
     readiness: Readiness,
     drain: watch::Sender<bool>,
@@ -127,6 +134,9 @@ pub fn start(
     let (listener, address) = listen(config.server.http.listen, "server.transport.http.host")?;
     let listen_admin = |address| listen(address, "server.admin.host");
     let admin_listener = config.server.admin.map(listen_admin).transpose()?;
+    let live: Current = Arc::new(ArcSwap::from_pointee(Live::new(config, None, metrics)?));
+    let for_keys = Arc::clone(&live);
+    metrics.read_keys_from(Box::new(move || for_keys.load().key_figures()));
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
     let workers = Arc::new(Workers::new(config.server.workers, service, config.worker_limits));
     let (for_scrapes, for_readiness) = (Arc::clone(&workers), Arc::clone(&workers));
@@ -138,7 +148,8 @@ pub fn start(
     let in_flight = Arc::new(AtomicUsize::new(0));
     let readiness = Readiness::default();
     let edge = Edge {
-        http: config.server.http.clone(),
+        limits: config.server.http.limits,
+        live: Arc::clone(&live),
         workers: Arc::clone(&workers),
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
@@ -147,7 +158,7 @@ pub fn start(
         in_flight: Arc::clone(&in_flight),
         drain: draining,
     };
-    let (endpoint, connections) = mcp_endpoint(edge, address);
+    let (endpoint, connections) = mcp_endpoint(edge, address, config.server.http.h2c);
     let mut tasks = vec![
         run(endpoint, listener, address, mcp_closing),
         tokio::spawn(sweep(workers, Arc::clone(metrics), admin_closing.clone())),
@@ -170,6 +181,7 @@ pub fn start(
     Ok(Running {
         address,
         admin,
+        live,
         access_log,
         readiness,
         drain,
@@ -222,9 +234,10 @@ impl Running {
 fn mcp_endpoint(
     edge: Edge,
     address: SocketAddr,
+    h2c: bool,
 ) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
-    let (limits, metrics) = (edge.http.limits, Arc::clone(&edge.metrics));
-    let app = Bounded::new(proxy(edge), metrics, &limits);
+    let (limits, metrics) = (edge.limits, Arc::clone(&edge.metrics));
+    let app = Bounded::new(proxy(edge, h2c), metrics, &limits);
     let connections = app.connections();
     let mut endpoint = listening::Service::new("mcp".to_owned(), app);
     // Pingora's buffers live as long as the connection; the guard's own are there while needed.
@@ -255,8 +268,8 @@ async fn sweep(workers: Arc<Workers>, metrics: Arc<Metrics>, stop: watch::Receiv
     workers.sweep(count, stop).await;
 }
 
-fn proxy(edge: Edge) -> HttpProxy<Edge> {
-    let config::Http { h2c, limits, .. } = edge.http;
+fn proxy(edge: Edge, h2c: bool) -> HttpProxy<Edge> {
+    let limits = edge.limits;
     // Pingora loads trusted authorities for connections that it might make, and panics where the
     // platform has none. We make none, so it gets an empty list.
     let conf = ServerConf { ca_file: Some("/dev/null".to_owned()), ..ServerConf::default() };

@@ -12,7 +12,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const GOOD: &str = "backends:\n  p:\n    url: http://p:9090\n";
+const GOOD: &str = "middleware: {jwt: {enabled: false}}\nbackends:\n  p:\n    url: http://p:9090\n";
 
 fn promgate(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promgate"));
@@ -96,7 +96,8 @@ fn the_configuration_is_found_by_option_then_variable_then_default() {
 #[test]
 fn every_fault_is_printed_and_the_code_is_78() {
     let folder = tempfile::tempdir().expect("a folder");
-    let faulty = "servr: 1\nbackends:\n  p:\n    url: $URL\n    timeout: 5\n";
+    let faulty = "servr: 1\nbackends:\n  p:\n    url: $URL\n    timeout: 5\n\
+                  middleware: {jwt: {enabled: false}}\n";
     fs::write(folder.path().join("c.yaml"), faulty).expect("written");
     for command in ["check", "serve", "stdio"] {
         let out =
@@ -109,6 +110,23 @@ fn every_fault_is_printed_and_the_code_is_78() {
         assert_eq!(lines.len(), begins.len(), "{lines:?}");
         assert!(lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{lines:?}");
     }
+}
+
+#[test]
+fn a_configuration_that_says_nothing_of_tokens_is_served_over_stdio_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("c.yaml"), "backends: {p: {url: 'http://p'}}\n").expect("written");
+    for command in ["check", "serve"] {
+        let out =
+            promgate(folder.path()).args([command, "--config", "c.yaml"]).output().expect("ran");
+        assert_eq!(out.status.code(), Some(78), "{command}");
+        let said = text(&out.stderr);
+        let begin = "c.yaml: middleware.jwt.enabled: is missing, so it is open whether callers need a token; ";
+        assert!(said.starts_with(begin) && said.lines().count() == 1, "{said}");
+    }
+    let mut stdio = promgate(folder.path());
+    stdio.args(["stdio", "--config", "c.yaml"]).stdin(Stdio::null());
+    assert_eq!(stdio.output().expect("ran").status.code(), Some(0));
 }
 
 #[test]
@@ -125,8 +143,10 @@ fn a_missing_configuration_is_named_with_a_remedy() {
 #[test]
 fn an_access_log_that_cannot_be_written_is_one_fault_before_anything_serves() {
     let folder = tempfile::tempdir().expect("a folder");
-    let logged =
-        |output: &str| format!("{GOOD}middleware: {{access_logs: {{output: {output}}}}}\n");
+    let logged = |output: &str| {
+        let logs = format!("middleware: {{access_logs: {{output: {output}}}, ");
+        GOOD.replace("middleware: {", &logs)
+    };
     for (output, words) in [
         (
             "no/such/access.log",
@@ -146,7 +166,7 @@ fn an_access_log_that_cannot_be_written_is_one_fault_before_anything_serves() {
             assert_eq!(out.status.code(), Some(78), "{command} {output}");
             let said = text(&out.stderr);
             assert_eq!(said.lines().count(), 1, "{said}");
-            let begin = "c.yaml:4: middleware.access_logs.output: the access log ";
+            let begin = "c.yaml:1: middleware.access_logs.output: the access log ";
             assert!(said.starts_with(begin) && said.contains(words), "{said}");
         }
         // Stdio has no access log.
@@ -211,7 +231,11 @@ fn an_unreadable_log_filter_is_said_once() {
 #[test]
 fn a_variable_of_the_process_is_used() {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("c.yaml"), "backends: {p: {url: $URL}}\n").expect("written");
+    fs::write(
+        folder.path().join("c.yaml"),
+        "backends: {p: {url: $URL}}\nmiddleware: {jwt: {enabled: false}}\n",
+    )
+    .expect("written");
     let mut command = promgate(folder.path());
     command.args(["check", "--config", "c.yaml"]).env("URL", "http://p:9090");
     assert_eq!(command.status().expect("ran").code(), Some(0));

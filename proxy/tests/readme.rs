@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn every_configuration_loads() {
         let shown = blocks("yaml");
-        assert_eq!(shown.len(), 6, "Prometheus, Thanos, Cortex, Mimir, Grafana Cloud, PMM");
+        let kinds = "Prometheus, Thanos, Cortex, Mimir, Grafana Cloud, PMM, and three of tokens";
+        assert_eq!(shown.len(), 9, "{kinds}");
         for text in shown {
             if let Err(faults) = config::parse(Path::new("README.md"), text, &Set) {
                 panic!("{faults}\n{text}");
@@ -111,9 +112,19 @@ mod tests {
         let folders = ["conf/", "mcp-core/", "proxy/", "tests/", "benches/", "scripts/"];
         for (name, text) in DOCUMENTS {
             let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-            let links = links.filter(|link| !link.starts_with("http"));
+            let (inside, links): (Vec<_>, Vec<_>) = links
+                .filter(|link| !link.starts_with("http"))
+                .partition(|link| link.starts_with('#'));
+            let heading =
+                |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            for link in inside {
+                let found = text
+                    .lines()
+                    .any(|l| l.starts_with("## ") && Some(&*heading(l)) == link.strip_prefix("#"));
+                assert!(found, "{name} names {link}");
+            }
             let named = code(text).filter(|word| folders.iter().any(|top| word.starts_with(top)));
-            for path in links.chain(named) {
+            for path in links.into_iter().chain(named) {
                 assert!(root.join(path).exists(), "{name} names {path}");
             }
         }

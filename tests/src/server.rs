@@ -209,7 +209,7 @@ impl Server {
     }
 }
 
-/// A configuration on free ports with these backends and the access log on standard output.
+/// A configuration on free ports with these backends, without tokens, and with the access log on standard output.
 #[must_use]
 pub fn config(backends: &Value) -> Value {
     json!({

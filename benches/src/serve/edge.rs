@@ -112,6 +112,7 @@ fn config(access_log: PathBuf) -> Config {
         worker_limits: WorkerLimits { sessions_max: SESSIONS_MAX, ..WorkerLimits::default() },
         tools: ToolLimits::default(),
         backends: Vec::new(),
+        files: Vec::new(),
     }
 }
 

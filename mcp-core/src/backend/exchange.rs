@@ -53,6 +53,8 @@ pub(crate) enum Endpoint {
     QueryRange,
     /// `/api/v1/label/__name__/values`
     MetricNames,
+    /// `/api/v1/status/buildinfo`
+    BuildInfo,
 }
 
 /// A question to a backend.
@@ -146,7 +148,7 @@ impl Exchange {
 
     async fn post_or_get(&self, question: &Question<'_>) -> Result<Reply, BackendError> {
         let by_get = match question.endpoint {
-            Endpoint::MetricNames => true,
+            Endpoint::MetricNames | Endpoint::BuildInfo => true,
             Endpoint::Query | Endpoint::QueryRange => self.get_only.load(Ordering::Relaxed),
         };
         // One for the whole question, by whatever method it is asked.
@@ -190,7 +192,7 @@ impl Exchange {
         let mut url = self.base.clone();
         url.set_path(&question.endpoint.path(self.base.path()));
         let by_post = method == Method::POST;
-        if !by_post {
+        if !by_post && !question.form.is_empty() {
             url.set_query(Some(&question.form));
         }
         let mut request = self.client.request(method, url);
@@ -239,6 +241,7 @@ impl Endpoint {
             Self::Query => "/api/v1/query",
             Self::QueryRange => "/api/v1/query_range",
             Self::MetricNames => "/api/v1/label/__name__/values",
+            Self::BuildInfo => "/api/v1/status/buildinfo",
         };
         [prefix.trim_end_matches('/'), tail].concat()
     }

@@ -1,6 +1,6 @@
 //! What a worker answers, before it is HTTP on a connection.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,7 +13,11 @@ use super::{
     stream::EventStream,
     wire::WireError,
 };
-use crate::{call::Call, session::SessionId};
+use crate::{
+    access::Caller,
+    call::{Call, Questions},
+    session::SessionId,
+};
 
 /// Which answers a client can read, from its `Accept`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,23 @@ pub struct Accepts {
     pub json: bool,
     /// `text/event-stream`.
     pub sse: bool,
+}
+
+/// Who asks, and in which forms the answer can be given.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// Which answers the client can read.
+    pub accepts: Accepts,
+    /// Who calls.
+    pub caller: &'a Caller,
+}
+
+impl Asker<'_> {
+    /// A call of this asker's; `questions` when the client can also be asked.
+    pub(super) fn call(self, questions: Option<Arc<dyn Questions>>) -> Call {
+        let access = Arc::clone(&self.caller.access);
+        if self.accepts.sse { Call::streaming(questions, access) } else { Call::silent(access) }
+    }
 }
 
 /// The body of an answer.

@@ -36,6 +36,7 @@ use super::{
     sessions::InFlight,
     wire::Request,
 };
+use crate::access::Access;
 
 /// One request on its way through a handler.
 pub(super) struct Job {
@@ -79,6 +80,10 @@ trait Handler: Send + Sync {
     fn accepted(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter>;
 }
 
+/// Most answers to `tools/list` that are kept, 5 to 10 kB each. There is one for each protocol version and each
+/// [`Access`]; a further one is computed whenever it is asked for.
+const KEPT_MAX: usize = 256;
+
 /// An MCP server, shared by all workers.
 pub struct Service {
     handler: Arc<dyn Handler>,
@@ -91,7 +96,8 @@ impl Service {
     /// Serves `handler`. Must be called inside a tokio runtime.
     ///
     /// `changes` is where the handler announces that its lists changed. Answers to `tools/list` are
-    /// kept until it announces [`Change::Tools`], so they must not depend on the caller.
+    /// kept until it announces [`Change::Tools`], so they must depend on nothing else of the caller than the
+    /// [`Access`] of its [`Call`](crate::call::Call).
     pub fn new(handler: impl ServerHandler, changes: Changes) -> Self {
         let lists = Arc::new(Lists::default());
         let weak = Arc::downgrade(&lists);
@@ -157,11 +163,12 @@ impl Service {
         mirrored
     }
 
-    /// The kept answer to `request`, or where to keep it.
+    /// The kept answer to `request` for callers of this access, or where to keep it.
     pub(super) fn kept(
         &self,
         request: &Request<'_>,
         version: &ProtocolVersion,
+        access: &Access,
     ) -> Result<Bytes, Option<Keep>> {
         if request.method != "tools/list" || request.head.has_cursor() {
             return Err(None);
@@ -170,12 +177,11 @@ impl Service {
         else {
             return Err(None);
         };
+        let key = (index, access.number());
         let generation = self.lists.generation.load(Ordering::Acquire);
-        match self.lists.tools.read().get(index) {
-            Some(Some(result)) => Ok(result_json(request.id_raw, result)),
-            Some(None) | None => {
-                Err(Some(Keep { lists: Arc::clone(&self.lists), index, generation }))
-            }
+        match self.lists.tools.read().get(&key) {
+            Some(result) => Ok(result_json(request.id_raw, result)),
+            None => Err(Some(Keep { lists: Arc::clone(&self.lists), key, generation })),
         }
     }
 }
@@ -190,8 +196,8 @@ impl fmt::Debug for Service {
 #[derive(Default)]
 struct Lists {
     generation: AtomicU64,
-    /// Result of `tools/list`, for each known protocol version.
-    tools: RwLock<[Option<Bytes>; ProtocolVersion::KNOWN_VERSIONS.len()]>,
+    /// Results of `tools/list`.
+    tools: RwLock<HashMap<ListKey, Bytes>>,
     mirrored: RwLock<HashMap<String, Arc<[MirroredArgument]>>>,
 }
 
@@ -201,7 +207,7 @@ impl Audience for Lists {
             // Both locks, so that whoever keeps something sees the generation before or after.
             let (mut tools, mut mirrored) = (self.tools.write(), self.mirrored.write());
             self.generation.fetch_add(1, Ordering::Release);
-            *tools = Default::default();
+            tools.clear();
             mirrored.clear();
         }
     }
@@ -213,21 +219,25 @@ impl fmt::Debug for Lists {
     }
 }
 
+/// What a result of `tools/list` depends on: the place of the protocol version among the known ones, and
+/// the number of the caller's access.
+type ListKey = (usize, u64);
+
 /// A place for an answer.
 pub(super) struct Keep {
     lists: Arc<Lists>,
-    index: usize,
+    key: ListKey,
     generation: u64,
 }
 
 impl Keep {
-    /// Keeps `result` unless the lists have changed since it was asked for.
+    /// Keeps `result` unless the lists have changed since it was asked for, or enough is kept.
     fn store(self, result: &[u8]) {
         let mut tools = self.lists.tools.write();
         if self.lists.generation.load(Ordering::Acquire) == self.generation
-            && let Some(place) = tools.get_mut(self.index)
+            && (tools.len() < KEPT_MAX || tools.contains_key(&self.key))
         {
-            *place = Some(Bytes::copy_from_slice(result));
+            tools.insert(self.key, Bytes::copy_from_slice(result));
         }
     }
 }

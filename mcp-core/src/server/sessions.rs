@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     call::{Answer, Outbox, Questions},
+    principal::PrincipalId,
     session::SessionId,
 };
 
@@ -33,6 +34,8 @@ const QUESTIONS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) facts: Arc<Facts>,
+    /// Who opened it, and alone may use it.
+    owner: Option<PrincipalId>,
     /// Seconds since the table was made, at the last sign of life.
     seen_s: AtomicU32,
     state: Mutex<State>,
@@ -253,10 +256,15 @@ impl Table {
         self.len() >= self.sessions_max
     }
 
-    /// Opens a session.
-    pub(super) fn open(&self, id: SessionId, facts: Arc<Facts>) -> Result<(), TableFull> {
-        let session =
-            Session { facts, seen_s: AtomicU32::new(self.now_s()), state: Mutex::default() };
+    /// Opens a session, which from then on is `owner`'s.
+    pub(super) fn open(
+        &self,
+        id: SessionId,
+        facts: Arc<Facts>,
+        owner: Option<PrincipalId>,
+    ) -> Result<(), TableFull> {
+        let seen_s = AtomicU32::new(self.now_s());
+        let session = Session { facts, owner, seen_s, state: Mutex::default() };
         let mut sessions = self.sessions.lock();
         if sessions.len() >= self.sessions_max {
             return Err(TableFull);
@@ -265,16 +273,22 @@ impl Table {
         Ok(())
     }
 
-    /// The session, with a sign of life noted.
-    pub(super) fn get(&self, id: &SessionId) -> Option<Arc<Session>> {
-        let session = self.sessions.lock().get(id).map(Arc::clone)?;
+    /// The session, with a sign of life noted; `None` when there is none of that id for `owner`. A stranger
+    /// learns nothing of it and does not keep it alive.
+    pub(super) fn get(&self, id: &SessionId, owner: Option<PrincipalId>) -> Option<Arc<Session>> {
+        let sessions = self.sessions.lock();
+        let session = sessions.get(id).filter(|session| session.owner == owner).map(Arc::clone)?;
+        drop(sessions);
         session.seen_s.store(self.now_s(), Ordering::Relaxed);
         Some(session)
     }
 
-    /// Ends a session. `false` when there is none.
-    pub(super) fn close(&self, id: &SessionId) -> bool {
-        let session = self.sessions.lock().remove(id);
+    /// Ends a session. `false` when there is none of that id for `owner`.
+    pub(super) fn close(&self, id: &SessionId, owner: Option<PrincipalId>) -> bool {
+        let mut sessions = self.sessions.lock();
+        let owns = sessions.get(id).is_some_and(|session| session.owner == owner);
+        let session = if owns { sessions.remove(id) } else { None };
+        drop(sessions);
         if let Some(session) = &session {
             session.end();
         }
@@ -322,79 +336,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use rmcp::model::{
-        ClientCapabilities, Implementation, InitializeRequestParams, ProtocolVersion,
-    };
-
-    use super::*;
-    use crate::server::{facts::FactsTable, service::dead_peer};
-
-    const CALLS_MAX: usize = 2;
-
-    fn session() -> Arc<Session> {
-        let client = Implementation::new("test", "1");
-        let init = InitializeRequestParams::new(ClientCapabilities::default(), client);
-        let version = ProtocolVersion::LATEST_WITH_INITIALIZE;
-        let facts = FactsTable::new(1).of(init, version, |_agreed| dead_peer()).unwrap();
-        let (table, id) = (Table::new(1), SessionId::mint().unwrap());
-        table.open(id.clone(), facts).unwrap();
-        table.get(&id).unwrap()
-    }
-
-    fn id() -> RequestId {
-        RequestId::String("same".into())
-    }
-
-    #[tokio::test]
-    async fn the_end_of_a_cancelled_call_does_not_free_the_id_of_its_successor() {
-        let session = session();
-        let first = session.begin(&id(), CALLS_MAX).unwrap();
-        session.cancel(&id());
-        assert!(first.ct.is_cancelled());
-        let second = session.begin(&id(), CALLS_MAX).unwrap();
-        drop(first);
-        assert!(!second.ct.is_cancelled());
-        assert!(!session.is_idle(), "the second is in flight");
-        let third = session.begin(&id(), CALLS_MAX);
-        assert_eq!(third.err(), Some(CannotBegin::DuplicateId));
-        session.cancel(&id());
-        assert!(second.ct.is_cancelled(), "the second can be cancelled too");
-        drop(second);
-        assert!(session.is_idle());
-    }
-
-    #[tokio::test]
-    async fn calls_with_one_id_after_each_other_are_counted_one_by_one() {
-        let session = session();
-        let first = session.begin(&id(), CALLS_MAX).unwrap();
-        session.cancel(&id());
-        let _second = session.begin(&id(), CALLS_MAX).unwrap();
-        drop(first);
-        let _other = session.begin(&RequestId::Number(1), CALLS_MAX).unwrap();
-        let surplus = session.begin(&RequestId::Number(2), CALLS_MAX);
-        assert_eq!(surplus.err(), Some(CannotBegin::TooMany));
-    }
-
-    #[tokio::test]
-    async fn a_cancelled_call_that_became_a_stream_is_stopped_and_its_successor_is_not() {
-        let session = session();
-        let endless = || -> Arc<Slot> {
-            let deadline = Instant::now() + Duration::from_mins(1);
-            Arc::new(Slot::new(Box::pin(std::future::pending()), deadline, "1".into()))
-        };
-        let (first, first_slot) = (session.begin(&id(), CALLS_MAX).unwrap(), endless());
-        session.moved_to(first.number(), &first_slot);
-        session.cancel(&id());
-        let (second, second_slot) = (session.begin(&id(), CALLS_MAX).unwrap(), endless());
-        session.moved_to(second.number(), &second_slot);
-        // What the first still does concerns the first alone.
-        session.moved_to(first.number(), &first_slot);
-        let ended = |slot: &Slot| {
-            slot.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
-        };
-        assert!(ended(&first_slot) && !ended(&second_slot));
-        session.cancel(&id());
-        assert!(ended(&second_slot));
-    }
-}
+mod tests;

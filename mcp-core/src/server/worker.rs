@@ -10,12 +10,11 @@ use http::{HeaderMap, StatusCode};
 use rmcp::{
     ErrorData,
     model::{
-        ClientRequest, InitializeRequestParams, ProtocolVersion, RequestId, ServerJsonRpcMessage,
+        ClientRequest, InitializeRequestParams, ProtocolVersion, ServerJsonRpcMessage,
         ServerResult, SubscriptionFilter, SubscriptionsListenResult,
     },
     service::RequestContext,
 };
-use serde::Deserialize;
 
 use super::{
     calls::Calls,
@@ -25,16 +24,18 @@ use super::{
     json::result_json,
     listeners::Listeners,
     mirror,
-    reply::{Accepts, Body, Reply},
+    notices::{notified, responded},
+    reply::{Accepts, Asker, Body, Reply},
     request,
     running::{Bound, Ending},
     service::{Job, Places, Service, dead_peer},
     sessions::{CannotBegin, Session, Table},
     stream::EventStream,
-    wire::{Message, Notification, Request, Response},
+    wire::{Message, Request},
 };
 use crate::{
-    call::{Call, Questions, frame, notification_message},
+    access::Caller,
+    call::{Questions, frame, notification_message},
     config::WorkerLimits,
     session::SessionId,
 };
@@ -102,14 +103,15 @@ impl Worker {
         !self.sessions.is_full() && self.calls.in_flight() < self.limits.calls_max
     }
 
-    /// Opens the session `id`.
+    /// Opens the session `id`, which only its asker can use from then on.
     pub async fn initialize(
         &self,
         id: SessionId,
         request: &Request<'_>,
         params: InitializeRequestParams,
-        accepts: Accepts,
+        asker: Asker<'_>,
     ) -> Reply {
+        let accepts = asker.accepts;
         let id_raw = Some(request.id_raw);
         let length = request.params.map_or(0, |params| params.get().len());
         if length > INITIALIZE_BYTES_MAX {
@@ -140,7 +142,7 @@ impl Worker {
             let error = ErrorData::internal_error("the answer could not be written as JSON", None);
             return rpc_error(id_raw, &error, accepts);
         };
-        if self.sessions.open(id.clone(), facts).is_err() {
+        if self.sessions.open(id.clone(), facts, asker.caller.principal).is_err() {
             return self.sessions_full(id_raw);
         }
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
@@ -149,9 +151,9 @@ impl Worker {
         reply
     }
 
-    /// Serves a message in the session `id`.
-    pub async fn session(&self, id: &SessionId, message: Message<'_>, accepts: Accepts) -> Reply {
-        let Some(session) = self.sessions.get(id) else {
+    /// Serves a message in the session `id`. Somebody else's session is like one that does not exist.
+    pub async fn session(&self, id: &SessionId, message: Message<'_>, asker: Asker<'_>) -> Reply {
+        let Some(session) = self.sessions.get(id, asker.caller.principal) else {
             let id_raw = match &message {
                 Message::Request(request) => Some(request.id_raw),
                 Message::Notification(_) | Message::Response(_) => None,
@@ -159,7 +161,7 @@ impl Worker {
             return Reply::unknown_session(id_raw);
         };
         match message {
-            Message::Request(request) => self.session_request(&session, &request, accepts).await,
+            Message::Request(request) => self.session_request(&session, &request, asker).await,
             Message::Notification(notification) => notified(&session, &notification),
             Message::Response(response) => responded(&session, &response),
         }
@@ -192,14 +194,15 @@ impl Worker {
         &self,
         message: Message<'_>,
         version: &ProtocolVersion,
-        accepts: Accepts,
+        asker: Asker<'_>,
     ) -> Reply {
+        let accepts = asker.accepts;
         let Message::Request(request) = message else {
             // A notification of this era concerns nothing that we hold.
             return Reply::empty(StatusCode::ACCEPTED, Ending::Answered);
         };
         let id_raw = Some(request.id_raw);
-        let keep = match self.service.kept(&request, version) {
+        let keep = match self.service.kept(&request, version, &asker.caller.access) {
             Ok(answer) => return Reply::json(answer).in_form(accepts),
             Err(keep) => keep,
         };
@@ -212,7 +215,7 @@ impl Worker {
         {
             return self.listen(&request, filter, accepts);
         }
-        let call = if accepts.sse { Call::streaming(None) } else { Call::silent() };
+        let call = asker.call(None);
         let mut context = RequestContext::new(request.id.clone(), self.service.stranger().clone());
         context.meta = request::metadata(&request);
         let Some(permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
@@ -229,9 +232,11 @@ impl Worker {
         self.calls.run(job, call, None, accepts).await
     }
 
-    /// Opens the GET stream of the session `id`.
-    pub fn open_stream(&self, id: &SessionId) -> Reply {
-        let Some(session) = self.sessions.get(id) else { return Reply::unknown_session(None) };
+    /// Opens the GET stream of the session `id`, if it is the caller's.
+    pub fn open_stream(&self, id: &SessionId, caller: &Caller) -> Reply {
+        let Some(session) = self.sessions.get(id, caller.principal) else {
+            return Reply::unknown_session(None);
+        };
         let Some(outbox) = session.open_stream(SESSION_FRAMES_MAX) else {
             return Reply::unknown_session(None);
         };
@@ -243,9 +248,9 @@ impl Worker {
         reply
     }
 
-    /// Ends the session `id`.
-    pub fn close(&self, id: &SessionId) -> Reply {
-        if self.sessions.close(id) {
+    /// Ends the session `id`, if it is the caller's.
+    pub fn close(&self, id: &SessionId, caller: &Caller) -> Reply {
+        if self.sessions.close(id, caller.principal) {
             self.counts.deleted.fetch_add(1, Ordering::Relaxed);
             return Reply::empty(StatusCode::NO_CONTENT, Ending::Answered);
         }
@@ -264,13 +269,13 @@ impl Worker {
         &self,
         session: &Arc<Session>,
         request: &Request<'_>,
-        accepts: Accepts,
+        asker: Asker<'_>,
     ) -> Reply {
-        let id_raw = Some(request.id_raw);
+        let (id_raw, accepts) = (Some(request.id_raw), asker.accepts);
         if request.method == "ping" {
             return Reply::json(result_json(request.id_raw, b"{}")).in_form(accepts);
         }
-        let keep = match self.service.kept(request, &session.facts.version) {
+        let keep = match self.service.kept(request, &session.facts.version, &asker.caller.access) {
             Ok(answer) => return Reply::json(answer).in_form(accepts),
             Err(keep) => keep,
         };
@@ -284,7 +289,7 @@ impl Worker {
         };
         let Some(permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let questions: Arc<dyn Questions> = Arc::<Session>::clone(session);
-        let call = if accepts.sse { Call::streaming(Some(questions)) } else { Call::silent() };
+        let call = asker.call(Some(questions));
         let mut meta = request::metadata(request);
         let peer = session.facts.introduce(self.service.stranger(), &mut meta);
         let mut context = RequestContext::new(request.id.clone(), peer);
@@ -351,37 +356,6 @@ impl Audience for Worker {
     }
 }
 
-/// A client's notification in a session.
-fn notified(session: &Session, notification: &Notification<'_>) -> Reply {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Cancelled {
-        request_id: RequestId,
-    }
-    if notification.method == "notifications/cancelled"
-        && let Some(params) = notification.params.filter(|params| params.get().starts_with('{'))
-        && let Ok(cancelled) = serde_json::from_str::<Cancelled>(params.get())
-    {
-        session.cancel(&cancelled.request_id);
-    }
-    Reply::empty(StatusCode::ACCEPTED, Ending::Answered)
-}
-
-/// A client's answer to a question of ours. One that nobody waits for any longer is taken too, as the
-/// client cannot know.
-fn responded(session: &Session, response: &Response<'_>) -> Reply {
-    let answer = match response.outcome {
-        Ok(result) => serde_json::from_str(result.get()).map(Ok),
-        Err(error) => serde_json::from_str(error.get()).map(Err),
-    };
-    let answer = answer.unwrap_or_else(|error| {
-        let message = format!("the client's answer could not be read: {error}");
-        Err(ErrorData::invalid_params(message, None))
-    });
-    session.answer(&response.id, answer);
-    Reply::empty(StatusCode::ACCEPTED, Ending::Answered)
-}
-
 /// A JSON-RPC error in a good answer.
 fn rpc_error(id_raw: Option<&str>, error: &ErrorData, accepts: Accepts) -> Reply {
     Reply::error(StatusCode::OK, id_raw, error, Ending::RpcError).in_form(accepts)
@@ -398,3 +372,6 @@ fn cannot_begin(why: CannotBegin, id_raw: &str) -> Reply {
         CannotBegin::Ended => Reply::unknown_session(Some(id_raw)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,12 @@ pub(crate) enum ArgumentError {
         source: regex::Error,
     },
     #[error("unknown backend `{got}`; the backends are: {known}")]
-    UnknownBackend { got: String, known: String },
+    UnknownBackend {
+        got: String,
+        known: String,
+        /// Whether it exists, but not for this caller: for the count alone, never for the caller.
+        denied: bool,
+    },
     #[error("argument `backend` is missing, and there are several; the backends are: {known}")]
     BackendNeeded { known: String },
     #[error("no backend is configured")]
@@ -95,6 +100,9 @@ impl ToolError {
             | Self::Unreadable { .. }
             | Self::Backend { source: BackendError::RateLimited { .. }, .. } => {
                 ToolOutcome::BackendError
+            }
+            Self::Argument(ArgumentError::UnknownBackend { denied: true, .. }) => {
+                ToolOutcome::Denied
             }
             Self::Argument(_) | Self::Cancelled => ToolOutcome::CallerError,
             Self::Backend { source, hurried, .. } => match source.outcome() {

@@ -9,7 +9,7 @@ use rmcp::{
 };
 
 use super::error::ToolError;
-use crate::{call::Call, config::BackendName, observe::ToolOutcome};
+use crate::{access::Access, call::Call, config::BackendName, observe::ToolOutcome};
 
 /// How often a client that asked for it hears that the backend still works.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -24,6 +24,11 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     pub(crate) fn new(context: &'a RequestContext<RoleServer>) -> Self {
         Self { context, call: Call::of(context) }
+    }
+
+    /// What the caller may use; `None` over stdio, where there is nobody to tell from another.
+    pub(crate) fn access(self) -> Option<&'a Access> {
+        self.call.map(|call| call.access().as_ref())
     }
 
     pub(crate) fn note_backend(self, backend: &BackendName) {

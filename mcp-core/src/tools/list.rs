@@ -11,6 +11,7 @@ use super::{
     line::Line,
     notes::Notes,
     query::TIMEOUT,
+    reach::Reach,
     schema::{Spec, common_output, count, object, texts},
     shape::json_bytes,
     target::Target,
@@ -18,7 +19,7 @@ use super::{
     time::{Moment, Span},
 };
 use crate::{
-    backend::{Answer, Backends, Endpoint, Names, Text},
+    backend::{Answer, Endpoint, Names, Text},
     config::ToolLimits,
 };
 
@@ -87,7 +88,7 @@ fn output() -> JsonObject {
 }
 
 pub(crate) async fn run(
-    backends: &Backends,
+    reach: Reach<'_>,
     limits: &ToolLimits,
     given: JsonObject,
     line: Line<'_>,
@@ -98,7 +99,7 @@ pub(crate) async fn run(
     let limit = arguments.lenient_count("limit", 1)?.unwrap_or(PAGE_DEFAULT).min(page_max);
     let offset = arguments.lenient_count("offset", 0)?.unwrap_or(0);
     let (start, end) = window(&arguments, Moment::now())?;
-    let target = Target::read(backends, &arguments)?;
+    let target = Target::read(reach, &arguments)?;
     let name = target.backend.name();
     line.note_backend(name);
 

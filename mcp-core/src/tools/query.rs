@@ -7,12 +7,13 @@ use super::{
     arguments::{Argument, Arguments},
     error::ToolError,
     line::Line,
+    reach::Reach,
     schema::{Spec, common_output, object, series_output, text},
     target::Target,
     time::Moment,
 };
 use crate::{
-    backend::{Backends, Endpoint, QueryData},
+    backend::{Endpoint, QueryData},
     config::ToolLimits,
 };
 
@@ -54,7 +55,7 @@ fn output() -> JsonObject {
 }
 
 pub(crate) async fn run(
-    backends: &Backends,
+    reach: Reach<'_>,
     limits: &ToolLimits,
     given: JsonObject,
     line: Line<'_>,
@@ -63,7 +64,7 @@ pub(crate) async fn run(
     let query = arguments.required_text("query", limits.query_bytes_max)?;
     let time = arguments.moment("time", Moment::now())?;
     let series_max = arguments.count("limit", 1)?;
-    let target = Target::read(backends, &arguments)?;
+    let target = Target::read(reach, &arguments)?;
     let name = target.backend.name();
     line.note_backend(name);
 

@@ -8,12 +8,13 @@ use super::{
     error::{ArgumentError, ToolError},
     line::Line,
     query::TIMEOUT,
+    reach::Reach,
     schema::{Spec, common_output, object, series_output, text},
     target::Target,
     time::{Moment, RANGE_STEPS_MAX, Span},
 };
 use crate::{
-    backend::{Backends, Endpoint, QueryData},
+    backend::{Endpoint, QueryData},
     config::ToolLimits,
 };
 
@@ -64,7 +65,7 @@ fn output() -> JsonObject {
 }
 
 pub(crate) async fn run(
-    backends: &Backends,
+    reach: Reach<'_>,
     limits: &ToolLimits,
     given: JsonObject,
     line: Line<'_>,
@@ -73,7 +74,7 @@ pub(crate) async fn run(
     let query = arguments.required_text("query", limits.query_bytes_max)?;
     let range = Range::read(&arguments, Moment::now(), limits.points_default_max)?;
     let series_max = arguments.count("limit", 1)?;
-    let target = Target::read(backends, &arguments)?;
+    let target = Target::read(reach, &arguments)?;
     let name = target.backend.name();
     line.note_backend(name);
 

@@ -7,12 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     arguments::{Argument, Description, Kind},
+    reach::Reach,
     text::push,
 };
-use crate::{
-    backend::{Backend, Backends},
-    config::OrgId,
-};
+use crate::{backend::Backend, config::OrgId};
 
 /// Most tenants of one backend that a description names.
 const ORGS_SHOWN_MAX: usize = 50;
@@ -29,8 +27,11 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// The tool as clients see it. Its descriptions name backends and tenants in a fixed order.
-    pub(crate) fn tool(&self, backends: &Backends) -> Tool {
+    /// The tool as clients see it. Its descriptions name the backends within reach, and their tenants, in a
+    /// fixed order.
+    pub(crate) fn tool(&self, reach: Reach<'_>) -> Tool {
+        let backends: Vec<_> = reach.all().collect();
+        let backends = backends.as_slice();
         // Open world: what a call returns is what other systems measured, not a closed set of
         // facts that this server keeps; a client should treat label values as foreign text.
         let annotations = ToolAnnotations::with_title(self.title)
@@ -48,7 +49,7 @@ impl Spec {
             .with_raw_output_schema(Arc::new((self.output)()))
     }
 
-    fn input(&self, backends: &Backends) -> JsonObject {
+    fn input(&self, backends: &[&Backend]) -> JsonObject {
         let properties =
             self.arguments.iter().map(|a| (a.name.to_owned(), property(a, backends))).collect();
         let required = self.arguments.iter().filter(|a| a.required).map(|a| a.name);
@@ -135,7 +136,7 @@ pub(crate) fn count(description: &str) -> Value {
     json!({"type": "integer", "minimum": 0, "description": description})
 }
 
-fn property(argument: &Argument, backends: &Backends) -> Value {
+fn property(argument: &Argument, backends: &[&Backend]) -> Value {
     let description: Cow<'_, str> = match argument.description {
         Description::Fixed(text) => text.into(),
         Description::Backends => describe_backends(backends).into(),
@@ -151,15 +152,15 @@ fn property(argument: &Argument, backends: &Backends) -> Value {
 }
 
 /// The names of the backends in alphabetical order; `None` when there is none.
-fn names(backends: &Backends) -> Option<String> {
-    let names: Vec<_> = backends.all().iter().map(|b| b.name().as_str()).collect();
+fn names(backends: &[&Backend]) -> Option<String> {
+    let names: Vec<_> = backends.iter().map(|b| b.name().as_str()).collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-fn describe_backends(backends: &Backends) -> String {
+fn describe_backends(backends: &[&Backend]) -> String {
     let available = names(backends).unwrap_or_default();
     let mut text = format!("Backend to query. Available: [{available}].");
-    match backends.all() {
+    match backends {
         [only] => push(&mut text, format_args!(" Defaults to '{}'.", only.name())),
         [] => {}
         _several => text.push_str(" Required, as there is more than one."),
@@ -167,13 +168,13 @@ fn describe_backends(backends: &Backends) -> String {
     text
 }
 
-fn describe_orgs(backends: &Backends) -> String {
+fn describe_orgs(backends: &[&Backend]) -> String {
     let mut text = "Tenant to query on a multi-tenant backend (X-Scope-OrgID).".to_owned();
-    if backends.all().iter().all(|backend| backend.orgs().next().is_none()) {
+    if backends.iter().all(|backend| backend.orgs().next().is_none()) {
         text.push_str(" No backend has tenants: leave it out.");
         return text;
     }
-    for backend in backends.all() {
+    for backend in backends {
         push(&mut text, format_args!(" Backend '{}': ", backend.name()));
         describe_orgs_of(&mut text, backend);
     }

@@ -7,10 +7,11 @@ use url::form_urlencoded;
 use super::{
     arguments::Arguments,
     error::{ArgumentError, ToolError, echo},
+    reach::{Named, Reach},
     time::Span,
 };
 use crate::{
-    backend::{Backend, BackendError, Backends, Endpoint, Question},
+    backend::{Backend, BackendError, Endpoint, Question},
     config::OrgId,
 };
 
@@ -27,11 +28,8 @@ pub(crate) struct Target<'b> {
 
 impl<'b> Target<'b> {
     /// Reads `backend`, `org_id` and `timeout`.
-    pub(crate) fn read(
-        backends: &'b Backends,
-        arguments: &Arguments,
-    ) -> Result<Self, ArgumentError> {
-        let backend = pick(backends, arguments.text("backend")?)?;
+    pub(crate) fn read(reach: Reach<'b>, arguments: &Arguments) -> Result<Self, ArgumentError> {
+        let backend = pick(reach, arguments.text("backend")?)?;
         let org = match arguments.text("org_id")? {
             None => backend.org_id(),
             Some(wanted) => Some(allowed(backend, wanted)?),
@@ -79,15 +77,22 @@ impl<'b> Target<'b> {
     }
 }
 
-fn pick<'b>(backends: &'b Backends, wanted: Option<&str>) -> Result<&'b Backend, ArgumentError> {
-    let known = || backends.all().iter().map(|b| b.name().as_str()).collect::<Vec<_>>().join(", ");
-    match (wanted, backends.all()) {
-        (_, []) => Err(ArgumentError::NoBackend),
-        (None, [only]) => Ok(only),
-        (None, _several) => Err(ArgumentError::BackendNeeded { known: known() }),
-        (Some(name), _) => backends
-            .get(name)
-            .ok_or_else(|| ArgumentError::UnknownBackend { got: echo(name), known: known() }),
+/// The backend that a call names, or the only one. One that the caller may not use is as if it did not
+/// exist.
+fn pick<'b>(reach: Reach<'b>, wanted: Option<&str>) -> Result<&'b Backend, ArgumentError> {
+    let known = || reach.all().map(|b| b.name().as_str()).collect::<Vec<_>>().join(", ");
+    let mut backends = reach.all();
+    let Some(first) = backends.next() else { return Err(ArgumentError::NoBackend) };
+    let Some(name) = wanted else {
+        let only = backends.next().is_none();
+        return if only { Ok(first) } else { Err(ArgumentError::BackendNeeded { known: known() }) };
+    };
+    let unknown =
+        |denied| ArgumentError::UnknownBackend { got: echo(name), known: known(), denied };
+    match reach.named(name) {
+        Named::Allowed(backend) => Ok(backend),
+        Named::Denied => Err(unknown(true)),
+        Named::Unknown => Err(unknown(false)),
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Record<'a> {
     pub era: Option<&'static str>,
     /// How the request ended.
     pub outcome: Outcome,
+    /// Why it was refused, in one word of ours.
+    pub reason: Option<&'static str>,
     /// Headers that a rule names.
     pub headers: Option<RuledHeaders<'a>>,
 }
@@ -86,6 +88,11 @@ impl Record<'_> {
         line.extend_from_slice(br#","outcome":""#);
         line.extend_from_slice(self.outcome.label().as_bytes());
         line.push(b'"');
+        if let Some(reason) = self.reason {
+            line.extend_from_slice(br#","reason":""#);
+            line.extend_from_slice(reason.as_bytes());
+            line.push(b'"');
+        }
         if let Some(headers) = &self.headers {
             headers.write_to(line);
         }

@@ -45,6 +45,7 @@ fn record(request_id: &str) -> Record<'_> {
         worker: None,
         era: None,
         outcome: Outcome::Ok,
+        reason: None,
         headers: None,
     }
 }

@@ -3,7 +3,14 @@
 //! A check that finds a fault records it and goes on with a stand-in, so that one run finds every
 //! fault; the stand-ins are never used, since a configuration with a fault is not returned.
 
-use std::{net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path, time::Duration};
+use std::{
+    mem,
+    net::SocketAddr,
+    num::NonZeroU16,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::HeaderName;
 use url::Url;
@@ -11,13 +18,20 @@ use url::Url;
 use super::{Config, Server, Transport, fault::Faults, place::At, raw, units};
 
 mod access_log;
+mod authorization;
 mod backend;
+mod expression;
 mod host;
 mod http_listener;
+mod issuer;
+mod keys;
 mod limits;
 mod oauth;
+mod rate_limits;
 mod secret;
+mod tokens;
 
+pub use expression::{ExpressionError, Spot, compile_expression};
 pub(super) use secret::reason;
 
 /// Most MCP workers: far over the cores of any machine, and each costs a table.
@@ -30,6 +44,8 @@ const LABEL_BYTES_MAX: usize = 128;
 pub(super) struct Check<'a> {
     pub(super) faults: &'a mut Faults,
     pub(super) folder: &'a Path,
+    /// Files that were read, to be looked at for changes.
+    pub(super) files: Vec<PathBuf>,
     /// False when it is served over stdio whatever its transport.
     pub(super) may_serve_http: bool,
 }
@@ -42,34 +58,35 @@ impl Check<'_> {
             middleware,
             sessions,
             tools,
+            authorization,
             oauth_authorization_server,
             oauth_protected_resource,
             backends,
         } = raw;
         let worker_limits = self.worker_limits(&server.limits, &sessions);
-        self.jwt(&middleware.jwt);
-        self.authorization_server(&oauth_authorization_server);
         let serves_http =
             self.may_serve_http && matches!(server.transport.kind, raw::TransportKind::Http);
-        let public_host = self.protected_resource(&oauth_protected_resource);
+        let public = self.protected_resource(&oauth_protected_resource);
+        let server = self.server(&server, public.host);
+        let resource = public.document.as_ref().map(|document| &*document.resource_text);
+        let authentication =
+            self.authentication(&middleware.jwt, &server.http, serves_http, resource);
+        let token = middleware.jwt.validation.forwarded_header.as_deref();
+        let token = token.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        let names: Vec<String> = backends.keys().cloned().collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Config {
-            server: self.server(&server, public_host),
-            access_log: self.access_log(&middleware.access_logs, serves_http),
-            authentication: crate::config::Authentication::None,
-            authorization: crate::config::Authorization::default(),
-            rate_limits: crate::config::RateLimits {
-                address_requests: None,
-                address_failures: None,
-                principal_requests: None,
-                principal_in_flight_max: None,
-                tools: Vec::new(),
-                entries_max: 10_000,
-            },
-            protected_resource: None,
-            authorization_server: None,
+            access_log: self.access_log(&middleware.access_logs, serves_http, token.as_ref()),
+            rate_limits: self.rate_limits(&middleware.rate_limits),
+            authorization: self.authorization(authorization, &authentication, &names),
+            server,
+            authentication,
+            protected_resource: public.document,
+            authorization_server: self.authorization_server(&oauth_authorization_server),
             worker_limits,
             tools: self.tools(&tools),
             backends: self.backends(backends),
+            files: mem::take(&mut self.files),
         }
     }
 
@@ -97,7 +114,12 @@ impl Check<'_> {
                 &raw.drain_timeout,
                 Duration::ZERO..=Duration::from_hours(1),
             ),
-            reload_interval: None,
+            reload_interval: Some(self.span(
+                &at.key("reload_interval"),
+                &raw.reload_interval,
+                Duration::ZERO..=Duration::from_hours(1),
+            ))
+            .filter(|interval| !interval.is_zero()),
         }
     }
 

@@ -134,6 +134,11 @@ impl Faults {
         self.found.iter().any(|found| found.at.holds(at))
     }
 
+    /// Whether this place or one below it has a fault.
+    pub(super) fn any_in(&self, at: &At) -> bool {
+        self.found.iter().any(|found| at.holds(&found.at))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

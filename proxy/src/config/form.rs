@@ -42,11 +42,16 @@ impl<'s> Form<'s> {
         let schema = self.resolved(schema);
         let wanted = Wanted::of(schema);
         match (&mut *value, wanted) {
-            (Value::Object(map), Wanted::Section) => {
+            (Value::Object(map), Wanted::Section | Wanted::SectionOrWord) => {
                 self.section(map, schema, at, faults);
                 return true;
             }
-            (Value::Array(items), Wanted::List) => {
+            (Value::String(_), Wanted::SectionOrWord) => return word(value, schema, at, faults),
+            (Value::String(_), Wanted::ListOrText) => {
+                *value = Value::Array(vec![value.take()]);
+                return true;
+            }
+            (Value::Array(items), Wanted::List | Wanted::ListOrText) => {
                 self.list(items, schema, at, faults);
                 return true;
             }
@@ -133,7 +138,11 @@ impl<'s> Form<'s> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Section,
+    /// A section, or one word that stands for one.
+    SectionOrWord,
     List,
+    /// A list of texts, or one text that stands for a list of it.
+    ListOrText,
     Text,
     TextOrNumber,
     Number,
@@ -143,6 +152,12 @@ enum Wanted {
 impl Wanted {
     fn of(schema: &Value) -> Self {
         match schema.get("type") {
+            Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "object") => {
+                Self::SectionOrWord
+            }
+            Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "array") => {
+                Self::ListOrText
+            }
             Some(Value::Array(_)) => Self::TextOrNumber,
             Some(Value::String(name)) => match name.as_str() {
                 "object" => Self::Section,
@@ -202,10 +217,24 @@ fn choice(text: &str, schema: &Value, at: &At, faults: &mut Faults) -> bool {
     false
 }
 
+/// Puts the section that a word stands for in its place: `anyone` becomes `{anyone: true}`.
+fn word(value: &mut Value, schema: &Value, at: &At, faults: &mut Faults) -> bool {
+    let known = schema.get("examples").and_then(Value::as_array).map(Vec::as_slice);
+    let text = value.as_str().unwrap_or_default().to_owned();
+    if known.unwrap_or_default().iter().any(|word| word.as_str() == Some(&text)) {
+        *value = Value::Object(Map::from_iter([(text, true.into())]));
+        return true;
+    }
+    let (what, mend) = wrong_type(value, Wanted::SectionOrWord, schema);
+    faults.push(at, what, mend);
+    false
+}
+
 fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String) {
     let found = match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
+        Value::String(_) if wanted == Wanted::SectionOrWord => "another word",
         Value::Number(_) if wanted != Wanted::Number => "a number",
         Value::Number(number) if number.is_i64() => "a negative one",
         Value::Number(_) => "a fraction",
@@ -218,6 +247,7 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
     let noun = match wanted {
         Wanted::Section => "a section of keys",
         Wanted::List => "a list",
+        Wanted::SectionOrWord | Wanted::ListOrText => named.unwrap_or("a section or a list"),
         Wanted::Text | Wanted::TextOrNumber => named.unwrap_or("text"),
         Wanted::Number => "a whole number",
         Wanted::Flag => "`true` or `false`",
@@ -228,8 +258,15 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
             format!("write a number with its unit, such as `{example}`")
         }
         (Wanted::Text, None, Value::Number(_) | Value::Bool(_)) => "put it in quotes".to_owned(),
-        (Wanted::Section, _, _) => "write its keys on the next lines, indented".to_owned(),
-        (Wanted::List, _, _) => "write `[…]`, or each item on its own line after `- `".to_owned(),
+        (Wanted::SectionOrWord, Some(word), _) => {
+            format!("write `{word}`, or its keys on the next lines, indented")
+        }
+        (Wanted::Section | Wanted::SectionOrWord, _, _) => {
+            "write its keys on the next lines, indented".to_owned()
+        }
+        (Wanted::List | Wanted::ListOrText, _, _) => {
+            "write `[…]`, or each item on its own line after `- `".to_owned()
+        }
         (Wanted::Number, _, _) => "write digits only, as in `100`".to_owned(),
         (Wanted::Flag, _, _) => "write one of these words".to_owned(),
         (Wanted::Text | Wanted::TextOrNumber, None, _) => "write one line of text".to_owned(),

@@ -12,7 +12,7 @@ struct Moved {
 const NOT_HERE: &str = "this key is known, but not here";
 const NOT_SERVED: &str = "not served by this version";
 
-const MOVED: [Moved; 30] = [
+const MOVED: [Moved; 43] = [
     Moved {
         at: &["prometheus"],
         what: "this section belongs to prometheus-mcp before 0.6",
@@ -75,7 +75,64 @@ const MOVED: [Moved; 30] = [
         what: NOT_HERE,
         mend: "move it to `middleware.jwt.validation.local.jwks_uri`",
     },
-    Moved { at: &["middleware", "rate_limits"], what: NOT_SERVED, mend: "remove it" },
+    Moved {
+        at: &["middleware", "jwt", "strategy"],
+        what: NOT_HERE,
+        mend: "move it to `middleware.jwt.validation.strategy`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "issuer"],
+        what: NOT_HERE,
+        mend: "move it to `middleware.jwt.validation.local.issuer`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "validation", "jwks_uri"],
+        what: NOT_HERE,
+        mend: "move it to `middleware.jwt.validation.local.jwks_uri`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "validation", "issuer"],
+        what: NOT_HERE,
+        mend: "move it to `middleware.jwt.validation.local.issuer`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "validation", "issuers"],
+        what: NOT_HERE,
+        mend: "move it to `middleware.jwt.validation.local.issuers`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "validation", "allow_conditions"],
+        what: NOT_HERE,
+        mend: "move it to `middleware.jwt.validation.local.allow_conditions`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "validation", "local", "audience"],
+        what: "unknown key",
+        mend: "write `audiences: […]`",
+    },
+    Moved {
+        at: &["middleware", "jwt", "validation", "local", "issuer_uri"],
+        what: "unknown key",
+        mend: "write `issuer`",
+    },
+    Moved {
+        at: &["middleware", "authorization"],
+        what: NOT_HERE,
+        mend: "move it to the top level",
+    },
+    Moved { at: &["rules"], what: NOT_HERE, mend: "move it to `authorization.rules`" },
+    Moved { at: &["rate_limits"], what: NOT_HERE, mend: "move it to `middleware.rate_limits`" },
+    Moved { at: &["reload_interval"], what: NOT_HERE, mend: "move it to `server.reload_interval`" },
+    Moved {
+        at: &["server", "trusted_proxies"],
+        what: NOT_HERE,
+        mend: "move it to `server.transport.http.trusted_proxies`",
+    },
+    Moved {
+        at: &["oauth_protected_resource", "authorization_servers"],
+        what: "unknown key",
+        mend: "write `auth_servers`",
+    },
     Moved { at: &["cluster"], what: NOT_SERVED, mend: "remove it" },
     Moved {
         at: &["tenancy"],

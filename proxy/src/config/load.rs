@@ -87,7 +87,8 @@ fn checked(
     form::fit(&mut tree, &raw::schema(), &mut faults);
     let raw = raw_config(&tree, &mut faults);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let config = Check { faults: &mut faults, folder, may_serve_http }.config(raw);
+    let mut check = Check { faults: &mut faults, folder, files: Vec::new(), may_serve_http };
+    let config = check.config(raw);
     if faults.is_empty() { Ok(config) } else { Err(faults.into_report(path, text)) }
 }
 

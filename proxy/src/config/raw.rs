@@ -10,18 +10,20 @@ use mcp_core::secret::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-mod access;
+mod admission;
 mod backend;
+mod jwt;
+mod oauth;
 mod schema;
 
-pub(super) use access::{
-    AuthorizationServer, Jwt, JwtLocal, JwtValidation, ProtectedResource, Strategy,
-};
+pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
 pub(super) use backend::{Auth, AuthKind, Backend};
+pub(super) use jwt::{Condition, Issuer, Jwt, JwtLocal, JwtValidation, OneOrMore, Strategy};
+pub(super) use oauth::{AuthorizationServer, ProtectedResource};
 pub(super) use schema::{schema, written_schema};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
-#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(
     title = "a duration",
@@ -79,9 +81,11 @@ pub(super) struct Config {
     pub(super) sessions: Sessions,
     /// Bounds of the tools' questions and answers.
     pub(super) tools: Tools,
-    /// OAuth authorization server metadata. Not served by this version.
+    /// Who may use which tools on which backends.
+    pub(super) authorization: Authorization,
+    /// OAuth authorization server metadata, served here too.
     pub(super) oauth_authorization_server: AuthorizationServer,
-    /// OAuth protected resource metadata. Not served by this version.
+    /// OAuth protected resource metadata: tells clients where to get a token.
     pub(super) oauth_protected_resource: ProtectedResource,
     /// The metrics backends by name; at least one. A name is 1 to 64 of letters, digits, `.`, `_`
     /// and `-`.
@@ -106,6 +110,8 @@ pub(super) struct Server {
     pub(super) limits: WorkerLimits,
     /// How long calls in flight may go on after SIGTERM.
     pub(super) drain_timeout: Span,
+    /// How often this file and the files that it names are looked at for changes; `0s` is never.
+    pub(super) reload_interval: Span,
 }
 
 impl Default for Server {
@@ -118,6 +124,7 @@ impl Default for Server {
             workers: 0,
             limits: WorkerLimits::default(),
             drain_timeout: span("30s"),
+            reload_interval: span("5s"),
         }
     }
 }
@@ -158,6 +165,9 @@ pub(super) struct Http {
     /// `Origin` values served, such as `https://app.example.com`; without a port, for every port;
     /// `*` for all. When empty: http and https of `localhost`, `127.0.0.1` and `[::1]`.
     pub(super) allowed_origins: Vec<String>,
+    /// Addresses and networks, such as `10.0.0.0/8`, of proxies in front. What they say of a client's address,
+    /// and with the strategy `external` of its token, is believed.
+    pub(super) trusted_proxies: Vec<String>,
     /// Bounds on what a client may send.
     pub(super) limits: HttpLimits,
 }
@@ -170,6 +180,7 @@ impl Default for Http {
             h2c: true,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             limits: HttpLimits::default(),
         }
     }
@@ -307,8 +318,10 @@ impl Default for Tools {
 pub(super) struct Middleware {
     /// The access log: one JSON line for each request.
     pub(super) access_logs: AccessLogs,
-    /// Verification of bearer tokens. Not served by this version: `enabled` must be `false`.
+    /// Who is let in: verification of bearer tokens.
     pub(super) jwt: Jwt,
+    /// How much each address and each principal may ask for.
+    pub(super) rate_limits: RateLimits,
 }
 
 /// The access log: one JSON line for each request. Headers appear only by the rules below.

@@ -12,7 +12,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod admission;
 mod faults;
+mod freepik;
 mod hostile;
 mod settings;
 
@@ -54,10 +56,14 @@ fn conf_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf")
 }
 
-const ONE_BACKEND: &str = "backends:\n  p:\n    url: http://p:9090\n";
+const ONE_BACKEND: &str =
+    "middleware: {jwt: {enabled: false}}\nbackends:\n  p:\n    url: http://p:9090\n";
 
+/// The text before a backend and, unless it has a `middleware` section, the words that ask for no token.
 fn with_backend(text: &str) -> String {
-    format!("{text}{ONE_BACKEND}")
+    let cut = if text.contains("middleware:") { "backends:" } else { "middleware:" };
+    let (_, rest) = ONE_BACKEND.split_once(cut).expect("a section");
+    format!("{text}{cut}{rest}")
 }
 
 #[test]
@@ -67,6 +73,7 @@ fn every_file_in_conf_loads() {
         ("GRAFANA_CLOUD_USER", "123456"),
         ("GRAFANA_CLOUD_TOKEN", "glc_x"),
         ("PMM_TOKEN", "glsa_x"),
+        ("ISSUER", "https://idp.example.com/realms/a"),
     ]);
     let mut count = 0;
     for entry in fs::read_dir(conf_folder()).expect("conf/") {
@@ -76,7 +83,7 @@ fn every_file_in_conf_loads() {
             count += 1;
         }
     }
-    assert!(count >= 9, "{count}");
+    assert!(count >= 10, "{count}");
 }
 
 #[test]
@@ -96,7 +103,7 @@ fn the_default_file_shows_every_default_as_it_is() {
     let shown: String = text.lines().map(|line| uncommented(line) + "\n").collect();
     // The version is the one value that is an example.
     let shown = shown.replace("version: \"1.2.3\"", "version: \"\"");
-    let minimal = "middleware: {access_logs: {redacted_headers: [Authorization]}}\n\
+    let minimal = "middleware: {access_logs: {redacted_headers: [Authorization]}, jwt: {enabled: false}}\n\
                    backends: {prometheus: {url: \"http://127.0.0.1:9090\"}}\n";
     assert_eq!(format!("{:#?}", parsed(&shown)), format!("{:#?}", parsed(minimal)));
 }
@@ -115,13 +122,9 @@ fn the_default_file_shows_every_key() {
     let text = fs::read_to_string(conf_folder().join("promgate.yaml")).expect("the file");
     let schema = raw::schema();
     let sections = schema["$defs"].as_object().expect("definitions");
-    let not_served = ["Jwt", "JwtValidation", "JwtLocal", "Condition", "AuthorizationServer"];
     for (section, schema) in sections {
-        if not_served.contains(&section.as_str()) || section == "ProtectedResource" {
-            continue;
-        }
         for key in schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
-            let shown = text.contains(&format!("{key}:")) || key == "jwt";
+            let shown = text.contains(&format!("{key}:"));
             assert!(shown, "{section}.{key} is not in conf/promgate.yaml");
         }
     }
@@ -147,7 +150,10 @@ fn a_small_file_gets_the_defaults() {
 
 #[test]
 fn a_bare_port_is_every_address() {
-    let text = with_backend("server: {transport: {http: {host: \":8080\"}}}\n");
+    let text = with_backend(
+        "server: {transport: {http: {host: \":8080\"}}}\n\
+         middleware: {jwt: {enabled: false, insecure: true}}\n",
+    );
     let listen = parsed(&text).server.http.listen;
     assert_eq!(listen, "0.0.0.0:8080".parse().expect("an address"));
 }
@@ -210,7 +216,8 @@ fn what_a_variable_holds_cannot_become_structure() {
 
 #[test]
 fn a_key_is_never_expanded() {
-    let faults = faults_of("backends:\n  $NAME:\n    url: http://p\n");
+    let text = "middleware: {jwt: {enabled: false}}\nbackends:\n  $NAME:\n    url: http://p\n";
+    let faults = faults_of(text);
     assert_eq!(faults.len(), 1);
     assert!(faults[0].contains("a backend name is"), "{faults:?}");
 }
@@ -220,7 +227,7 @@ fn anchors_and_merge_keys_work_and_own_keys_win() {
     let config = parsed(
         "x-base: &base\n  url: http://base:9090\n  timeout: 7s\n  auth: &auth {type: token, token: t}\n\
          x-orgs: &orgs\n  org_id: o\n  timeout: 8s\n\
-         x-both: &both\n  <<: [*base, *orgs]\n\
+         x-both: &both\n  <<: [*base, *orgs]\nmiddleware: {jwt: {enabled: false}}\n\
          backends:\n  a:\n    <<: *both\n  b:\n    <<: *both\n    timeout: 9s\n  c:\n    \
          url: http://c\n    auth: *auth\n",
     );
@@ -293,102 +300,4 @@ fn a_file_that_cannot_be_loaded_is_one_fault() {
     assert!(fault(&path).contains("c.yaml: is not UTF-8 text; "));
     fs::write(&path, "#".repeat((1 << 20) + 1)).expect("written");
     assert!(fault(&path).contains("c.yaml: is larger than 1 MiB; "));
-}
-
-/// Equal in content to the HTTP example without authentication of prometheus-mcp's documentation.
-const FREEPIK_HTTP: &str = r#"
-server:
-  name: "Prometheus MCP"
-  version: "0.1.0"
-  transport:
-    type: "http"
-    http:
-      host: ":8080"
-middleware:
-  access_logs:
-    excluded_headers: ["X-Excluded"]
-    redacted_headers: ["Authorization", "X-Validated-Jwt"]
-  jwt:
-    enabled: false
-    validation:
-      strategy: "local"
-      forwarded_header: "X-Validated-Jwt"
-      local:
-        jwks_uri: &JwksUri "https://keycloak.example.com/realms/mcp/protocol/openid-connect/certs"
-        cache_interval: "10s"
-        allow_conditions:
-          - expression: 'payload.groups.exists(g, g == "sre")'
-oauth_authorization_server:
-  enabled: false
-  issuer_uri: "https://keycloak.example.com/realms/mcp"
-oauth_protected_resource:
-  enabled: false
-  resource: "https://mcp.example.com/mcp"
-  auth_servers: ["https://keycloak.example.com/realms/mcp"]
-  jwks_uri: *JwksUri
-  scopes_supported: [openid, groups]
-  bearer_methods_supported: [header]
-  resource_signing_alg_values_supported: [RS256]
-  resource_name: "Prometheus MCP"
-  resource_documentation: ""
-  resource_policy_uri: ""
-  resource_tos_uri: ""
-  tls_client_certificate_bound_access_tokens: false
-  authorization_details_types_supported: []
-  dpop_signing_alg_values_supported: []
-  dpop_bound_access_tokens_required: false
-  url_suffix: "/mcp"
-backends:
-  prometheus:
-    url: "$PROMETHEUS_URL"
-    org_id: ""
-    auth: { type: "basic", username: "${USER_NAME}", password: "${PASSWORD}" }
-  mimir:
-    url: "https://mimir.example.com/prometheus"
-    org_id: "tenant-1"
-    available_orgs: ["tenant-1", "tenant-2"]
-    auth: { type: "token", token: "${TOKEN}" }
-  pmm:
-    url: "https://pmm.example.com/prometheus"
-    auth: { type: "" }
-"#;
-
-fn freepik_env() -> Variables {
-    Variables::from([
-        ("PROMETHEUS_URL", "http://prometheus:9090"),
-        ("USER_NAME", "u"),
-        ("PASSWORD", "p$1"),
-        ("TOKEN", "t"),
-    ])
-}
-
-#[test]
-fn a_file_of_prometheus_mcp_over_http_loads() {
-    let config = parsed_with(FREEPIK_HTTP, &freepik_env());
-    assert_eq!(config.server.transport, Transport::Http);
-    assert_eq!(config.backends.len(), 3);
-    assert!(matches!(config.backends[1].auth, BackendAuth::None));
-    assert!(config.backends[2].org_id.is_none());
-}
-
-#[test]
-fn a_file_of_prometheus_mcp_over_stdio_loads() {
-    let config = parsed(
-        "server:\n  name: \"Prometheus MCP\"\n  version: \"0.1.0\"\n  transport:\n    type: stdio\n\
-         backends:\n  prometheus:\n    url: \"http://localhost:9090\"\n    auth:\n      \
-         username: \"\"\n      password: \"\"\n",
-    );
-    assert_eq!(config.server.transport, Transport::Stdio);
-}
-
-#[test]
-fn a_file_of_prometheus_mcp_that_asks_for_tokens_is_refused_with_a_hint() {
-    let text = FREEPIK_HTTP.replacen("enabled: false", "enabled: true", 1);
-    let faults = parse(Path::new("c.yaml"), &text, &freepik_env()).expect_err("refused");
-    assert_eq!(
-        faults.to_string(),
-        "c.yaml:14: middleware.jwt.enabled: this version does not verify tokens, so it would serve \
-         everyone; let a proxy in front verify them, keep Promgate reachable from that proxy only, \
-         and write `enabled: false`"
-    );
 }

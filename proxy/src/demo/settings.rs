@@ -77,7 +77,8 @@ pub(super) fn config_text(backend: &Url, listeners: Listeners) -> String {
            admin: {{host: \"{admin}\"}}\n  \
            drain_timeout: 10s\n\
          middleware:\n  \
-           access_logs: {{output: ./{ACCESS_LOG}}}\n\
+           access_logs: {{output: ./{ACCESS_LOG}}}\n  \
+           jwt: {{enabled: false}}\n\
          backends:\n  \
            prometheus: {{url: \"{backend}\"}}\n"
     )

@@ -1,11 +1,12 @@
 //! What the edge knows of one request, for its record.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use mcp_core::{
@@ -13,8 +14,10 @@ use mcp_core::{
     observe::ToolOutcome,
     server::{Bound, Ending, wire::Message},
 };
+use tokio::time::{Sleep, sleep};
 
 use crate::{
+    gate::Pass,
     metrics::{
         Held,
         labels::{Label as _, Limit, Outcome, RpcMethod},
@@ -33,6 +36,10 @@ pub struct Context {
     pub(super) worker: Option<WorkerIndex>,
     pub(super) era: Option<&'static str>,
     pub(super) outcome: Outcome,
+    /// Why it was refused, in one word.
+    pub(super) reason: Option<&'static str>,
+    /// The caller's leave.
+    pub(super) pass: Option<Pass>,
     _in_flight: InFlight,
     _counted: Held,
 }
@@ -74,6 +81,8 @@ impl Context {
             era: None,
             // Until somebody says better: the client left, or the connection broke.
             outcome: Outcome::ClientGone,
+            reason: None,
+            pass: None,
             _in_flight: in_flight,
             _counted: counted,
         }
@@ -96,14 +105,18 @@ impl Context {
         });
     }
 
+    /// Gives back the caller's place among the calls in flight: what follows is a stream that only waits.
+    /// Returns a timer for the end of the caller's token.
+    pub(super) fn released(&mut self) -> Expiry {
+        expiry(self.pass.as_mut().and_then(Pass::release))
+    }
+
     /// Notes how the worker ended the request.
     pub(super) fn note_ending(&mut self, ending: Ending) {
+        let noted = self.call.as_ref().and_then(Call::outcome);
         self.outcome = match ending {
-            Ending::Answered => match self.call.as_ref().and_then(Call::outcome) {
-                Some(ToolOutcome::Ok) | None => Outcome::Ok,
-                Some(ToolOutcome::CallerError) => Outcome::CallerError,
-                Some(ToolOutcome::BackendError) => Outcome::BackendError,
-            },
+            Ending::Answered => noted.map_or(Outcome::Ok, Outcome::from),
+            Ending::RpcError if noted == Some(ToolOutcome::Denied) => Outcome::Forbidden,
             Ending::RpcError | Ending::Refused => Outcome::CallerError,
             Ending::UnknownSession => Outcome::UnknownSession,
             Ending::Busy(_) => Outcome::Overloaded,
@@ -141,6 +154,16 @@ impl Rpc {
         let known = !matches!(self.method, RpcMethod::Answer | RpcMethod::Other);
         if known { Some(self.method.label()) } else { self.other.as_deref() }
     }
+}
+
+/// The moment at which a token runs out.
+pub(super) type Expiry = Option<Pin<Box<Sleep>>>;
+
+/// A timer for that moment. The wall clock may be set while it runs; a stream that is let go early or
+/// late by as much is opened anew.
+fn expiry(at: Option<SystemTime>) -> Expiry {
+    let left = at?.duration_since(SystemTime::now()).unwrap_or_default();
+    Some(Box::pin(sleep(left)))
 }
 
 fn unknown(method: RpcMethod, text: &str) -> Option<Box<str>> {

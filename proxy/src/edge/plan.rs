@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use mcp_core::{
     server::{
-        Accepts, Bound, Reply,
+        Asker, Bound, Reply,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
@@ -12,14 +12,36 @@ use mcp_core::{
 
 use super::context::Context;
 use crate::{
+    gate::Gate,
     metrics::{Metrics, labels::Rejection},
+    refusal::Denial,
     workers::{Chosen, Workers},
 };
+
+/// A message that no worker answers.
+pub(super) enum Astray<'a> {
+    /// Its reply.
+    Answered(Box<Reply>),
+    /// Its refusal, and the id of the request.
+    Denied(Denial, Option<&'a str>),
+}
+
+impl From<Box<Reply>> for Astray<'_> {
+    fn from(reply: Box<Reply>) -> Self {
+        Self::Answered(reply)
+    }
+}
+
+impl From<Reply> for Astray<'_> {
+    fn from(reply: Reply) -> Self {
+        Self::Answered(Box::new(reply))
+    }
+}
 
 /// A message with the worker that answers it.
 pub(super) struct Plan<'a> {
     message: Message<'a>,
-    accepts: Accepts,
+    asker: Asker<'a>,
     chosen: Chosen<'a>,
     route: Route,
     /// Id of the session that the message is about to open.
@@ -30,14 +52,14 @@ impl<'a> Plan<'a> {
     /// Reads the message and finds its worker.
     ///
     /// # Errors
-    /// The reply, when the message goes nowhere.
+    /// The reply, or the refusal, when the message goes nowhere.
     pub(super) fn make(
         body: &'a [u8],
         headers: &HeaderMap,
-        accepts: Accepts,
-        (workers, metrics): (&'a Workers, &Metrics),
+        asker: Asker<'a>,
+        ((workers, metrics), gate): ((&'a Workers, &Metrics), &Gate),
         context: &mut Context,
-    ) -> Result<Self, Box<Reply>> {
+    ) -> Result<Self, Astray<'a>> {
         let message = wire::parse(body).map_err(|error| {
             metrics.rejected(Rejection::Message);
             Reply::not_a_message(error)
@@ -63,23 +85,28 @@ impl<'a> Plan<'a> {
         };
         let chosen = chosen.ok_or_else(unavailable)?;
         context.worker = Some(chosen.index);
+        if let (Some(tool), Some(pass)) =
+            (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
+        {
+            gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+        }
         if matches!(route, Route::Stateless(_)) {
             chosen.worker.check_headers(&message, headers).inspect_err(|_refused| {
                 metrics.rejected(Rejection::HeaderMismatch);
             })?;
         }
-        Ok(Self { message, accepts, chosen, route, minted })
+        Ok(Self { message, asker, chosen, route, minted })
     }
 
     /// Has the worker answer.
     pub(super) async fn run(self) -> Reply {
-        let Self { message, accepts, chosen, route, minted } = self;
+        let Self { message, asker, chosen, route, minted } = self;
         match route {
-            Route::Session(id) => chosen.worker.session(&id, message, accepts).await,
-            Route::Stateless(version) => chosen.worker.stateless(message, &version, accepts).await,
+            Route::Session(id) => chosen.worker.session(&id, message, asker).await,
+            Route::Stateless(version) => chosen.worker.stateless(message, &version, asker).await,
             Route::Initialize(params) => match (minted, message) {
                 (Some(id), Message::Request(request)) => {
-                    chosen.worker.initialize(id, &request, *params, accepts).await
+                    chosen.worker.initialize(id, &request, *params, asker).await
                 }
                 // Not reached: only a request is routed so, and for it an id was minted.
                 _ => unavailable(),

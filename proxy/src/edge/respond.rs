@@ -3,19 +3,20 @@
 //! A whole answer leaves in one write: the header stays in the connection's buffer until the body
 //! follows. A stream's header leaves with its first bytes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use mcp_core::server::{Body, Ending, EventStream, Reply, StreamKind, era};
 use pingora::{Error, ErrorType, Result, http::ResponseHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
-use super::context::{Context, limit_of};
+use super::context::{Context, Expiry, limit_of};
 use crate::{
     metrics::{Metrics, labels},
-    refusal::Refusal,
+    refusal::Denial,
     request_id,
+    well_known::Served,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -23,6 +24,8 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const NO: HeaderValue = HeaderValue::from_static("no");
+/// When to try again, where nobody knows better.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a stream needs beside its connection.
 pub(super) struct StreamTerms<'a> {
@@ -30,27 +33,52 @@ pub(super) struct StreamTerms<'a> {
     pub(super) drain: watch::Receiver<bool>,
 }
 
-/// Answers a request that reaches no worker.
+/// Answers a request that reaches no worker; `id_raw` is the id of its message, where that was read.
 pub(super) async fn refuse(
     session: &mut ServerSession,
     context: &Context,
-    refusal: Refusal,
+    denial: &Denial,
+    id_raw: Option<&str>,
 ) -> Result<()> {
+    let Denial { refusal, challenge, retry_after, .. } = denial;
     if refusal.closes() {
         session.set_keepalive(None);
     }
     let mut answer = header(refusal.status(), context)?;
-    if refusal.status() == StatusCode::SERVICE_UNAVAILABLE {
-        answer.insert_header(header::RETRY_AFTER, "1")?;
+    let unavailable = refusal.status() == StatusCode::SERVICE_UNAVAILABLE;
+    if let Some(after) = retry_after.or(unavailable.then_some(RETRY_AFTER)) {
+        answer.insert_header(header::RETRY_AFTER, after.as_secs().max(1).to_string())?;
     }
     if let Some(allow) = refusal.allow() {
         answer.insert_header(header::ALLOW, allow)?;
     }
+    if let Some(challenge) = challenge {
+        answer.insert_header(header::WWW_AUTHENTICATE, challenge.clone())?;
+    }
     // JSON-RPC even here: a client that tries the newer generation first takes another body for a
     // sign that it must fall back to the older.
     let code = refusal.rpc_code();
-    let body = format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{refusal}"}}}}"#);
+    let id = id_raw.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
+    let body =
+        format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{code},"message":"{refusal}"}}}}"#);
     whole(session, answer, JSON, body.into()).await
+}
+
+/// Answers with a document of `.well-known`.
+pub(super) async fn document(
+    session: &mut ServerSession,
+    context: &mut Context,
+    served: Served,
+) -> Result<()> {
+    context.outcome = labels::Outcome::Ok;
+    let mut answer = header(served.status, context)?;
+    for (name, value) in served.headers {
+        answer.insert_header(name, value)?;
+    }
+    if served.body.is_empty() {
+        return empty(session, answer).await;
+    }
+    whole(session, answer, JSON, served.body).await
 }
 
 /// Writes a worker's reply, to the end of its stream if it is one.
@@ -106,6 +134,8 @@ async fn whole(
     answer.insert_header(header::CONTENT_TYPE, content_type)?;
     answer.insert_header(header::CONTENT_LENGTH, body.len())?;
     session.write_response_header(Box::new(answer)).await?;
+    // A HEAD gets the length alone. Spec: RFC 9110 §9.3.2.
+    let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { body };
     session.write_response_body(body, true).await
 }
 
@@ -136,10 +166,13 @@ async fn events(
     if session.req_header().version == Version::HTTP_11 {
         answer.insert_header(header::TRANSFER_ENCODING, CHUNKED)?;
     }
+    // Who only waits takes nobody's share, and is let go when its token has run out.
+    let waits = !matches!(stream.kind(), StreamKind::Call);
+    let mut expiry = if waits { context.released() } else { None };
     // Until its end is known, a stream has ended because the client left.
     context.outcome = labels::Outcome::ClientGone;
     session.write_response_header(Box::new(answer)).await?;
-    let mut draining = false;
+    let mut told = false;
     loop {
         tokio::select! {
             biased;
@@ -149,23 +182,48 @@ async fn events(
                 None => break,
             },
             gone = session.read_body_or_idle(true) => return left(gone),
-            () = drained(&mut terms.drain), if !draining => {
-                draining = true;
-                if let Some(last) = stream.drain() {
-                    if !last.is_empty() {
-                        session.write_response_body(last, false).await?;
-                    }
+            () = over(&mut terms.drain, &mut expiry), if !told => {
+                told = true;
+                if close(session, &mut stream).await? {
                     break;
                 }
             }
         }
     }
     session.write_response_body(Bytes::new(), true).await?;
+    note_end(&stream, context, terms.metrics);
+    Ok(())
+}
+
+/// Notes how a stream ended; one that only waits has no ending of its own.
+fn note_end(stream: &EventStream, context: &mut Context, metrics: &Metrics) {
     if let Some(ending) = stream.ending() {
         context.note_ending(ending);
-        count(ending, terms.metrics);
+        count(ending, metrics);
     }
-    Ok(())
+}
+
+/// Ends a stream that only waits, with its last words. `false` when it is a call that goes on.
+async fn close(session: &mut ServerSession, stream: &mut EventStream) -> Result<bool> {
+    let Some(last) = stream.drain() else { return Ok(false) };
+    if !last.is_empty() {
+        session.write_response_body(last, false).await?;
+    }
+    Ok(true)
+}
+
+/// Waits until a stream that only waits has to end: the server drains, or the caller's token has run out.
+async fn over(drain: &mut watch::Receiver<bool>, expiry: &mut Expiry) {
+    let run_out = async {
+        match expiry {
+            Some(timer) => timer.as_mut().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = drained(drain) => {}
+        () = run_out => {}
+    }
 }
 
 /// What it means that reading ended while we were answering: the client is gone.

@@ -1,5 +1,6 @@
 //! The label values that exist. Nothing else can become one, whatever a client sends.
 
+use jsonwebtoken_jwks::refused::Reason;
 use mcp_core::observe::{BackendOutcome, ToolOutcome};
 
 /// A closed set of label values.
@@ -90,6 +91,7 @@ impl From<ToolOutcome> for Outcome {
             ToolOutcome::Ok => Self::Ok,
             ToolOutcome::CallerError => Self::CallerError,
             ToolOutcome::BackendError => Self::BackendError,
+            ToolOutcome::Denied => Self::Forbidden,
         }
     }
 }
@@ -371,11 +373,48 @@ closed_set! {
     }
 }
 
+closed_set! {
+    /// What became of a token.
+    TokenOutcome {
+        /// Seen before, and still good.
+        Remembered = "remembered",
+        /// Seen for the first time, and good.
+        Verified = "verified",
+        /// Not accepted.
+        Refused = "refused",
+    }
+}
+
+closed_set! {
+    /// What became of a reload.
+    ReloadOutcome {
+        /// The new configuration is at work.
+        Applied = "applied",
+        /// The new configuration has faults; the old one goes on.
+        Refused = "refused",
+    }
+}
+
+// Defined in the crate that finds the reasons.
+impl Label for Reason {
+    const ALL: &'static [Self] = Self::ALL;
+
+    #[expect(clippy::as_conversions, reason = "the discriminant of an enum without fields")]
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn label(self) -> &'static str {
+        self.word()
+    }
+}
+
 // Defined in `mcp-core`, which knows nothing of labels.
 label_for! { ToolOutcome {
     Ok = "ok",
     CallerError = "caller_error",
     BackendError = "backend_error",
+    Denied = "denied",
 }}
 
 label_for! { BackendOutcome {

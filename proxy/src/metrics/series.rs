@@ -1,13 +1,14 @@
 //! The series of each subject: the edge, a tool, a backend, a worker.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use mcp_core::{
     config::BackendName,
     observe::{BackendOutcome, ToolOutcome},
     server::Figures,
 };
-use prometheus::{Histogram, IntCounter, IntGauge};
+use parking_lot::RwLock;
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::{
     family::{Family, Maker},
@@ -16,7 +17,10 @@ use super::{
     },
 };
 
-/// Label of a tool or backend that was not known when the process started. None should show up.
+/// Most backends with series of their own. Those that a reload removed keep theirs, as a counter that vanishes
+/// and comes back looks like a restart; so reloads with ever new names must end somewhere.
+const BACKENDS_MAX: usize = 256;
+/// Label of a tool or backend that is not known, or of backends beyond [`BACKENDS_MAX`].
 const OTHER: &str = "other";
 
 #[derive(Debug)]
@@ -40,10 +44,19 @@ pub(super) struct Tool {
     pub(super) seconds: Histogram,
 }
 
+/// The series of all backends.
 #[derive(Debug)]
-pub(super) struct Backend {
-    pub(super) requests: Family<BackendOutcome, IntCounter>,
-    pub(super) seconds: Histogram,
+pub(super) struct Backends {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    known: RwLock<HashMap<BackendName, Backend>>,
+    other: Backend,
+}
+
+#[derive(Debug)]
+struct Backend {
+    requests: Family<BackendOutcome, IntCounter>,
+    seconds: Histogram,
 }
 
 #[derive(Debug)]
@@ -118,12 +131,9 @@ impl Tool {
     }
 }
 
-impl Backend {
+impl Backends {
     /// One for each of `names`, and one for the rest.
-    pub(super) fn all(
-        make: &Maker<'_>,
-        names: &[BackendName],
-    ) -> prometheus::Result<(HashMap<BackendName, Self>, Self)> {
+    pub(super) fn new(make: &Maker<'_>, names: &[BackendName]) -> prometheus::Result<Self> {
         let requests = make.counters(
             "backend_requests_total",
             "Requests to metrics backends.",
@@ -134,17 +144,43 @@ impl Backend {
             "Duration of requests to metrics backends.",
             "backend",
         )?;
-        let one = |name: &str| -> prometheus::Result<Self> {
-            Ok(Self {
-                requests: Family::resolve(&requests, &[name])?,
-                seconds: seconds.get_metric_with_label_values(&[name])?,
-            })
-        };
-        let known = names
-            .iter()
-            .map(|name| Ok((name.clone(), one(name.as_str())?)))
-            .collect::<prometheus::Result<_>>()?;
-        Ok((known, one(OTHER)?))
+        let other = Backend::new(&requests, &seconds, OTHER)?;
+        let backends = Self { requests, seconds, known: RwLock::default(), other };
+        backends.learn(names)?;
+        Ok(backends)
+    }
+
+    /// Makes the series of those that have none yet.
+    pub(super) fn learn(&self, names: &[BackendName]) -> prometheus::Result<()> {
+        let mut known = self.known.write();
+        for name in names {
+            if known.len() < BACKENDS_MAX && !known.contains_key(name) {
+                let backend = Backend::new(&self.requests, &self.seconds, name.as_str())?;
+                known.insert(name.clone(), backend);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a request to the backend.
+    pub(super) fn called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
+        let known = self.known.read();
+        let backend = known.get(name).unwrap_or(&self.other);
+        backend.requests.inc(outcome);
+        backend.seconds.observe(took.as_secs_f64());
+    }
+}
+
+impl Backend {
+    fn new(
+        requests: &IntCounterVec,
+        seconds: &HistogramVec,
+        name: &str,
+    ) -> prometheus::Result<Self> {
+        Ok(Self {
+            requests: Family::resolve(requests, &[name])?,
+            seconds: seconds.get_metric_with_label_values(&[name])?,
+        })
     }
 }
 

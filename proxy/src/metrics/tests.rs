@@ -89,6 +89,35 @@ fn a_tool_or_backend_that_was_not_configured_is_other() {
 }
 
 #[test]
+fn a_backend_of_a_reload_has_series_of_its_own_and_those_of_a_removed_one_stay() {
+    let metrics = metrics();
+    let name = |name: &str| BackendName::parse(name).unwrap();
+    let took = Duration::from_millis(1);
+    metrics.backend_called(&name("eu"), BackendOutcome::Ok, took);
+    metrics.backend_called(&name("us"), BackendOutcome::Ok, took);
+    metrics.learn_backends(&[name("us")]).unwrap();
+    shows(&metrics, r#"promgate_backend_requests_total{backend="us",outcome="ok"} 0"#);
+    metrics.backend_called(&name("us"), BackendOutcome::Ok, took);
+    metrics.learn_backends(&[name("us"), name("eu")]).unwrap();
+    shows(&metrics, r#"promgate_backend_requests_total{backend="us",outcome="ok"} 1"#);
+    shows(&metrics, r#"promgate_backend_requests_total{backend="eu",outcome="ok"} 1"#);
+    shows(&metrics, r#"promgate_backend_requests_total{backend="other",outcome="ok"} 1"#);
+}
+
+#[test]
+fn reloads_with_ever_new_backends_do_not_make_ever_more_series() {
+    let metrics = metrics();
+    let name = |number: usize| BackendName::parse(&format!("b{number}")).unwrap();
+    for number in 0..1000 {
+        metrics.learn_backends(&[name(number)]).unwrap();
+    }
+    metrics.backend_called(&name(999), BackendOutcome::Ok, Duration::ZERO);
+    shows(&metrics, r#"promgate_backend_requests_total{backend="other",outcome="ok"} 1"#);
+    let own = text(&metrics).matches("promgate_backend_request_duration_seconds_count{").count();
+    assert_eq!(own, 256 + 1);
+}
+
+#[test]
 fn counting_makes_no_series_that_was_not_there() {
     let metrics = metrics();
     let before = text(&metrics).lines().count();

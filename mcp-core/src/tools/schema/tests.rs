@@ -18,7 +18,7 @@ fn configs() -> Vec<BackendConfig> {
 }
 
 fn tools(configs: Vec<BackendConfig>) -> Value {
-    serde_json::to_value(metrics(configs).tools.as_slice()).unwrap()
+    serde_json::to_value(metrics(configs).0.offer.load().tools.as_slice()).unwrap()
 }
 
 fn walk(value: &Value, see: &mut impl FnMut(&Map<String, Value>)) {

@@ -29,6 +29,7 @@ fn record() -> Record<'static> {
         worker: Some(3),
         era: Some("session"),
         outcome: Outcome::Ok,
+        reason: None,
         headers: None,
     }
 }
@@ -58,6 +59,15 @@ fn a_full_record_is_this_line() {
             "\n"
         )
     );
+}
+
+#[test]
+fn a_refusal_says_why_in_one_word() {
+    let refused =
+        Record { outcome: Outcome::Unauthenticated, reason: Some("bad_signature"), ..record() };
+    let value = read(&refused);
+    assert_eq!(value["outcome"], "unauthenticated");
+    assert_eq!(value["reason"], "bad_signature");
 }
 
 #[test]

@@ -19,12 +19,19 @@ const SECRET_HEADERS: [HeaderName; 6] = [
 ];
 
 impl Check<'_> {
-    /// `used` says that records will be written, so that the file must be fit for it.
-    pub(super) fn access_log(&mut self, raw: &raw::AccessLogs, used: bool) -> AccessLog {
+    /// `used` says that records will be written, so that the file must be fit for it; `forwarded` is a header of
+    /// tokens beside the usual ones.
+    pub(super) fn access_log(
+        &mut self,
+        raw: &raw::AccessLogs,
+        used: bool,
+        forwarded: Option<&HeaderName>,
+    ) -> AccessLog {
         let at = At::from(["middleware", "access_logs"]);
         let mut taken = Vec::new();
         let excluded = self.headers(&at, "excluded_headers", &raw.excluded_headers, &mut taken);
         let redacted = self.headers(&at, "redacted_headers", &raw.redacted_headers, &mut taken);
+        self.secret_headers(&at.key("included_headers"), &raw.included_headers, forwarded);
         let included = self.headers(&at, "included_headers", &raw.included_headers, &mut taken);
         let output = self.output(&at.key("output"), &raw.output);
         if used && let AccessLogOutput::File(path) = &output {
@@ -78,6 +85,20 @@ impl Check<'_> {
         self.faults.push_unless_known(at, what, mend);
     }
 
+    /// Those of the list that may not be written in the clear.
+    fn secret_headers(&mut self, at: &At, list: &[String], forwarded: Option<&HeaderName>) {
+        for (place, text) in self.items(at, list) {
+            let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else { continue };
+            if SECRET_HEADERS.contains(&name) || forwarded == Some(&name) {
+                self.faults.push(
+                    &place,
+                    "this header holds a secret",
+                    "move it to `redacted_headers`, which records that it was sent",
+                );
+            }
+        }
+    }
+
     /// The names of one list; `taken` holds those of the lists before it.
     fn headers(
         &mut self,
@@ -89,13 +110,6 @@ impl Check<'_> {
         let mut names = Vec::new();
         for (place, text) in self.items(&section.key(key), list) {
             let Some(name) = self.header_name(&place, text) else { continue };
-            if key == "included_headers" && SECRET_HEADERS.contains(&name) {
-                self.faults.push(
-                    &place,
-                    "this header holds a secret",
-                    "move it to `redacted_headers`, which records that it was sent",
-                );
-            }
             match taken.iter().find(|(other, _)| *other == name) {
                 Some((_, list)) if *list != key => {
                     let what = format!("this header is in `{list}` too");

@@ -283,7 +283,7 @@ impl Check<'_> {
         }
     }
 
-    fn ca_pem(&mut self, at: &At, file: Option<&str>) -> Option<Arc<[u8]>> {
+    pub(super) fn ca_pem(&mut self, at: &At, file: Option<&str>) -> Option<Arc<[u8]>> {
         let bytes = self.file(at, filled(file)?, CA_FILE_BYTES_MAX)?;
         let mut roots = RootCertStore::empty();
         let good = CertificateDer::pem_slice_iter(&bytes)

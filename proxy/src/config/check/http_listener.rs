@@ -1,15 +1,20 @@
 //! The HTTP listener: address, path, allowed hosts and origins, bounds.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
+
+use ipnet::IpNet;
 
 use super::{Check, host};
 use crate::config::{HostRule, Http, HttpLimits, OriginRule, place::At, raw};
 
 /// Longest path of the endpoint, in bytes.
 const PATH_BYTES_MAX: usize = 256;
+
+/// Most networks of trusted proxies; each is compared with every connection.
+const NETWORKS_MAX: usize = 256;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -25,9 +30,35 @@ impl Check<'_> {
             h2c: raw.h2c,
             allowed_hosts: self.hosts(&at.key("allowed_hosts"), &raw.allowed_hosts, public_host),
             allowed_origins: self.origins(&at.key("allowed_origins"), &raw.allowed_origins),
-            trusted_proxies: Vec::new(),
+            trusted_proxies: self.networks(&at.key("trusted_proxies"), &raw.trusted_proxies),
             limits: self.http_limits(&at.key("limits"), &raw.limits),
         }
+    }
+
+    /// Networks of proxies.
+    fn networks(&mut self, at: &At, list: &[String]) -> Vec<IpNet> {
+        if list.len() > NETWORKS_MAX {
+            let what = format!("there are more than {NETWORKS_MAX} networks");
+            self.faults.push(at, what, "join neighbours into wider ones");
+        }
+        let mut networks = Vec::new();
+        for (place, text) in self.items(at, list) {
+            let address = || Some(IpNet::from(text.parse::<IpAddr>().ok()?.to_canonical()));
+            match text.parse::<IpNet>().ok().or_else(address) {
+                Some(network) if network.prefix_len() == 0 => self.faults.push(
+                    &place,
+                    "this is every address there is, so anybody could be that proxy",
+                    "name the network of the proxies alone",
+                ),
+                Some(network) => networks.push(network.trunc()),
+                None => self.faults.push(
+                    &place,
+                    "not an address or a network",
+                    "write it as `10.1.2.3`, `10.0.0.0/8` or `fd00::/8`; names are not looked up",
+                ),
+            }
+        }
+        networks
     }
 
     /// An address to listen on.

@@ -60,13 +60,15 @@ impl Check<'_> {
 
     /// The bytes of a file; relative paths start at the configuration's folder.
     pub(super) fn file(&mut self, at: &At, file: &str, bytes_max: u64) -> Option<Vec<u8>> {
-        let read = File::open(self.folder.join(file)).and_then(|file| {
+        let path = self.folder.join(file);
+        let read = File::open(&path).and_then(|file| {
             let mut bytes = Vec::new();
             file.take(bytes_max + 1).read_to_end(&mut bytes)?;
             Ok(bytes)
         });
         match read {
             Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|len| len <= bytes_max) => {
+                self.files.push(path);
                 Some(bytes)
             }
             Ok(_) => {

@@ -1,6 +1,6 @@
 //! Files that were made to harm, and random ones.
 
-use super::*;
+use super::{freepik::FREEPIK_HTTP, *};
 
 #[test]
 fn a_bomb_of_aliases_is_refused() {
@@ -38,28 +38,39 @@ fn of_very_many_faults_the_first_hundred_are_kept() {
     let text = lines.join("\n");
     let faults = parse(Path::new("c.yaml"), &text, &Variables::default()).expect_err("faults");
     assert_eq!(faults.faults().len(), 100);
-    assert!(faults.to_string().ends_with("c.yaml: and 401 more faults"), "{faults}");
+    assert!(faults.to_string().ends_with("c.yaml: and 402 more faults"), "{faults}");
 }
+
+/// Keys of an issuer that the example does without.
+const ISSUER: &str = "        jwks_uri: https://idp.example.com/keys
+        audiences: [a]
+        stale_max: 2h
+        algorithms: [RS256]
+        optional_claims: [sub]
+        required_claims:
+          token_use: access
+        issuers:
+          - issuer: b
+            audiences: [a]
+            jwks: '{\"keys\": [{}]}'
+";
 
 /// A file that has a value for nearly every key.
 fn full() -> String {
-    fs::read_to_string(conf_folder().join("promgate.yaml"))
-        .expect("the file")
-        .lines()
-        .map(|line| uncommented(line) + "\n")
+    let read = |name: &str| fs::read_to_string(conf_folder().join(name)).expect("the file");
+    let defaults = read("promgate.yaml");
+    let (defaults, _) = defaults.split_once("middleware:").expect("a section");
+    let defaults: String = defaults.lines().map(|line| uncommented(line) + "\n").collect();
+    let tokens = read("tokens.yaml").replace("${ISSUER}", "https://idp.example.com");
+    let tokens = tokens.replace("        discovery: true\n", ISSUER);
+    let (_, tokens) = tokens.split_once("middleware:").expect("a section");
+    let (_, oauth) = FREEPIK_HTTP.split_once("oauth_authorization_server:").expect("a section");
+    let (oauth, _) = oauth.split_once("oauth_protected_resource:").expect("a section");
+    let text = format!("{defaults}middleware:{tokens}oauth_authorization_server:{oauth}");
+    text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
-        .collect::<String>()
-        + FREEPIK_HTTP
-            .split_once("middleware:")
-            .expect("a section")
-            .1
-            .split_once("oauth_auth")
-            .map(|(_, rest)| {
-                format!("oauth_auth{}", rest.split_once("backends:").expect("a section").0)
-            })
-            .expect("sections")
-            .replace("*JwksUri", "https://a.example")
-            .as_str()
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! The series of who is let in: tokens, the keys behind them, and the reloads of the configuration.
+
+use std::time::{Duration, SystemTime};
+
+use jsonwebtoken_jwks::refused::Reason;
+use prometheus::{IntCounter, IntGauge, IntGaugeVec};
+
+use super::{
+    family::{Family, Maker},
+    labels::{ReloadOutcome, TokenOutcome},
+};
+
+/// An issuer's keys at the moment of a scrape.
+#[derive(Debug, Clone)]
+pub struct KeyFigures {
+    /// The issuer as configured, which bounds the label's values.
+    pub issuer: String,
+    /// Keys in use.
+    pub usable: usize,
+    /// Keys of its document that are not used.
+    pub rejected: usize,
+    /// When they were last read from their source.
+    pub read: Option<SystemTime>,
+}
+
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) tokens: Family<TokenOutcome, IntCounter>,
+    pub(super) refused: Family<Reason, IntCounter>,
+    pub(super) reloads: Family<ReloadOutcome, IntCounter>,
+    pub(super) reload_is_good: IntGauge,
+    pub(super) reload_time: IntGauge,
+    usable: IntGaugeVec,
+    rejected: IntGaugeVec,
+    read: IntGaugeVec,
+}
+
+impl Admission {
+    pub(super) fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            tokens: make.counter_family(
+                "tokens_total",
+                "Access tokens seen: remembered, verified anew, or refused.",
+                "outcome",
+            )?,
+            refused: make.counter_family(
+                "tokens_refused_total",
+                "Access tokens refused.",
+                "reason",
+            )?,
+            reloads: make.counter_family(
+                "config_reloads_total",
+                "Reloads of the configuration.",
+                "outcome",
+            )?,
+            reload_is_good: make.gauge(
+                "config_last_reload_successful",
+                "Whether the last load of the configuration was good.",
+            )?,
+            reload_time: make.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the configuration was last loaded.",
+            )?,
+            usable: make.gauges("jwks_keys", "Signing keys in use.", &["issuer"])?,
+            rejected: make.gauges(
+                "jwks_keys_rejected",
+                "Keys of an issuer's document that are not used.",
+                &["issuer"],
+            )?,
+            read: make.gauges(
+                "jwks_last_success_timestamp_seconds",
+                "When an issuer's keys were last read from their source.",
+                &["issuer"],
+            )?,
+        })
+    }
+
+    /// A load of the configuration ended.
+    pub(super) fn loaded(&self, outcome: ReloadOutcome) {
+        self.reloads.inc(outcome);
+        self.started(outcome == ReloadOutcome::Applied);
+    }
+
+    /// Says whether the configuration on disk is the one that runs.
+    pub(super) fn started(&self, is_good: bool) {
+        self.reload_is_good.set(is_good.into());
+        if is_good {
+            self.reload_time.set(seconds(SystemTime::now()));
+        }
+    }
+
+    /// Shows these issuers and no others.
+    pub(super) fn show(&self, issuers: &[KeyFigures]) {
+        for gauges in [&self.usable, &self.rejected, &self.read] {
+            gauges.reset();
+        }
+        for KeyFigures { issuer, usable, rejected, read } in issuers {
+            let count = |keys: usize| i64::try_from(keys).unwrap_or(i64::MAX);
+            self.usable.with_label_values(&[issuer]).set(count(*usable));
+            self.rejected.with_label_values(&[issuer]).set(count(*rejected));
+            self.read.with_label_values(&[issuer]).set(read.map_or(0, seconds));
+        }
+    }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,242 @@
+//! Reloading the configuration while requests are served.
+//!
+//! A new configuration is read, checked and put together whole before any of it is used; then one swap makes it
+//! the one that requests work on. One that has a fault changes nothing. What cannot change while the process
+//! runs is named, and stays as it was.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use mcp_core::{
+    backend::{BackendBuildError, Backends},
+    config::BackendConfig,
+    observe::Observer,
+    server::{Change, Changes},
+    tools::Metrics as Tools,
+};
+use tokio::{task::JoinError, time::sleep};
+
+use crate::{
+    config::{self, Config, ConfigFaults, ProcessEnvironment},
+    live::{Current, Live, LiveError},
+    metrics::{Metrics, MetricsError, labels::ReloadOutcome},
+    telemetry::Chain,
+};
+
+/// How long new keys may take to arrive before the settings that need them are used all the same: their issuer
+/// may be down, and the other settings must not wait for it.
+const KEYS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long files must have been left alone: an editor writes in several steps.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// How often a configuration that switched looking off is asked whether it is on again. It never is: only a
+/// signal reloads then.
+const NEVER: Duration = Duration::from_hours(24 * 365);
+
+/// Why a new configuration is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It has faults.
+    #[error("the new configuration has faults:\n{0}")]
+    Config(ConfigFaults),
+    /// A backend's client cannot be made.
+    #[error("cannot prepare a backend of the new configuration")]
+    Backend(#[from] BackendBuildError),
+    /// The settings of who is let in cannot be put to work.
+    #[error("cannot put the new configuration to work")]
+    Live(#[from] LiveError),
+    /// The series of a new backend cannot be made.
+    #[error("cannot count what a new backend does")]
+    Metrics(#[from] MetricsError),
+    /// Reading panicked.
+    #[error("reading the new configuration failed")]
+    Read(#[from] JoinError),
+}
+
+/// Reads the configuration again and puts it to work.
+#[derive(Debug)]
+pub struct Reloader {
+    path: PathBuf,
+    /// What runs. Settings that need a restart stay as they were at the start.
+    config: Config,
+    live: Current,
+    tools: Tools,
+    changes: Changes,
+    metrics: Arc<Metrics>,
+    seen: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+/// What tells one state of a file from another, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// Follows links, as Kubernetes swaps one to change a mounted file.
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let about = fs::metadata(path).ok()?;
+        Some(Self { modified: about.modified().ok(), bytes: about.len(), inode: about.ino() })
+    }
+}
+
+impl Reloader {
+    /// Reloads what was read from `path` into what runs.
+    #[must_use]
+    pub fn new(
+        (path, config): (PathBuf, Config),
+        live: Current,
+        (tools, changes): (Tools, Changes),
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let seen = stamps(&path, &config);
+        Self { path, config, live, tools, changes, metrics, seen }
+    }
+
+    /// Waits until the configuration file, or a file that it names, has changed and is left alone.
+    pub async fn changed(&mut self) {
+        loop {
+            sleep(self.config.server.reload_interval.unwrap_or(NEVER)).await;
+            let mut now = self.stamps().await;
+            if now == self.seen {
+                continue;
+            }
+            loop {
+                sleep(QUIET).await;
+                let later = self.stamps().await;
+                if later == now {
+                    break;
+                }
+                now = later;
+            }
+            return;
+        }
+    }
+
+    /// Reads the configuration and puts it to work. What comes of it is logged and counted.
+    pub async fn reload(&mut self) {
+        // Before reading: what changes meanwhile is read at the next look.
+        self.seen = self.stamps().await;
+        match self.try_reload().await {
+            Ok(restart) => {
+                self.metrics.reloaded(ReloadOutcome::Applied);
+                tracing::info!(file = %self.path.display(), "configuration reloaded");
+                if !restart.is_empty() {
+                    let settings = restart.join(", ");
+                    tracing::warn!(%settings, "these settings have changed and need a restart");
+                }
+                warn_if_open(&self.config, &self.live.load());
+            }
+            Err(error) => {
+                self.metrics.reloaded(ReloadOutcome::Refused);
+                let error = Chain(&error);
+                tracing::error!(%error, "configuration not reloaded; the old one goes on");
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> Result<Vec<&'static str>, ReloadError> {
+        let path = self.path.clone();
+        let read = move || config::load(&path, &ProcessEnvironment);
+        let wanted = tokio::task::spawn_blocking(read).await?.map_err(ReloadError::Config)?;
+        let restart = needing_restart(&self.config, &wanted);
+        let next = with_settled(wanted, &self.config);
+        let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&self.metrics);
+        let backends = Backends::new(next.backends.clone(), observer)?;
+        let live = Live::new(&next, Some(&self.live.load()), &self.metrics)?;
+        let names: Vec<_> =
+            next.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
+        self.metrics.learn_backends(&names)?;
+        live.loaded(KEYS_PATIENCE).await;
+        self.tools.replace(backends, next.tools);
+        self.live.store(Arc::new(live));
+        self.changes.announce(&Change::Tools);
+        self.seen = merged(&self.seen, stamps(&self.path, &next));
+        self.config = next;
+        Ok(restart)
+    }
+
+    async fn stamps(&self) -> Vec<(PathBuf, Option<Stamp>)> {
+        let paths: Vec<PathBuf> = self.seen.iter().map(|(path, _)| path.clone()).collect();
+        let look = move || paths.into_iter().map(|path| (path.clone(), Stamp::of(&path))).collect();
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+}
+
+/// Says loudly that everyone is let in, where others than this machine can come.
+pub fn warn_if_open(config: &Config, live: &Live) {
+    let address = config.server.http.listen;
+    if live.gate.is_open() && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "NO AUTHENTICATION: whoever reaches this address can query every backend; \
+             switch `middleware.jwt` on, or listen on loopback"
+        );
+    }
+}
+
+fn stamps(path: &Path, config: &Config) -> Vec<(PathBuf, Option<Stamp>)> {
+    let files = std::iter::once(path).chain(config.files.iter().map(PathBuf::as_path));
+    files.map(|path| (path.to_owned(), Stamp::of(path))).collect()
+}
+
+/// The files of `new`, each as it was before it was read if that is known.
+fn merged(
+    before: &[(PathBuf, Option<Stamp>)],
+    new: Vec<(PathBuf, Option<Stamp>)>,
+) -> Vec<(PathBuf, Option<Stamp>)> {
+    let known = |path: &Path| before.iter().find(|(known, _)| known == path).map(|(_, at)| *at);
+    new.into_iter()
+        .map(|(path, at)| {
+            let at = known(&path).unwrap_or(at);
+            (path, at)
+        })
+        .collect()
+}
+
+/// The settings that differ and cannot change while the process runs, by their names in the file.
+fn needing_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (was, is) = (&old.server, &new.server);
+    [
+        ("server.name", was.name == is.name),
+        ("server.version", was.version == is.version),
+        ("server.transport.type", was.transport == is.transport),
+        ("server.transport.http.host", was.http.listen == is.http.listen),
+        ("server.transport.http.h2c", was.http.h2c == is.http.h2c),
+        ("server.transport.http.limits", was.http.limits == is.http.limits),
+        ("server.admin.host", was.admin == is.admin),
+        ("server.workers", was.workers == is.workers),
+        ("server.drain_timeout", was.drain_timeout == is.drain_timeout),
+        ("server.limits or sessions", old.worker_limits == new.worker_limits),
+        ("middleware.access_logs", old.access_log == new.access_log),
+    ]
+    .into_iter()
+    .filter_map(|(name, same)| (!same).then_some(name))
+    .collect()
+}
+
+/// `wanted` with what needs a restart as it is in `running`, so that the difference is named again until then.
+fn with_settled(wanted: Config, running: &Config) -> Config {
+    let settled = &running.server;
+    let mut next = wanted;
+    next.server.name.clone_from(&settled.name);
+    next.server.version.clone_from(&settled.version);
+    next.server.transport = settled.transport;
+    next.server.http.listen = settled.http.listen;
+    next.server.http.h2c = settled.http.h2c;
+    next.server.http.limits = settled.http.limits;
+    next.server.admin = settled.admin;
+    next.server.workers = settled.workers;
+    next.server.drain_timeout = settled.drain_timeout;
+    next.worker_limits = running.worker_limits;
+    next.access_log = running.access_log.clone();
+    next
+}
