@@ -92,10 +92,7 @@ pub fn serve(served: &Served) -> Result<(), Failure> {
 }
 
 fn edge(runtime: &Runtime, served: &Served, jwks: Option<Arc<str>>) -> Result<(), Failure> {
-    let running = {
-        let _inside = runtime.enter();
-        edge::start(served.access_log.clone(), jwks)?
-    };
+    let running = runtime.block_on(edge::start(served.access_log.clone(), jwks))?;
     until_told(running.address)?;
     let _requests_may_be_cut = runtime.block_on(running.stop());
     Ok(())

@@ -64,10 +64,12 @@ fn bearer(value: &str) -> Result<Option<&str>, Refusal> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(None);
     }
-    match token.trim_start_matches(' ') {
-        "" => Err(Refusal::TokenMisplaced),
-        token => Ok(Some(token)),
+    let token = token.trim_start_matches(' ');
+    // Neither can stand in a token: there are several, or something else follows it.
+    if token.is_empty() || token.contains([' ', '\t', ',']) {
+        return Err(Refusal::TokenMisplaced);
     }
+    Ok(Some(token))
 }
 
 /// Whether a query holds a token. Spec: RFC 6750 §2.3, which RFC 9700 §4.3.2 forbids.
@@ -111,7 +113,14 @@ mod tests {
     fn two_tokens_an_empty_one_or_one_in_the_query_are_refused() {
         let two = [("authorization", "Bearer a.b.c"), ("authorization", "Bearer a.b.c")];
         assert_eq!(found(&headers(&two), None), Err(Refusal::TokenMisplaced));
-        for value in ["Bearer", "Bearer ", "bearer   ", ""] {
+        for value in [
+            "Bearer",
+            "Bearer ",
+            "bearer   ",
+            "",
+            "Bearer a.b.c d.e.f",
+            "Bearer a.b.c, Bearer d.e.f",
+        ] {
             let headers = headers(&[("authorization", value)]);
             assert_eq!(found(&headers, None), Err(Refusal::TokenMisplaced), "{value:?}");
         }

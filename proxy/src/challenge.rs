@@ -8,6 +8,10 @@ use crate::config::ProtectedResource;
 /// Path of the document about this server. Spec: RFC 9728 §3.
 pub const RESOURCE_DOCUMENT: &str = "/.well-known/oauth-protected-resource";
 
+/// Most scopes that a challenge names, and the longest of them, in bytes: a header line must pass everywhere.
+const SCOPES_MAX: usize = 32;
+const SCOPE_BYTES_MAX: usize = 100;
+
 /// The challenges of one configuration, written once.
 #[derive(Debug)]
 pub struct Challenges {
@@ -48,9 +52,12 @@ impl Challenges {
 
     /// For a good token that lacks scopes. Spec: RFC 6750 §3.1.
     #[must_use]
-    pub fn insufficient_scope(&self, scopes: &[String]) -> HeaderValue {
+    pub fn insufficient_scope(&self, scopes: impl Iterator<Item = impl AsRef<str>>) -> HeaderValue {
         let error = "error=\"insufficient_scope\"".to_owned();
-        value([Some(error), Some(scope(scopes)), self.metadata.clone()])
+        // Some of them are from a token, and could be anything.
+        let scopes = scopes.filter(|scope| is_scope(scope.as_ref())).take(SCOPES_MAX);
+        let scopes: Vec<String> = scopes.map(|scope| scope.as_ref().to_owned()).collect();
+        value([Some(error), Some(scope(&scopes)), self.metadata.clone()])
     }
 }
 
@@ -65,6 +72,12 @@ pub fn document_url(resource: &Url) -> String {
 #[must_use]
 pub fn inserted(resource: &Url) -> &str {
     resource.path().strip_suffix('/').unwrap_or(resource.path())
+}
+
+/// Whether it is a scope. Spec: RFC 6749 §3.3.
+fn is_scope(text: &str) -> bool {
+    let fits = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    (1..=SCOPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits)
 }
 
 fn scope(scopes: &[String]) -> String {
@@ -133,8 +146,9 @@ mod tests {
         assert!(refused.starts_with("Bearer error=\"invalid_token\", "), "{refused}");
         assert!(refused.ends_with(", scope=\"a b\""), "{refused}");
         assert_eq!(
-            challenges.insufficient_scope(&["c".to_owned()]),
-            "Bearer error=\"insufficient_scope\", scope=\"c\""
+            challenges.insufficient_scope(["c".to_owned(), "d\", x=\"".to_owned()].iter()),
+            "Bearer error=\"insufficient_scope\", scope=\"c\"",
+            "what is no scope is left out"
         );
     }
 }

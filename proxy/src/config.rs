@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
 
 mod admission;
+mod stamp;
 
 mod place;
 
@@ -47,6 +48,7 @@ pub use check::{ExpressionError, Spot, compile_expression};
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
+pub use stamp::Source;
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]
@@ -71,8 +73,8 @@ pub struct Config {
     pub tools: ToolLimits,
     /// The backends, sorted by name; at least one.
     pub backends: Vec<BackendConfig>,
-    /// Files that it names and that were read: secrets, certificates.
-    pub files: Vec<PathBuf>,
+    /// The files that it was read from: its own, secrets, certificates.
+    pub sources: Vec<Source>,
 }
 
 /// The process and its listeners.

@@ -29,6 +29,9 @@ use crate::{
     telemetry::Chain,
 };
 
+/// Most scopes of a token that a challenge repeats, so that there is room for those that are missing.
+const HELD_SCOPES_MAX: usize = 16;
+
 /// Lets callers in, or not.
 #[derive(Debug)]
 pub struct Gate {
@@ -148,7 +151,7 @@ impl Gate {
         };
         let access = match &accepted.judgement.verdict {
             Ok(access) => Arc::clone(access),
-            Err(denied) => return Err(self.denied(denied)),
+            Err(denied) => return Err(self.denied(&accepted, denied)),
         };
         let id = accepted.judgement.id;
         let permit = self.limits.principal(id).map_err(limited)?;
@@ -167,7 +170,7 @@ impl Gate {
         }
         let Some(accepted) = &pass.accepted else { return Err(self.token_missing()) };
         Err(match accepted.judgement.missing_scopes(tool) {
-            Some(scopes) => self.scope_missing(scopes),
+            Some(missing) => self.scope_missing(accepted, missing),
             None => Denial { why: Some("tool_forbidden"), ..Refusal::ToolForbidden.into() },
         })
     }
@@ -231,19 +234,22 @@ impl Gate {
         Denial { why, challenge, ..Refusal::TokenRefused.into() }
     }
 
-    fn denied(&self, denied: &Denied) -> Denial {
+    fn denied(&self, accepted: &Accepted<Admitted>, denied: &Denied) -> Denial {
         match denied {
-            Denied::Scopes(missing) => self.scope_missing(missing),
+            Denied::Scopes(missing) => self.scope_missing(accepted, missing),
             Denied::Condition { .. } | Denied::ConditionFailed(_) | Denied::Issuer => {
                 Denial { why: Some(denied.word()), ..Refusal::Forbidden.into() }
             }
         }
     }
 
-    fn scope_missing(&self, scopes: &[String]) -> Denial {
+    /// Names the scopes that the token has as well: a client that asks for the others alone would lose these.
+    fn scope_missing(&self, accepted: &Accepted<Admitted>, missing: &[String]) -> Denial {
+        let held = accepted.judgement.principal.scopes.iter().take(HELD_SCOPES_MAX);
+        let challenge = self.challenges.insufficient_scope(held.chain(missing));
         Denial {
             why: Some("insufficient_scope"),
-            challenge: Some(self.challenges.insufficient_scope(scopes)),
+            challenge: Some(challenge),
             ..Refusal::ScopeMissing.into()
         }
     }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use ipnet::IpNet;
 use jsonwebtoken_jwks::{
+    discovery::WellKnown,
     jwks::{Jwks, StartError},
     metadata::{Metadata, MetadataError},
 };
@@ -118,10 +119,26 @@ impl Live {
         })
     }
 
-    /// Waits until every issuer's keys have been fetched, but not longer than `patience`: who replaces a
-    /// snapshot that works must not put one in its place that does not yet.
+    /// Waits until every issuer's keys, and the mirrored metadata, have been fetched, but not longer than
+    /// `patience`. What has not arrived by then is logged.
     pub async fn loaded(&self, patience: Duration) {
-        join_all(self.keys.iter().map(|(_, jwks)| jwks.loaded(patience))).await;
+        let keys = join_all(self.issuers.iter().map(|(issuer, jwks)| async move {
+            if !jwks.loaded(patience).await {
+                tracing::warn!(%issuer, "the issuer's keys are not there yet; its tokens are answered with 503");
+            }
+        }));
+        let metadata = async {
+            let Some((server, metadata)) = &self.mirrored else { return };
+            let (oauth, openid) = tokio::join!(
+                metadata.loaded(WellKnown::OAuth, patience),
+                metadata.loaded(WellKnown::OpenId, patience),
+            );
+            if !(oauth && openid) {
+                let issuer = &server.issuer;
+                tracing::warn!(%issuer, "the authorization server's metadata is not there yet");
+            }
+        };
+        tokio::join!(keys, metadata);
     }
 
     /// The issuers' keys, for a scrape.

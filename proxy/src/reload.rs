@@ -4,12 +4,7 @@
 //! the one that requests work on. One that has a fault changes nothing. What cannot change while the process
 //! runs is named, and stays as it was.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use mcp_core::{
     backend::{BackendBuildError, Backends},
@@ -21,7 +16,7 @@ use mcp_core::{
 use tokio::{task::JoinError, time::sleep};
 
 use crate::{
-    config::{self, Config, ConfigFaults, ProcessEnvironment},
+    config::{self, Config, ConfigFaults, ProcessEnvironment, Source},
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, labels::ReloadOutcome},
     telemetry::Chain,
@@ -68,24 +63,8 @@ pub struct Reloader {
     tools: Tools,
     changes: Changes,
     metrics: Arc<Metrics>,
-    seen: Vec<(PathBuf, Option<Stamp>)>,
-}
-
-/// What tells one state of a file from another, without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    inode: u64,
-}
-
-impl Stamp {
-    /// Follows links, as Kubernetes swaps one to change a mounted file.
-    fn of(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        let about = fs::metadata(path).ok()?;
-        Some(Self { modified: about.modified().ok(), bytes: about.len(), inode: about.ino() })
-    }
+    /// The files as they were when they were read last.
+    seen: Vec<Source>,
 }
 
 impl Reloader {
@@ -97,7 +76,7 @@ impl Reloader {
         (tools, changes): (Tools, Changes),
         metrics: Arc<Metrics>,
     ) -> Self {
-        let seen = stamps(&path, &config);
+        let seen = config.sources.clone();
         Self { path, config, live, tools, changes, metrics, seen }
     }
 
@@ -105,13 +84,13 @@ impl Reloader {
     pub async fn changed(&mut self) {
         loop {
             sleep(self.config.server.reload_interval.unwrap_or(NEVER)).await;
-            let mut now = self.stamps().await;
+            let mut now = self.sources_now().await;
             if now == self.seen {
                 continue;
             }
             loop {
                 sleep(QUIET).await;
-                let later = self.stamps().await;
+                let later = self.sources_now().await;
                 if later == now {
                     break;
                 }
@@ -124,7 +103,7 @@ impl Reloader {
     /// Reads the configuration and puts it to work. What comes of it is logged and counted.
     pub async fn reload(&mut self) {
         // Before reading: what changes meanwhile is read at the next look.
-        self.seen = self.stamps().await;
+        self.seen = self.sources_now().await;
         match self.try_reload().await {
             Ok(restart) => {
                 self.metrics.reloaded(ReloadOutcome::Applied);
@@ -159,14 +138,14 @@ impl Reloader {
         self.tools.replace(backends, next.tools);
         self.live.store(Arc::new(live));
         self.changes.announce(&Change::Tools);
-        self.seen = merged(&self.seen, stamps(&self.path, &next));
+        self.seen.clone_from(&next.sources);
         self.config = next;
         Ok(restart)
     }
 
-    async fn stamps(&self) -> Vec<(PathBuf, Option<Stamp>)> {
-        let paths: Vec<PathBuf> = self.seen.iter().map(|(path, _)| path.clone()).collect();
-        let look = move || paths.into_iter().map(|path| (path.clone(), Stamp::of(&path))).collect();
+    async fn sources_now(&self) -> Vec<Source> {
+        let seen = self.seen.clone();
+        let look = move || seen.iter().map(Source::now).collect();
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 }
@@ -181,25 +160,6 @@ pub fn warn_if_open(config: &Config, live: &Live) {
              switch `middleware.jwt` on, or listen on loopback"
         );
     }
-}
-
-fn stamps(path: &Path, config: &Config) -> Vec<(PathBuf, Option<Stamp>)> {
-    let files = std::iter::once(path).chain(config.files.iter().map(PathBuf::as_path));
-    files.map(|path| (path.to_owned(), Stamp::of(path))).collect()
-}
-
-/// The files of `new`, each as it was before it was read if that is known.
-fn merged(
-    before: &[(PathBuf, Option<Stamp>)],
-    new: Vec<(PathBuf, Option<Stamp>)>,
-) -> Vec<(PathBuf, Option<Stamp>)> {
-    let known = |path: &Path| before.iter().find(|(known, _)| known == path).map(|(_, at)| *at);
-    new.into_iter()
-        .map(|(path, at)| {
-            let at = known(&path).unwrap_or(at);
-            (path, at)
-        })
-        .collect()
 }
 
 /// The settings that differ and cannot change while the process runs, by their names in the file.

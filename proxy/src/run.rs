@@ -121,7 +121,7 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
     let config = backend.config()?;
     in_runtime(async {
         let mut signals = Signals::new()?;
-        let Started { running, .. } = start(&config)?;
+        let Started { running, .. } = start(&config).await?;
         let mut out = io::stdout();
         let asked = tokio::select! {
             asked = demo::ask(&mut out, &backend) => asked.map(|()| !once),
@@ -144,7 +144,7 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
 
 async fn serve_http(path: PathBuf, config: Config) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
-    let Started { running, tools, changes, metrics } = start(&config)?;
+    let Started { running, tools, changes, metrics } = start(&config).await?;
     tracing::info!(
         mcp = %format_args!("http://{}{}", running.address, config.server.http.path),
         admin = running.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}")),
@@ -165,13 +165,13 @@ struct Started {
     metrics: Arc<Metrics>,
 }
 
-fn start(config: &Config) -> Result<Started, RunError> {
+async fn start(config: &Config) -> Result<Started, RunError> {
     let metrics = server::metrics(config, &TOOL_NAMES)?;
     let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&metrics);
     let tools = tools(config.clone(), observer)?;
     let changes = Changes::default();
     let service = Arc::new(Service::new(tools.clone(), changes.clone()));
-    let running = server::start(config, &service, &metrics)?;
+    let running = server::start(config, &service, &metrics).await?;
     Ok(Started { running, tools, changes, metrics })
 }
 

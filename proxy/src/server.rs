@@ -46,6 +46,8 @@ const FAREWELL: Duration = Duration::from_millis(200);
 const CLOSING: Duration = Duration::from_secs(1);
 /// How often draining looks whether the last request has gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// How long the keys of issuers may take to arrive before requests are served without them.
+const KEYS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the access log may take to write what waits.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
 /// Streams that one HTTP/2 connection may have open.
@@ -124,9 +126,12 @@ pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, 
 
 /// Starts to serve. Must be called inside a multi-threaded tokio runtime.
 ///
+/// Waits a little for the keys of the issuers, so that the first callers find them; an issuer that is down keeps
+/// nothing from being served but its own tokens.
+///
 /// # Errors
 /// [`StartError`] when an address is taken, or the access log cannot be opened.
-pub fn start(
+pub async fn start(
     config: &Config,
     service: &Arc<Service>,
     metrics: &Arc<Metrics>,
@@ -134,7 +139,9 @@ pub fn start(
     let (listener, address) = listen(config.server.http.listen, "server.transport.http.host")?;
     let listen_admin = |address| listen(address, "server.admin.host");
     let admin_listener = config.server.admin.map(listen_admin).transpose()?;
-    let live: Current = Arc::new(ArcSwap::from_pointee(Live::new(config, None, metrics)?));
+    let live = Live::new(config, None, metrics)?;
+    live.loaded(KEYS_PATIENCE).await;
+    let live: Current = Arc::new(ArcSwap::from_pointee(live));
     let for_keys = Arc::clone(&live);
     metrics.read_keys_from(Box::new(move || for_keys.load().key_figures()));
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;

@@ -134,7 +134,7 @@ impl Settings {
             worker_limits: self.worker_limits(),
             tools: ToolLimits::default(),
             backends: Vec::new(),
-            files: Vec::new(),
+            sources: Vec::new(),
         }
     }
 

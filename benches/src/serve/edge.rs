@@ -39,8 +39,9 @@ const CONNECTIONS_MAX: usize = 100_000;
 const SESSIONS_MAX: usize = 1_000_000;
 
 /// Starts to serve on a free port. Must be called inside a runtime.
+///
 /// With a key set it asks for tokens.
-pub(super) fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result<Running, Failure> {
+pub(super) async fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result<Running, Failure> {
     let config = match jwks {
         Some(jwks) => guarded(config(access_log), jwks)?,
         None => config(access_log),
@@ -48,7 +49,7 @@ pub(super) fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result<Runni
     let stub = Stub::new().map_err(Failure::Stub)?;
     let service = Arc::new(Service::new(stub, Changes::default()));
     let metrics = server::metrics(&config, &TOOL_NAMES)?;
-    Ok(server::start(&config, &service, &metrics)?)
+    Ok(server::start(&config, &service, &metrics).await?)
 }
 
 /// What a file with nothing in it gives, but for the bounds on sessions and connections.
@@ -112,7 +113,7 @@ fn config(access_log: PathBuf) -> Config {
         worker_limits: WorkerLimits { sessions_max: SESSIONS_MAX, ..WorkerLimits::default() },
         tools: ToolLimits::default(),
         backends: Vec::new(),
-        files: Vec::new(),
+        sources: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use aws_lc_rs::digest;
 use jsonwebtoken::DecodingKey;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
@@ -97,12 +98,18 @@ pub enum KeySetError {
     /// Not JSON.
     #[error("the key set is not JSON")]
     NotJson(#[source] serde_json::Error),
-    /// Not an object with an array `keys`.
-    #[error("the key set is not an object with an array named keys")]
+    /// Not an object with an array `keys`, or with several: other readers would take another one.
+    #[error("the key set is not an object with one array named keys")]
     NotAKeySet,
     /// More than [`KEYS_MAX`] keys.
     #[error("the key set has {0} keys, more than {KEYS_MAX}")]
     TooManyKeys(usize),
+}
+
+/// The whole document. Other members are nobody's business.
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<Value>,
 }
 
 impl KeySet {
@@ -134,10 +141,10 @@ impl KeySet {
         if json.len() > DOCUMENT_BYTES_MAX {
             return Err(KeySetError::TooLong);
         }
-        let mut document: Value = serde_json::from_slice(json).map_err(KeySetError::NotJson)?;
-        let Some(Value::Array(members)) = document.get_mut("keys").map(Value::take) else {
-            return Err(KeySetError::NotAKeySet);
-        };
+        let document: Document = serde_json::from_slice(json).map_err(|error| {
+            if error.is_data() { KeySetError::NotAKeySet } else { KeySetError::NotJson(error) }
+        })?;
+        let members = document.keys;
         if members.len() > KEYS_MAX {
             return Err(KeySetError::TooManyKeys(members.len()));
         }

@@ -3,19 +3,12 @@
 //! A check that finds a fault records it and goes on with a stand-in, so that one run finds every
 //! fault; the stand-ins are never used, since a configuration with a fault is not returned.
 
-use std::{
-    mem,
-    net::SocketAddr,
-    num::NonZeroU16,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{mem, net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path, time::Duration};
 
 use http::HeaderName;
 use url::Url;
 
-use super::{Config, Server, Transport, fault::Faults, place::At, raw, units};
+use super::{Config, Server, Source, Transport, fault::Faults, place::At, raw, units};
 
 mod access_log;
 mod authorization;
@@ -44,8 +37,8 @@ const LABEL_BYTES_MAX: usize = 128;
 pub(super) struct Check<'a> {
     pub(super) faults: &'a mut Faults,
     pub(super) folder: &'a Path,
-    /// Files that were read, to be looked at for changes.
-    pub(super) files: Vec<PathBuf>,
+    /// Files that were read.
+    pub(super) sources: Vec<Source>,
     /// False when it is served over stdio whatever its transport.
     pub(super) may_serve_http: bool,
 }
@@ -86,7 +79,7 @@ impl Check<'_> {
             worker_limits,
             tools: self.tools(&tools),
             backends: self.backends(backends),
-            files: mem::take(&mut self.files),
+            sources: mem::take(&mut self.sources),
         }
     }
 

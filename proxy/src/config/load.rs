@@ -8,7 +8,7 @@ use std::{fs::File, io::Read, path::Path};
 use serde_json::Value;
 
 use super::{
-    Config,
+    Config, Source,
     check::{Check, reason},
     expand::{self, Environment},
     fault::{ConfigFaults, Faults},
@@ -26,8 +26,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// [`ConfigFaults`] with everything that is wrong: with the file, its YAML, its form, its meaning
 /// or the files that it names.
 pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> {
-    let text = read(path)?;
-    checked(path, &text, env, true)
+    let (source, text) = read(path)?;
+    checked((path, &text), env, vec![source], true)
 }
 
 /// Loads a configuration file to serve over standard input and output, which has no access log: whether
@@ -36,8 +36,8 @@ pub fn load(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> 
 /// # Errors
 /// As [`load()`].
 pub fn load_for_stdio(path: &Path, env: &dyn Environment) -> Result<Config, ConfigFaults> {
-    let text = read(path)?;
-    checked(path, &text, env, false)
+    let (source, text) = read(path)?;
+    checked((path, &text), env, vec![source], false)
 }
 
 /// Loads a configuration from its text; `path` names it in faults, and relative paths in it start
@@ -46,17 +46,18 @@ pub fn load_for_stdio(path: &Path, env: &dyn Environment) -> Result<Config, Conf
 /// # Errors
 /// As [`load()`].
 pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Config, ConfigFaults> {
-    checked(path, text, env, true)
+    checked((path, text), env, Vec::new(), true)
 }
 
-fn read(path: &Path) -> Result<String, ConfigFaults> {
+fn read(path: &Path) -> Result<(Source, String), ConfigFaults> {
     let single = |what: String, mend: &str| ConfigFaults::single(path, None, what, mend.to_owned());
     let read = File::open(path).and_then(|file| {
+        let source = Source::opened(path, &file);
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok((source, bytes))
     });
-    let bytes = read.map_err(|error| {
+    let (source, bytes) = read.map_err(|error| {
         single(
             format!("cannot be read: {}", reason(&error)),
             "check the path and that this user may read it, or name another file with `--config`",
@@ -66,13 +67,14 @@ fn read(path: &Path) -> Result<String, ConfigFaults> {
         return Err(single("is larger than 1 MiB".to_owned(), "name the right file"));
     }
     String::from_utf8(bytes)
+        .map(|text| (source, text))
         .map_err(|_not_text| single("is not UTF-8 text".to_owned(), "save it as UTF-8"))
 }
 
 fn checked(
-    path: &Path,
-    text: &str,
+    (path, text): (&Path, &str),
     env: &dyn Environment,
+    sources: Vec<Source>,
     may_serve_http: bool,
 ) -> Result<Config, ConfigFaults> {
     let mut faults = Faults::default();
@@ -87,7 +89,7 @@ fn checked(
     form::fit(&mut tree, &raw::schema(), &mut faults);
     let raw = raw_config(&tree, &mut faults);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut check = Check { faults: &mut faults, folder, files: Vec::new(), may_serve_http };
+    let mut check = Check { faults: &mut faults, folder, sources, may_serve_http };
     let config = check.config(raw);
     if faults.is_empty() { Ok(config) } else { Err(faults.into_report(path, text)) }
 }

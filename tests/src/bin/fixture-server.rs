@@ -36,7 +36,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let changes = Changes::default();
     let service = Arc::new(Service::new(Fixture::new(changes.clone()), changes));
     let metrics = server::metrics(&config, &[])?;
-    let running = server::start(&config, &service, &metrics)?;
+    let running = server::start(&config, &service, &metrics).await?;
     let admin = running.admin.ok_or("the settings have an admin listener")?;
     say(&format!("listening mcp=http://{}/mcp admin=http://{admin}", running.address));
     tokio::select! {

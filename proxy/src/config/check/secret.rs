@@ -8,7 +8,7 @@ use std::{
 use mcp_core::secret::Secret;
 
 use super::Check;
-use crate::config::{place::At, raw};
+use crate::config::{Source, place::At, raw};
 
 /// Largest secret file, in bytes. Tokens are below 16 KiB; more is the wrong file.
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -62,13 +62,14 @@ impl Check<'_> {
     pub(super) fn file(&mut self, at: &At, file: &str, bytes_max: u64) -> Option<Vec<u8>> {
         let path = self.folder.join(file);
         let read = File::open(&path).and_then(|file| {
+            let source = Source::opened(&path, &file);
             let mut bytes = Vec::new();
             file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
+            Ok((source, bytes))
         });
         match read {
-            Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|len| len <= bytes_max) => {
-                self.files.push(path);
+            Ok((source, bytes)) if u64::try_from(bytes.len()).is_ok_and(|len| len <= bytes_max) => {
+                self.sources.push(source);
                 Some(bytes)
             }
             Ok(_) => {

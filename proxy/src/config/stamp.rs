@@ -1,0 +1,46 @@
+//! What tells one state of a file from another, without reading it.
+
+use std::{
+    fs::{self, File, Metadata},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// The state of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+/// A file that a configuration was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its state when it was opened to be read, so that no later change goes unnoticed; none if it is not there.
+    pub stamp: Option<Stamp>,
+}
+
+impl Source {
+    /// The open file at `path`.
+    pub(super) fn opened(path: &Path, file: &File) -> Self {
+        let stamp = file.metadata().ok().as_ref().map(Stamp::from);
+        Self { path: path.to_owned(), stamp }
+    }
+
+    /// The file as it is now. Follows links, as Kubernetes swaps one to change a mounted file.
+    #[must_use]
+    pub fn now(&self) -> Self {
+        let stamp = fs::metadata(&self.path).ok().as_ref().map(Stamp::from);
+        Self { path: self.path.clone(), stamp }
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(about: &Metadata) -> Self {
+        Self { modified: about.modified().ok(), bytes: about.len(), inode: about.ino() }
+    }
+}
