@@ -5,7 +5,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::{
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
+    explain::{self, ExplainError},
     online::{self, OnlineError},
     run::{self, RunError},
     telemetry::Chain,
@@ -84,6 +85,9 @@ Examples:
   PMM_TOKEN=x promgate check --config conf/pmm.yaml")]
     Check(CheckArgs),
 
+    /// Look at a token: would a configuration let it in, and to what?
+    Token(TokenArgs),
+
     /// Print the JSON Schema of the configuration file.
     #[command(after_help = "\
 Editors complete and check against it:
@@ -141,6 +145,29 @@ pub struct CheckArgs {
     pub online: bool,
 }
 
+/// What is asked about a token.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// The question.
+    #[command(subcommand)]
+    pub question: TokenQuestion,
+}
+
+/// What is asked about a token.
+#[derive(Debug, Subcommand)]
+pub enum TokenQuestion {
+    /// Say claim by claim whether a token from standard input would be let in, why not, and to what.
+    #[command(after_help = "\
+Reads the token from standard input, with or without the word Bearer before it, and asks the
+configuration's issuers for their keys, as `serve` would. It shows what the token says, and never
+the token or its signature. Ends with 0 if the token would be let in and with 1 if not.
+
+Examples:
+  promgate token explain --config my.yaml < token.txt
+  oidc-token my-account | promgate token explain --config my.yaml")]
+    Explain(ConfigArgs),
+}
+
 /// How the demonstration runs.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -168,6 +195,9 @@ pub enum CommandError {
     /// Not everything that the configuration names is there.
     #[error(transparent)]
     Online(#[from] OnlineError),
+    /// A token was not explained, or would not be let in.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// The demo's child cannot become its program.
     #[error(transparent)]
     Child(#[from] DemoError),
@@ -178,7 +208,12 @@ impl CommandError {
         match self {
             Self::Config(_) => EX_CONFIG,
             Self::Run(error) if error.is_of_configuration() => EX_CONFIG,
-            Self::Output(_) | Self::Run(_) | Self::Online(_) | Self::Child(_) => EX_FAILURE,
+            Self::Explain(ExplainError::NoToken) => EX_USAGE,
+            Self::Output(_)
+            | Self::Run(_)
+            | Self::Online(_)
+            | Self::Explain(_)
+            | Self::Child(_) => EX_FAILURE,
         }
     }
 }
@@ -235,6 +270,12 @@ fn obey(command: Command) -> Result<(), CommandError> {
             say(&report.to_string())?;
             Ok(report.verdict()?)
         }
+        Command::Token(TokenArgs { question: TokenQuestion::Explain(from) }) => {
+            let config = config::load(&from.config, &ProcessEnvironment)?;
+            let report = explain::explain(&config, &input()?)?;
+            say(&report.to_string())?;
+            Ok(report.verdict()?)
+        }
         Command::Schema => say(&config::schema_json()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ConfigArgs { config: path }) => {
@@ -269,6 +310,14 @@ fn completions(shell: clap_complete::Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// The token on standard input. What is no text is no token either, and is refused as such.
+fn input() -> Result<String, ExplainError> {
+    let bytes_max = u64::try_from(explain::INPUT_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(bytes_max).read_to_end(&mut bytes).map_err(ExplainError::Input)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn say(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
@@ -283,6 +332,7 @@ fn complain(error: &CommandError) {
         CommandError::Output(_)
         | CommandError::Run(_)
         | CommandError::Online(_)
+        | CommandError::Explain(_)
         | CommandError::Child(_) => "promgate: ",
     };
     // Nobody can be told that standard error is closed.

@@ -9,7 +9,7 @@
 //!   [`refusal`], [`bearer`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
-//!   [`online`], [`cli`]
+//!   [`online`], [`explain`], [`cli`]
 
 pub mod config;
 
@@ -66,5 +66,7 @@ pub mod demo;
 pub mod run;
 
 pub mod online;
+
+pub mod explain;
 
 pub mod cli;

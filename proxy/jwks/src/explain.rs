@@ -13,7 +13,9 @@ use crate::{
 };
 
 /// Longest value shown, in characters.
-const SHOWN_MAX: usize = 160;
+const FOUND_MAX: usize = 160;
+/// Longest wish shown: it may list every audience, or every key.
+const WANTED_MAX: usize = 2000;
 
 /// What the checks of a token found, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub struct Line {
     pub what: String,
     /// What was found there, in one line without control characters; never the signature.
     pub found: String,
-    /// What would be right.
+    /// What would be right, likewise in one line.
     pub wanted: String,
     /// None when it is right.
     pub refused: Option<Reason>,
@@ -96,9 +98,13 @@ impl Ledger for Lines {
     ) -> Result<T, Refused> {
         let Told { found, wanted } = told();
         let refused = outcome.as_ref().err().copied();
-        let what = printable(what);
-        let found = printable(&found);
-        self.0.push(Line { what, found, wanted, refused: refused.map(|refused| refused.reason) });
+        self.0.push(Line {
+            what: printable(what, FOUND_MAX),
+            found: printable(&found, FOUND_MAX),
+            // It may name keys, whose names the issuer chose.
+            wanted: printable(&wanted, WANTED_MAX),
+            refused: refused.map(|refused| refused.reason),
+        });
         self.1 = self.1.or(refused);
         Ok(outcome.unwrap_or_default())
     }
@@ -195,10 +201,10 @@ pub const fn mend(reason: Reason) -> &'static str {
 }
 
 /// One line that cannot change what a terminal shows around it.
-fn printable(text: &str) -> String {
+fn printable(text: &str, longest: usize) -> String {
     let mut shown = String::new();
     for (count, c) in text.chars().enumerate() {
-        if count == SHOWN_MAX {
+        if count == longest {
             shown.push('…');
             break;
         }

@@ -113,6 +113,23 @@ impl KeySet {
     ///
     /// # Errors
     /// [`KeySetError`] when the document as a whole is no key set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jsonwebtoken_jwks::key::{KeySet, RejectedReason};
+    ///
+    /// let set = KeySet::parse(
+    ///     br#"{"keys": [
+    ///         {"kty": "OKP", "crv": "Ed25519", "kid": "a",
+    ///          "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+    ///         {"kty": "oct", "kid": "b", "k": "c2VjcmV0"}
+    ///     ]}"#,
+    /// )?;
+    /// assert_eq!(set.keys()[0].kind(), "Ed25519");
+    /// assert_eq!(set.rejected()[0].reason, RejectedReason::Symmetric);
+    /// # Ok::<_, jsonwebtoken_jwks::key::KeySetError>(())
+    /// ```
     pub fn parse(json: &[u8]) -> Result<Self, KeySetError> {
         if json.len() > DOCUMENT_BYTES_MAX {
             return Err(KeySetError::TooLong);

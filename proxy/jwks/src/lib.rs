@@ -60,3 +60,8 @@ mod claims;
 mod cache;
 
 pub mod verifier;
+
+/// The code in the README is compiled and run with the other examples in the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

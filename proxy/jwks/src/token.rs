@@ -146,5 +146,5 @@ fn stop_at_part<L: Ledger>(ledger: &mut L, part: &'static str, reason: Reason) -
 }
 
 fn shape(token: &str) -> String {
-    format!("{} bytes in {} parts", token.len(), token.split('.').count())
+    format!("bytes: {}, parts: {}", token.len(), token.split('.').count())
 }

@@ -130,6 +130,17 @@ impl<T> Verifier<T> {
 
     /// Makes the same checks with the keys that are at hand and tells what each found, those after the first
     /// refusal included. Remembers nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::SystemTime;
+    /// # use jsonwebtoken_jwks::{refused::Reason, verifier::Verifier};
+    /// let verifier = Verifier::new(vec![], 100, |_verified, _claims| ());
+    /// let explanation = verifier.explain("not a token", SystemTime::now());
+    /// assert_eq!(explanation.lines[0].found, "bytes: 11, parts: 1");
+    /// assert_eq!(explanation.lines[0].refused, Some(Reason::NotThreeParts));
+    /// ```
     #[must_use]
     pub fn explain(&self, token: &str, now: SystemTime) -> Explanation {
         let mut ledger = Lines::default();

@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::SystemTime};
 
 use prometheus::core::Collector as _;
 
@@ -24,7 +24,10 @@ fn shows(metrics: &Metrics, line: &str) {
 #[test]
 fn every_metric_stands_in_the_checked_in_list() {
     let mut found = String::new();
-    for family in metrics().registry.gather() {
+    let metrics = metrics();
+    metrics.read_keys_from(Box::new(|| vec![figures("https://id.example.com")]));
+    drop(metrics.render().unwrap());
+    for family in metrics.registry.gather() {
         let mut labels: Vec<String> = family
             .get_metric()
             .iter()
@@ -38,6 +41,34 @@ fn every_metric_stands_in_the_checked_in_list() {
     }
     let listed = include_str!("names.txt");
     assert_eq!(found, listed, "metrics/names.txt should be:\n{found}");
+}
+
+fn figures(issuer: &str) -> KeyFigures {
+    let read = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+    KeyFigures { issuer: issuer.to_owned(), usable: 2, rejected: 1, read: Some(read) }
+}
+
+#[test]
+fn an_issuer_that_is_configured_no_longer_is_shown_no_longer() {
+    let metrics = metrics();
+    metrics.read_keys_from(Box::new(|| vec![figures("https://a.example"), figures("b")]));
+    shows(&metrics, "promgate_jwks_keys{issuer=\"https://a.example\"} 2");
+    shows(&metrics, "promgate_jwks_keys_rejected{issuer=\"b\"} 1");
+    shows(&metrics, "promgate_jwks_last_success_timestamp_seconds{issuer=\"b\"} 100");
+    metrics.read_keys_from(Box::new(|| vec![figures("b")]));
+    shows(&metrics, "promgate_jwks_keys{issuer=\"b\"} 2");
+    assert!(!text(&metrics).contains("a.example"));
+}
+
+#[test]
+fn a_reload_that_was_refused_shows_until_one_is_applied() {
+    let metrics = metrics();
+    shows(&metrics, "promgate_config_last_reload_successful 1");
+    metrics.reloaded(ReloadOutcome::Refused);
+    shows(&metrics, "promgate_config_last_reload_successful 0");
+    shows(&metrics, "promgate_config_reloads_total{outcome=\"refused\"} 1");
+    metrics.reloaded(ReloadOutcome::Applied);
+    shows(&metrics, "promgate_config_last_reload_successful 1");
 }
 
 #[test]

@@ -53,7 +53,7 @@ async fn serve(answers: impl Fn(SocketAddr) -> Vec<(&'static str, String)>) -> S
 }
 
 fn config_of(backends: &str) -> Config {
-    let yaml = format!("backends:\n{backends}");
+    let yaml = format!("middleware:\n  jwt:\n    enabled: false\nbackends:\n{backends}");
     config::parse(Path::new("c.yaml"), &yaml, &ProcessEnvironment).unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! What is read, and what is not.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -78,4 +80,45 @@ fn nesting_is_bounded() {
     assert_eq!(object(nested(4000).as_bytes()), Err(Fault::TooDeep));
     let objects = "{\"a\":".repeat(17) + "1" + &"}".repeat(17);
     assert_eq!(object(objects.as_bytes()), Err(Fault::TooDeep));
+}
+
+/// JSON of any shape, less deep than the limit, each name once.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(8, 64, 4, |inside| {
+        prop_oneof![
+            prop::collection::vec(inside.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(any::<String>(), inside, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_read_is_what_a_lenient_reader_reads(value in json()) {
+        let text = serde_json::json!({ "x": value }).to_string();
+        let lenient: Value = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), lenient);
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let lenient = serde_json::from_slice::<Map<String, Value>>(&bytes);
+        prop_assert!(object(&bytes).is_err() || lenient.is_ok());
+    }
+
+    #[test]
+    fn what_decodes_is_what_its_bytes_encode_to(text in "[-_A-Za-z0-9=+/ ]{0,40}") {
+        if let Some(bytes) = base64url(&text) {
+            prop_assert_eq!(URL_SAFE_NO_PAD.encode(bytes), text);
+        }
+    }
 }

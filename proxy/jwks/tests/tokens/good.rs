@@ -302,3 +302,14 @@ async fn keys_without_a_name_are_tried_by_algorithm() {
         assert_eq!(refused.reason, reason, "{header}");
     }
 }
+
+#[tokio::test]
+async fn at_most_eight_keys_are_tried_on_a_token_that_names_none() {
+    let token = PAIRS.edwards.token(&json!({"alg": "EdDSA"}), &claims());
+    for (strangers, accepted) in [(7, true), (8, false)] {
+        let mut keys: Vec<_> = (0..strangers).map(|_| Pair::edwards().jwk()).collect();
+        keys.extend([PAIRS.rsa.jwk(), PAIRS.edwards.jwk()]);
+        let verifier = verifier(vec![issuer(policy(), &keys)]);
+        assert_eq!(verifier.verify(&token, now()).await.is_ok(), accepted, "{strangers}");
+    }
+}

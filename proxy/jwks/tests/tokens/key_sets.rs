@@ -5,6 +5,7 @@ use jsonwebtoken_jwks::{
     key::{KeySet, KeySetError, RejectedReason, RejectedReason as Why},
     refused::Reason,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::mint::{
@@ -160,6 +161,15 @@ async fn the_alg_of_a_key_narrows_what_it_verifies() {
 }
 
 #[test]
+fn a_key_verifies_with_no_algorithm_but_its_own() {
+    let set = key_set(&[with(&PAIRS.rsa.jwk(), "alg", json!("RS256"))]);
+    let signature = |alg: &str| encoded(&PAIRS.rsa.sign(alg, b"text"));
+    assert!(set.keys()[0].verifies(Algorithm::Rs256, "text", &signature("RS256")));
+    assert!(!set.keys()[0].verifies(Algorithm::Ps256, "text", &signature("PS256")));
+    assert!(!set.keys()[0].verifies(Algorithm::Rs256, "other", &signature("RS256")));
+}
+
+#[test]
 fn usable_keys_of_one_kid_are_all_dropped() {
     let set = key_set(&[
         PAIRS.rsa.named("twice"),
@@ -227,4 +237,21 @@ fn debug_shows_no_key() {
     let shown = format!("{:?}", key_set(&[PAIRS.p256.named("p256")]));
     let x = PAIRS.p256.jwk()["x"].as_str().unwrap().to_owned();
     assert!(shown.contains("p256") && !shown.contains(&x), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn a_document_with_other_bytes_is_read_or_refused(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut document = document(&[PAIRS.p256.named("p256"), PAIRS.edwards.named("edwards")]);
+        for (place, byte) in edits {
+            let place = place.index(document.len());
+            document[place] = byte;
+        }
+        if let Ok(set) = KeySet::parse(&document) {
+            prop_assert!(set.keys().len() + set.rejected().len() <= 2);
+            prop_assert!(set.same_keys(&set.clone()));
+        }
+    }
 }

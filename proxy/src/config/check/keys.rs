@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use jsonwebtoken_jwks::source::{Source, Terms};
+use jsonwebtoken_jwks::{
+    key::KeySet,
+    source::{Source, Terms},
+};
 use url::{Host, Url};
 
 use super::{Check, filled};
@@ -100,16 +103,28 @@ impl Check<'_> {
         }
     }
 
-    /// A set that holds no key at all would refuse every token.
+    /// A set without a key that can be used would refuse every token.
     fn key_set(&mut self, at: &At, bytes: &[u8]) {
-        let set = serde_json::from_slice::<serde_json::Value>(bytes).ok();
-        let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array());
-        if keys.is_none_or(Vec::is_empty) {
-            self.faults.push(
+        match KeySet::parse(bytes) {
+            Err(error) => self.faults.push(
                 at,
-                "not a set of keys (JWKS)",
+                format!("not a set of keys (JWKS): {error}"),
                 "write JSON of the form `{\"keys\": [{\"kty\": …}]}`",
-            );
+            ),
+            Ok(set) if set.keys().is_empty() => {
+                let mut reasons: Vec<_> =
+                    set.rejected().iter().map(|key| key.reason.word()).collect();
+                reasons.sort_unstable();
+                reasons.dedup();
+                let why =
+                    if reasons.is_empty() { "it is empty".to_owned() } else { reasons.join(", ") };
+                self.faults.push(
+                    at,
+                    format!("there is no key in it that can be used: {why}"),
+                    "take the set that the issuer publishes: RSA from 2048 bits, P-256, P-384 or Ed25519",
+                );
+            }
+            Ok(_) => {}
         }
     }
 

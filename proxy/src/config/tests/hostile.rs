@@ -52,7 +52,7 @@ const ISSUER: &str = "        jwks_uri: https://idp.example.com/keys
         issuers:
           - issuer: b
             audiences: [a]
-            jwks: '{\"keys\": [{}]}'
+            jwks: '{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}'
 ";
 
 /// A file that has a value for nearly every key.
