@@ -1,5 +1,6 @@
-//! Costs of single steps: what every request pays (a lookup on the ring, a message read and routed, an
-//! access record), and what a worker takes from a message to its answer.
+//! Costs of single steps: what every request pays (a lookup on the ring, a message read and routed, a token
+//! that is known, an access record), what a token costs that is new, and what a worker takes from a message to
+//! its answer.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start says why and stops")]
 
 use std::{
@@ -12,10 +13,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use benches::{cases, cases::Case, stub::Stub};
+use benches::{
+    cases,
+    cases::Case,
+    stub::Stub,
+    tokens::{self, Minter, Signed},
+};
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jsonwebtoken_jwks::{
+    jwks::Jwks,
+    key::KeySet,
+    verifier::{Issuer, Verifier},
+};
 use mcp_core::{
     access::Caller,
     config::WorkerLimits,
@@ -193,5 +204,34 @@ fn open_session(worker: &Worker) -> SessionId {
     opened.expect("the session opens")
 }
 
-criterion_group!(micro, ring, access_log, message, worker);
+/// A token that was verified before, and tokens that were not. A verifier that remembers one token forgets each
+/// before it comes again.
+fn token(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let minter = Minter::new();
+    let keys = || Some(Jwks::fixed(KeySet::parse(minter.jwks().as_bytes()).expect("a key set")));
+    let verifier = |remembered| {
+        let issuer = Issuer { policy: tokens::policy(), keys: keys() };
+        Verifier::new(vec![issuer], remembered, |_, _| ())
+    };
+    let (remembering, forgetful) = (verifier(1000), verifier(1));
+    let now = SystemTime::now();
+    for (name, signed) in [("rs256", Signed::Rs256), ("es256", Signed::Es256)] {
+        let known = minter.mint(signed);
+        runtime.block_on(remembering.verify(&known, now)).expect("a good token");
+        criterion.bench_function(&format!("token/known_{name}"), |bencher| {
+            bencher.iter(|| remembering.cached(black_box(&known), now).expect("it is known"));
+        });
+        let several: Vec<_> = (0..64).map(|_| minter.mint(signed)).collect();
+        let mut next = several.iter().cycle();
+        criterion.bench_function(&format!("token/new_{name}"), |bencher| {
+            bencher.iter(|| {
+                let token = next.next().expect("a cycle has no end");
+                runtime.block_on(forgetful.verify(black_box(token), now)).expect("a good token")
+            });
+        });
+    }
+}
+
+criterion_group!(micro, ring, access_log, message, token, worker);
 criterion_main!(micro);

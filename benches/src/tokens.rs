@@ -1,12 +1,34 @@
 //! Tokens that the guarded server takes, and the keys to check them with.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
-use e2e::minter::{Key, Kind, claims, jwks, now};
+use e2e::minter::{AUDIENCE, ISSUER, Key, Kind, claims, jwks, now};
+use jsonwebtoken_jwks::{
+    algorithm::Algorithm,
+    policy::{Policy, Required},
+};
 use serde_json::{Value, json};
 
 /// Longer than any run.
 const LIFETIME_SECONDS: i64 = 6 * 3600;
+
+/// What tokens must say: what a file with nothing but the issuer and our name in it wants.
+#[must_use]
+pub fn policy() -> Policy {
+    Policy {
+        issuer: ISSUER.to_owned(),
+        audiences: vec![AUDIENCE.to_owned()],
+        algorithms: Algorithm::ALL.to_vec(),
+        leeway: Duration::from_secs(30),
+        lifetime_max: Duration::from_hours(24),
+        required: Required::default(),
+        claims: Vec::new(),
+        groups: Vec::new(),
+    }
+}
 
 /// Makes tokens.
 #[derive(Debug)]

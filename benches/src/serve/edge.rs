@@ -8,12 +8,8 @@ use std::{
     time::Duration,
 };
 
-use e2e::minter::{AUDIENCE, ISSUER};
-use jsonwebtoken_jwks::{
-    algorithm::Algorithm,
-    policy::{Policy, Required},
-    source::{Source, Terms},
-};
+use e2e::minter::AUDIENCE;
+use jsonwebtoken_jwks::source::{Source, Terms};
 
 use mcp_core::{
     config::{ToolLimits, WorkerLimits},
@@ -31,6 +27,7 @@ use promgate::{
 use crate::{
     failure::Failure,
     stub::{Stub, TOOL_NAMES},
+    tokens,
 };
 
 /// More than any run opens.
@@ -120,23 +117,14 @@ fn config(access_log: PathBuf) -> Config {
 /// The same for tokens of one issuer, with the limits of a file that has nothing in it, but so high that no
 /// load reaches them.
 fn guarded(config: Config, jwks: Arc<str>) -> Result<Config, Failure> {
-    let policy = Policy {
-        issuer: ISSUER.to_owned(),
-        audiences: vec![AUDIENCE.to_owned()],
-        algorithms: Algorithm::ALL.to_vec(),
-        leeway: Duration::from_secs(30),
-        lifetime_max: Duration::from_hours(24),
-        required: Required::default(),
-        claims: Vec::new(),
-        groups: Vec::new(),
-    };
     let issuer = Issuer {
-        policy,
+        policy: tokens::policy(),
         keys: Some(KeySource { source: Source::Inline(jwks), terms: Terms::default() }),
         scopes_required: Vec::new(),
         allow_conditions: Vec::new(),
     };
-    let most = Rate { count: NonZeroU32::MAX, per: Duration::from_secs(1), burst: NonZeroU32::MAX };
+    let most = NonZeroU32::MIN.saturating_add(1_000_000);
+    let most = Rate { count: most, per: Duration::from_secs(1), burst: most };
     Ok(Config {
         authentication: Authentication::Local(Verification {
             issuers: vec![issuer],
