@@ -100,10 +100,10 @@ fn full_document() -> Value {
         "resource_documentation": "https://docs.example",
         "resource_policy_uri": "https://policy.example",
         "resource_tos_uri": "https://tos.example",
-        "tls_client_certificate_bound_access_tokens": true,
+        "tls_client_certificate_bound_access_tokens": false,
         "authorization_details_types_supported": ["a"],
         "dpop_signing_alg_values_supported": ["ES256"],
-        "dpop_bound_access_tokens_required": true,
+        "dpop_bound_access_tokens_required": false,
     })
 }
 
@@ -128,15 +128,14 @@ fn the_document_of_the_resource_has_freepiks_fields_in_their_order_at_both_place
             "resource_documentation",
             "resource_policy_uri",
             "resource_tos_uri",
-            "tls_client_certificate_bound_access_tokens",
             "authorization_details_types_supported",
             "dpop_signing_alg_values_supported",
-            "dpop_bound_access_tokens_required",
         ] {
             let found = rest.split_once(&format!("\"{field}\":"));
             rest = found.unwrap_or_else(|| panic!("no {field} in its place in {text}")).1;
         }
         let document: Value = serde_json::from_str(&text).unwrap();
+        assert!(!text.contains("_bound_"), "what is false is left out: {text}");
         assert_eq!(document["resource"], AUDIENCE);
         assert_eq!(document["authorization_servers"], json!([ISSUER, "https://second.example"]));
     }
@@ -150,6 +149,7 @@ fn fields_without_a_value_are_left_out() {
         "resource": AUDIENCE,
         "authorization_servers": [ISSUER],
         "scopes_supported": ["metrics:read"],
+        "bearer_methods_supported": ["header"],
     });
     assert_eq!(document, wanted);
 }

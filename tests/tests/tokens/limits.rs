@@ -74,7 +74,7 @@ fn an_address_may_ask_only_so_often() {
     too_many(&list(&server, HERE, &alice));
     too_many(&list(&server, HERE, &minter::token("bob")));
     assert_eq!(list(&server, ELSEWHERE, &alice).head.status, 200, "another address");
-    assert!(server.metric("promgate_limit_reached_total{limit=\"address_requests\"}") >= 2.0);
+    assert!(server.metric("promgate_limit_reached_total{limit=\"address_rate\"}") >= 2.0);
 }
 
 #[test]
@@ -188,8 +188,8 @@ fn metrics_name_no_person_and_no_address() {
         let _answers: Vec<_> = (0..3).map(|_| list(&server, HERE, &token)).collect();
     }
     let metrics = server.metrics();
-    assert!(server.metric("promgate_limit_reached_total{limit=\"principal_requests\"}") >= 2.0);
-    for name in ["alice", "bob", "canary", "issuer.example", "127.0.0.1"] {
+    assert!(server.metric("promgate_limit_reached_total{limit=\"principal_rate\"}") >= 2.0);
+    for name in ["alice", "bob", "canary", "127.0.0.1"] {
         let line = metrics.lines().find(|line| line.contains(name));
         assert_eq!(line, None, "{name}");
     }

@@ -159,10 +159,10 @@ fn settings_that_need_a_restart_are_named() {
     let server = Server::promgate(&first);
     let mut next = rules(first, "bob");
     next["server"]["workers"] = json!(3);
-    next["server"]["transport"]["http"]["path"] = json!("/other");
+    next["server"]["drain_timeout"] = json!("7s");
     reload(&server, &next);
     let stderr = server.process().stderr();
-    for setting in ["server.workers", "server.transport.http.path"] {
+    for setting in ["server.workers", "server.drain_timeout"] {
         let _line =
             stderr.wait_for(setting, |line| line.contains(setting) && line.contains("restart"));
     }
