@@ -119,26 +119,35 @@ impl Live {
         })
     }
 
-    /// Waits until every issuer's keys, and the mirrored metadata, have been fetched, but not longer than
-    /// `patience`. What has not arrived by then is logged.
-    pub async fn loaded(&self, patience: Duration) {
-        let keys = join_all(self.issuers.iter().map(|(issuer, jwks)| async move {
+    /// Waits until the keys of every issuer, and the mirrored metadata, have been fetched that `previous` did not
+    /// have, but not longer than `patience`. What has not arrived by then is logged.
+    pub async fn loaded(&self, previous: Option<&Self>, patience: Duration) {
+        let old = |jwks: &Arc<Jwks>| {
+            previous.is_some_and(|live| live.keys.iter().any(|(_, old)| Arc::ptr_eq(old, jwks)))
+        };
+        let new = self.issuers.iter().filter(|(_, jwks)| !old(jwks));
+        let keys = join_all(new.map(|(issuer, jwks)| async move {
             if !jwks.loaded(patience).await {
                 tracing::warn!(%issuer, "the issuer's keys are not there yet; its tokens are answered with 503");
             }
         }));
-        let metadata = async {
-            let Some((server, metadata)) = &self.mirrored else { return };
-            let (oauth, openid) = tokio::join!(
-                metadata.loaded(WellKnown::OAuth, patience),
-                metadata.loaded(WellKnown::OpenId, patience),
-            );
-            if !(oauth && openid) {
-                let issuer = &server.issuer;
-                tracing::warn!(%issuer, "the authorization server's metadata is not there yet");
-            }
-        };
-        tokio::join!(keys, metadata);
+        tokio::join!(keys, self.metadata_loaded(previous, patience));
+    }
+
+    async fn metadata_loaded(&self, previous: Option<&Self>, patience: Duration) {
+        let Some((server, metadata)) = &self.mirrored else { return };
+        let old = previous.and_then(|live| live.mirrored.as_ref());
+        if old.is_some_and(|(_, old)| Arc::ptr_eq(old, metadata)) {
+            return;
+        }
+        let (oauth, openid) = tokio::join!(
+            metadata.loaded(WellKnown::OAuth, patience),
+            metadata.loaded(WellKnown::OpenId, patience),
+        );
+        if !(oauth && openid) {
+            let issuer = &server.issuer;
+            tracing::warn!(%issuer, "the authorization server's metadata is not there yet");
+        }
     }
 
     /// The issuers' keys, for a scrape.

@@ -130,11 +130,12 @@ impl Reloader {
         let next = with_settled(wanted, &self.config);
         let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&self.metrics);
         let backends = Backends::new(next.backends.clone(), observer)?;
-        let live = Live::new(&next, Some(&self.live.load()), &self.metrics)?;
+        let running = self.live.load_full();
+        let live = Live::new(&next, Some(&running), &self.metrics)?;
         let names: Vec<_> =
             next.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
         self.metrics.learn_backends(&names)?;
-        live.loaded(KEYS_PATIENCE).await;
+        live.loaded(Some(&running), KEYS_PATIENCE).await;
         self.tools.replace(backends, next.tools);
         self.live.store(Arc::new(live));
         self.changes.announce(&Change::Tools);

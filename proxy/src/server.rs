@@ -140,7 +140,7 @@ pub async fn start(
     let listen_admin = |address| listen(address, "server.admin.host");
     let admin_listener = config.server.admin.map(listen_admin).transpose()?;
     let live = Live::new(config, None, metrics)?;
-    live.loaded(KEYS_PATIENCE).await;
+    live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
     let for_keys = Arc::clone(&live);
     metrics.read_keys_from(Box::new(move || for_keys.load().key_figures()));
