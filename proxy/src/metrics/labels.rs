@@ -1,7 +1,6 @@
 //! The label values that exist. Nothing else can become one, whatever a client sends.
 
-use jsonwebtoken_jwks::refused::Reason;
-use mcp_core::observe::{BackendOutcome, ToolOutcome};
+use mcp_core::observe::ToolOutcome;
 
 /// A closed set of label values.
 pub trait Label: Copy + 'static {
@@ -395,41 +394,13 @@ closed_set! {
     }
 }
 
-// Defined in the crate that finds the reasons.
-impl Label for Reason {
-    const ALL: &'static [Self] = Self::ALL;
-
-    #[expect(clippy::as_conversions, reason = "the discriminant of an enum without fields")]
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn label(self) -> &'static str {
-        self.word()
-    }
-}
-
-// Defined in `mcp-core`, which knows nothing of labels.
-label_for! { ToolOutcome {
-    Ok = "ok",
-    CallerError = "caller_error",
-    BackendError = "backend_error",
-    Denied = "denied",
-}}
-
-label_for! { BackendOutcome {
-    Ok = "ok",
-    Refused = "refused",
-    Unauthorized = "unauthorized",
-    Unreachable = "unreachable",
-    Timeout = "timeout",
-    BadAnswer = "bad_answer",
-    TooLarge = "too_large",
-}}
+mod foreign;
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+
+    use mcp_core::observe::BackendOutcome;
 
     use super::*;
 
