@@ -159,7 +159,6 @@ impl Edge {
         }
         let parts = (&*self.workers, &*self.metrics);
         let owner = session_owner(&session.req_header().headers, parts, context);
-        let caller = mcp_core::access::Caller::anyone();
         Ok(Some(match owner {
             Ok((id, chosen)) if method == Method::GET => chosen.worker.open_stream(&id, &caller),
             Ok((id, chosen)) => chosen.worker.close(&id, &caller),

@@ -303,7 +303,7 @@ impl Denied {
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Scopes(_) => "missing_scope",
+            Self::Scopes(_) => "insufficient_scope",
             Self::Condition { .. } => "condition",
             Self::ConditionFailed(_) => "condition_failed",
             Self::Issuer => "unknown_issuer",
