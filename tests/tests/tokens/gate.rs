@@ -1,5 +1,7 @@
 //! No request without a valid token ever reaches a worker, whatever its method, its path or its headers.
 
+use std::cell::Cell;
+
 use e2e::{
     backend::Backend,
     http::{Connection, Request},
@@ -183,9 +185,11 @@ fn no_request_without_a_valid_token_reaches_a_worker() {
     let server = Server::promgate(&guarded(&json!({ "canary": { "url": backend.url() } })));
     let reached = || COUNTED_BY_WORKERS.map(|name| server.metric_sum(name)).iter().sum::<f64>();
     let none = reached();
+    let asked_for_tokens = Cell::new(0);
     let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&attempt(), |attempt| {
         let status = sent(&server, &attempt);
+        asked_for_tokens.set(asked_for_tokens.get() + u32::from(status == Some(401)));
         let document = attempt.path.contains("/.well-known/oauth-protected-resource");
         let refused = status.is_none_or(|status| (400..=505).contains(&status));
         let read = document && matches!(status, Some(200 | 204 | 304));
@@ -198,6 +202,8 @@ fn no_request_without_a_valid_token_reaches_a_worker() {
         }
     });
     assert!(outcome.is_ok(), "{outcome:?}");
+    let asked_for_tokens = asked_for_tokens.get();
+    assert!(asked_for_tokens > 50, "{asked_for_tokens} came as far as where a token is wanted");
     assert!((reached() - none).abs() < f64::EPSILON, "a worker counted something");
     assert_eq!(backend.received().len(), 0, "nobody asked the backend");
 
