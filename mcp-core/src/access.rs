@@ -1,8 +1,12 @@
 //! What a caller may use: tools, each on some backends.
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    any::Any,
+    fmt,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use globset::GlobSet;
@@ -35,6 +39,16 @@ pub struct Caller {
     pub principal: Option<PrincipalId>,
     /// What the caller may use.
     pub access: Arc<Access>,
+    /// What is offered to the caller.
+    pub edition: Edition,
+}
+
+/// What a handler offered when a request began: the request keeps it, so that what its caller may use and what
+/// there is to use are of one configuration. The default stands for what the handler offers at the moment.
+#[derive(Clone, Default)]
+pub struct Edition {
+    number: u64,
+    offer: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 static EVERYTHING: LazyLock<Arc<Access>> =
@@ -78,10 +92,38 @@ impl Access {
     }
 }
 
+impl Edition {
+    /// An edition with this offer.
+    #[must_use]
+    pub fn of(offer: Arc<dyn Any + Send + Sync>) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Self { number, offer: Some(offer) }
+    }
+
+    /// Its number, unique in the process.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The offer, if it is of that type.
+    #[must_use]
+    pub fn offer<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.offer.as_ref()?).downcast().ok()
+    }
+}
+
+impl fmt::Debug for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edition").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
 impl Caller {
-    /// A caller without a token who may use everything.
+    /// A caller without a token who may use everything that is offered at the moment.
     #[must_use]
     pub fn anyone() -> Self {
-        Self { principal: None, access: Access::everything() }
+        Self { principal: None, access: Access::everything(), edition: Edition::default() }
     }
 }

@@ -20,7 +20,7 @@ use rmcp::{
 };
 use tokio::sync::oneshot;
 
-use crate::{access::Access, config::BackendName, observe::ToolOutcome};
+use crate::{access::Caller, config::BackendName, observe::ToolOutcome};
 
 /// Frames that may wait for the client of one call. A tool that says more waits for its reader.
 const CALL_FRAMES_MAX: usize = 16;
@@ -44,7 +44,7 @@ pub trait Questions: Send + Sync {
 pub struct Call(Arc<State>);
 
 struct State {
-    access: Arc<Access>,
+    caller: Caller,
     outbox: Option<Outbox>,
     questions: Option<Arc<dyn Questions>>,
     notes: Notes,
@@ -75,19 +75,18 @@ pub enum CallError {
 }
 
 impl Call {
-    /// A call whose client reads a stream; `questions` when it can also be asked. `access` is what its caller
-    /// may use.
+    /// A call whose client reads a stream; `questions` when it can also be asked.
     #[must_use]
-    pub fn streaming(questions: Option<Arc<dyn Questions>>, access: Arc<Access>) -> Self {
+    pub fn streaming(questions: Option<Arc<dyn Questions>>, caller: Caller) -> Self {
         let outbox = Some(Outbox::new(CALL_FRAMES_MAX));
-        Self(Arc::new(State { access, outbox, questions, notes: Notes::default() }))
+        Self(Arc::new(State { caller, outbox, questions, notes: Notes::default() }))
     }
 
     /// A call whose client takes one JSON answer: notifications are dropped.
     #[must_use]
-    pub fn silent(access: Arc<Access>) -> Self {
+    pub fn silent(caller: Caller) -> Self {
         let notes = Notes::default();
-        Self(Arc::new(State { access, outbox: None, questions: None, notes }))
+        Self(Arc::new(State { caller, outbox: None, questions: None, notes }))
     }
 
     /// The call that `context` belongs to; `None` over stdio.
@@ -96,10 +95,10 @@ impl Call {
         context.extensions.get::<Self>()
     }
 
-    /// What the caller may use.
+    /// Who calls.
     #[must_use]
-    pub fn access(&self) -> &Arc<Access> {
-        &self.0.access
+    pub fn caller(&self) -> &Caller {
+        &self.0.caller
     }
 
     /// Sends a notification on the call's own stream, waiting while the reader is behind.

@@ -20,7 +20,7 @@ use rmcp::{
 use serde_json::Value;
 
 use crate::{
-    access::Access,
+    access::{Access, Edition},
     backend::Backends,
     config::ToolLimits,
     observe::{Observer, ToolOutcome},
@@ -122,12 +122,31 @@ impl Metrics {
         Self(Arc::new(State { info, observer, offer }))
     }
 
-    /// Replaces backends and limits. Calls in flight end with those that they began with.
+    /// What is offered now, to be kept with requests that begin now.
+    #[must_use]
+    pub fn edition(&self) -> Edition {
+        Edition::of(self.0.offer.load_full())
+    }
+
+    /// What would be offered with these backends and limits.
+    #[must_use]
+    pub fn prepare(backends: Backends, limits: ToolLimits) -> Edition {
+        Edition::of(Arc::new(Offer::new(backends, limits)))
+    }
+
+    /// Offers this edition, one of [`Metrics::prepare`], from now on. Requests with an older one end with what they
+    /// began with.
     ///
-    /// Whoever calls this announces [`Change::Tools`](crate::server::Change::Tools) afterwards: only then do
-    /// workers forget what they kept of the list.
-    pub fn replace(&self, backends: Backends, limits: ToolLimits) {
-        self.0.offer.store(Arc::new(Offer::new(backends, limits)));
+    /// Whoever calls this announces [`Change::Tools`](crate::server::Change::Tools) afterwards if clients see the
+    /// difference.
+    pub fn replace(&self, edition: &Edition) {
+        if let Some(offer) = edition.offer() {
+            self.0.offer.store(offer);
+        }
+    }
+
+    fn offered(&self, line: Line<'_>) -> Arc<Offer> {
+        line.offer().unwrap_or_else(|| self.0.offer.load_full())
     }
 }
 
@@ -217,8 +236,8 @@ impl ServerHandler for Metrics {
             let message = "unknown cursor: the list of tools has one page, so none was given out";
             return Err(ErrorData::invalid_params(message, None));
         }
-        let offer = self.0.offer.load_full();
-        let access = Line::new(&context).access();
+        let line = Line::new(&context);
+        let (offer, access) = (self.offered(line), line.access());
         let tools = offer.open(access);
         let tools =
             tools.map(|which| which.spec().tool(which.reach(&offer.backends, access))).collect();
@@ -239,7 +258,7 @@ impl ServerHandler for Metrics {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let (started, line) = (Instant::now(), Line::new(&context));
-        let (offer, access) = (self.0.offer.load_full(), line.access());
+        let (offer, access) = (self.offered(line), line.access());
         let Some(which) = Which::named(&request.name) else {
             return Err(offer.no_such_tool(&request.name, access));
         };

@@ -3,7 +3,14 @@
 //! Order: token → its issuer, signature and claims → scopes and conditions → rate and calls in flight. A
 //! caller's tools are asked for later, where the tool is known.
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
 use http::HeaderMap;
 use jsonwebtoken_jwks::{
@@ -15,12 +22,14 @@ use jsonwebtoken_jwks::{
 };
 use mcp_core::{
     access::{Access, Caller},
-    principal::Principal,
+    principal::{Principal, PrincipalId},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     bearer::Place,
     challenge::Challenges,
+    client_address::{FORWARDED_FOR, holder},
     config::{Authentication, Config, Verification},
     limits::{Exceeded, Limits, Permit},
     metrics::{Metrics, labels::TokenOutcome},
@@ -41,6 +50,7 @@ pub struct Gate {
     limits: Arc<Limits>,
     challenges: Challenges,
     metrics: Arc<Metrics>,
+    retired: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -69,19 +79,47 @@ pub struct Pass {
     pub caller: Caller,
     /// The token and what was made of it; none for a caller without.
     pub accepted: Option<Arc<Accepted<Admitted>>>,
+    /// Under which name the caller's share is counted.
+    counted: Option<PrincipalId>,
+    permit: Option<Permit>,
+    /// Ends with the gate.
+    retired: CancellationToken,
+}
+
+/// A caller's part of what there is.
+struct Share {
+    counted: Option<PrincipalId>,
     permit: Option<Permit>,
 }
 
+/// When a stream that only waits must end.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    /// When the token has run out under every policy, so that who comes back with it is refused.
+    pub(crate) until: Option<SystemTime>,
+    /// When the configuration that let the caller in is another: who comes back is judged by the new one.
+    pub(crate) retired: CancellationToken,
+}
+
 impl Pass {
-    fn without_token(access: Arc<Access>) -> Self {
-        Self { caller: Caller { principal: None, access }, accepted: None, permit: None }
+    fn without_token(access: Arc<Access>, share: Share, retired: CancellationToken) -> Self {
+        let Share { counted, permit } = share;
+        Self {
+            caller: Caller { access, ..Caller::anyone() },
+            accepted: None,
+            permit,
+            counted,
+            retired,
+        }
     }
 
     /// Gives back the place among the calls in flight, for a stream that only waits. Returns when the stream
-    /// must end: when the token has run out under every policy, so that who comes back with it is refused.
-    pub(crate) fn release(&mut self) -> Option<SystemTime> {
+    /// must end.
+    pub(crate) fn release(&mut self) -> Leave {
         self.permit = None;
-        self.accepted.as_ref()?.verified.expires?.checked_add(LEEWAY_MAX)
+        let expires = self.accepted.as_ref().and_then(|accepted| accepted.verified.expires);
+        let until = expires.and_then(|expires| expires.checked_add(LEEWAY_MAX));
+        Leave { until, retired: self.retired.clone() }
     }
 }
 
@@ -110,13 +148,19 @@ impl Gate {
             let verifier = verifier(verification, keys, Arc::clone(&policy));
             Tokens { place, verifier }
         });
-        Ok(Self { tokens, policy, limits, challenges, metrics })
+        let retired = CancellationToken::new();
+        Ok(Self { tokens, policy, limits, challenges, metrics, retired })
     }
 
     /// Whether everyone is let in.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.tokens.is_none()
+    }
+
+    /// Ends the streams that only wait: another gate has taken this one's place.
+    pub fn retire(&self) {
+        self.retired.cancel();
     }
 
     /// Counts a request of an address.
@@ -133,11 +177,11 @@ impl Gate {
     /// The refusal, with its challenge.
     pub async fn admit(&self, visitor: Visitor<'_>) -> Result<Pass, Denial> {
         let Some(tokens) = &self.tokens else {
-            return Ok(Pass::without_token(self.policy.unauthenticated()));
+            return self.stranger(self.policy.unauthenticated(), visitor.address);
         };
         let Some(token) = self.token(tokens, visitor)? else {
             return match self.policy.anonymous() {
-                Some(access) => Ok(Pass::without_token(access)),
+                Some(access) => self.stranger(access, visitor.address),
                 None => Err(self.token_missing()),
             };
         };
@@ -147,16 +191,32 @@ impl Gate {
             accepted
         } else {
             // Boxed: most tokens have been seen before, and this is larger than all the rest.
-            Box::pin(self.verify(&tokens.verifier, token, now, visitor.address)).await?
+            Box::pin(self.verify(&tokens.verifier, token, visitor)).await?
         };
         let access = match &accepted.judgement.verdict {
             Ok(access) => Arc::clone(access),
             Err(denied) => return Err(self.denied(&accepted, denied)),
         };
         let id = accepted.judgement.id;
+        let Share { counted, permit } = self.share(id)?;
+        let caller = Caller { principal: Some(id), access, ..Caller::anyone() };
+        let retired = self.retired.clone();
+        Ok(Pass { caller, accepted: Some(accepted), counted, permit, retired })
+    }
+
+    /// Lets a caller without a token in. Its share is that of its address: it has no other name.
+    fn stranger(&self, access: Arc<Access>, address: Option<IpAddr>) -> Result<Pass, Denial> {
+        let nobody = Share { counted: None, permit: None };
+        let share = match address.filter(|_| self.limits.concern_callers()) {
+            Some(address) => self.share(address_id(address))?,
+            None => nobody,
+        };
+        Ok(Pass::without_token(access, share, self.retired.clone()))
+    }
+
+    fn share(&self, id: PrincipalId) -> Result<Share, Denial> {
         let permit = self.limits.principal(id).map_err(limited)?;
-        let caller = Caller { principal: Some(id), access };
-        Ok(Pass { caller, accepted: Some(accepted), permit: Some(permit) })
+        Ok(Share { counted: Some(id), permit: Some(permit) })
     }
 
     /// Asks whether the caller may use a tool now.
@@ -165,7 +225,7 @@ impl Gate {
     /// The refusal, with the scopes that would help.
     pub fn tool(&self, pass: &Pass, tool: &str) -> Result<(), Denial> {
         if pass.caller.access.tool(tool) {
-            let Some(id) = pass.caller.principal else { return Ok(()) };
+            let Some(id) = pass.counted else { return Ok(()) };
             return self.limits.tool(id, tool).map_err(limited);
         }
         let Some(accepted) = &pass.accepted else { return Err(self.token_missing()) };
@@ -192,13 +252,16 @@ impl Gate {
         &self,
         verifier: &Verifier<Admitted>,
         token: &str,
-        now: SystemTime,
-        address: Option<IpAddr>,
+        visitor: Visitor<'_>,
     ) -> Result<Arc<Accepted<Admitted>>, Denial> {
+        let (now, address) = (SystemTime::now(), visitor.address);
         // Tokens that were seen to be good pass without coming here: an address that many share is not shut
         // for all of them.
         if let Some(address) = address {
-            self.limits.blocked(address).map_err(limited)?;
+            self.limits
+                .blocked(address)
+                .map_err(limited)
+                .inspect_err(|_blocked| warn_once(visitor))?;
         }
         match verifier.verify(token, now).await {
             Ok(accepted) => {
@@ -227,7 +290,7 @@ impl Gate {
             let retry_after = refused.retry_after;
             return Denial { why, retry_after, ..Refusal::TokenUncheckable.into() };
         }
-        if let Some(address) = address {
+        if let Some(address) = address.filter(|_| is_forgery(refused.reason)) {
             self.limits.failed(address);
         }
         let challenge = Some(self.challenges.refused.clone());
@@ -252,6 +315,57 @@ impl Gate {
             challenge: Some(challenge),
             ..Refusal::ScopeMissing.into()
         }
+    }
+}
+
+/// Under which name the share of an address is counted. No principal has it: theirs are digests of other texts.
+fn address_id(address: IpAddr) -> PrincipalId {
+    PrincipalId(match holder(address) {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    })
+}
+
+/// Whether the token was never good: whoever brings one that has run out, or is for somebody else, has not tried to
+/// forge one, and is too easily counted against all who share the address.
+fn is_forgery(reason: Reason) -> bool {
+    match reason {
+        Reason::TooLong
+        | Reason::NotThreeParts
+        | Reason::Encrypted
+        | Reason::BadBase64
+        | Reason::BadHeader
+        | Reason::BadClaims
+        | Reason::DuplicateName
+        | Reason::TooDeep
+        | Reason::Unsigned
+        | Reason::AlgorithmNotAllowed
+        | Reason::CriticalHeader
+        | Reason::WrongType
+        | Reason::UnknownIssuer
+        | Reason::UnknownKey
+        | Reason::BadSignature => true,
+        Reason::MissingClaim
+        | Reason::Expired
+        | Reason::NotYetValid
+        | Reason::IssuedInFuture
+        | Reason::LifetimeTooLong
+        | Reason::WrongAudience
+        | Reason::WrongClaim
+        | Reason::KeysUnavailable => false,
+    }
+}
+
+/// Says once that an address is shared by many, for all that we can see, and how to tell them apart.
+fn warn_once(visitor: Visitor<'_>) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let is_behind_a_proxy = visitor.headers.contains_key(FORWARDED_FOR);
+    if is_behind_a_proxy && !visitor.peer_is_trusted && !SAID.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            address = ?visitor.address,
+            "many tokens of one address are refused, and it sends X-Forwarded-For: if it is your proxy, \
+             put it into `server.transport.http.trusted_proxies`, so that its clients are told apart"
+        );
     }
 }
 
@@ -306,5 +420,41 @@ fn principal(verified: &Verified) -> Principal {
         client_id: verified.client_id.as_deref().map(Into::into),
         groups: verified.groups.clone(),
         scopes: verified.scopes.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_signed_well_is_no_attempt_at_forging() {
+        let harmless: Vec<&str> = Reason::ALL
+            .iter()
+            .filter(|reason| !is_forgery(**reason))
+            .map(|reason| reason.word())
+            .collect();
+        assert_eq!(
+            harmless,
+            [
+                "missing_claim",
+                "expired",
+                "not_yet_valid",
+                "issued_in_future",
+                "lifetime_too_long",
+                "wrong_audience",
+                "wrong_claim",
+                "keys_unavailable"
+            ]
+        );
+    }
+
+    #[test]
+    fn addresses_of_one_holder_have_one_share() {
+        let id = |address: &str| address_id(address.parse().unwrap());
+        assert_eq!(id("192.0.2.1"), id("::ffff:192.0.2.1"));
+        assert_ne!(id("192.0.2.1"), id("192.0.2.2"));
+        assert_eq!(id("2001:db8:1:2::1"), id("2001:db8:1:2:9::9"));
+        assert_ne!(id("2001:db8:1:2::1"), id("2001:db8:1:3::1"));
     }
 }

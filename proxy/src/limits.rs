@@ -57,7 +57,8 @@ pub struct Permit(Option<(Arc<InFlight>, PrincipalId)>);
 #[derive(Debug)]
 struct InFlight {
     max: NonZeroU32,
-    counts: Mutex<HashMap<PrincipalId, u32>>,
+    /// In parts, so that callers seldom wait for one another.
+    counts: [Mutex<HashMap<PrincipalId, u32>>; 16],
 }
 
 impl Limits {
@@ -93,9 +94,15 @@ impl<C: Clock + Clone> Limits<C> {
                 .map(|rate| RateTable::new(rate, Limit::PrincipalRate, max, clock)),
             in_flight: settings
                 .principal_in_flight_max
-                .map(|max| Arc::new(InFlight { max, counts: Mutex::default() })),
+                .map(|max| Arc::new(InFlight { max, counts: Default::default() })),
             tools: tools.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Whether any limit is about callers, rather than addresses.
+    #[must_use]
+    pub fn concern_callers(&self) -> bool {
+        self.principals.is_some() || self.in_flight.is_some() || !self.tools.is_empty()
     }
 
     /// Counts a request of this address.
@@ -153,8 +160,16 @@ impl<C: Clock> fmt::Debug for Limits<C> {
 }
 
 impl InFlight {
+    /// The part that counts this principal.
+    fn part(&self, principal: PrincipalId) -> Option<&Mutex<HashMap<PrincipalId, u32>>> {
+        let mixed = principal.0.iter().fold(0, |mixed, byte| mixed ^ byte);
+        self.counts.get(usize::from(mixed % 16))
+    }
+
     fn enter(&self, principal: PrincipalId) -> bool {
-        let mut counts = self.counts.lock();
+        // Always there; none would mean one request more than allowed.
+        let Some(part) = self.part(principal) else { return true };
+        let mut counts = part.lock();
         let count = counts.entry(principal).or_default();
         // An entry that was just made is below the limit, so none stays without a request.
         let enters = *count < self.max.get();
@@ -168,7 +183,8 @@ impl InFlight {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some((in_flight, principal)) = &self.0 else { return };
-        let mut counts = in_flight.counts.lock();
+        let Some(part) = in_flight.part(*principal) else { return };
+        let mut counts = part.lock();
         if let Some(count) = counts.get_mut(principal) {
             *count = count.saturating_sub(1);
             if *count == 0 {

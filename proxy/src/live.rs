@@ -13,11 +13,12 @@ use jsonwebtoken_jwks::{
     jwks::{Jwks, StartError},
     metadata::{Metadata, MetadataError},
 };
+use mcp_core::access::Edition;
 
 use crate::{
     config::{
-        Authentication, AuthorizationServer, Config, HostRule, Issuer, KeySource, OriginRule,
-        RateLimits,
+        Authentication, Authorization, AuthorizationServer, Config, HostRule, Issuer, KeySource,
+        OriginRule, ProtectedResource, RateLimits,
     },
     gate::Gate,
     limits::{BadGlob, Limits},
@@ -39,7 +40,9 @@ pub struct Live {
     /// Networks of proxies whose word is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Who is let in.
-    pub gate: Gate,
+    pub gate: Arc<Gate>,
+    /// What the tools offer.
+    pub edition: Edition,
     /// What is served under `/.well-known`.
     pub documents: Documents,
     keys: Vec<(KeySource, Arc<Jwks>)>,
@@ -47,7 +50,11 @@ pub struct Live {
     issuers: Vec<(String, Arc<Jwks>)>,
     mirrored: Option<(AuthorizationServer, Arc<Metadata>)>,
     limits: (RateLimits, Arc<Limits>),
+    judged_by: Terms,
 }
+
+/// What the gate was made from: as long as these are the same it stays, with all that it remembers.
+type Terms = (Authentication, Authorization, Option<ProtectedResource>);
 
 /// Where requests find the snapshot of the moment.
 pub type Current = Arc<ArcSwap<Live>>;
@@ -77,6 +84,7 @@ impl Live {
     /// [`LiveError`]; nothing has changed then.
     pub fn new(
         config: &Config,
+        edition: Edition,
         previous: Option<&Self>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, LiveError> {
@@ -102,8 +110,19 @@ impl Live {
                 .as_ref()
                 .map(|(server, metadata)| (server.url_suffix.as_str(), Arc::clone(metadata))),
         );
-        let gate = Gate::new(config, of_issuers, Arc::clone(&limits), Arc::clone(metrics))
-            .map_err(LiveError::Policy)?;
+        let judged_by = (
+            config.authentication.clone(),
+            config.authorization.clone(),
+            config.protected_resource.clone(),
+        );
+        let kept = previous
+            .filter(|live| live.judged_by == judged_by && Arc::ptr_eq(&live.limits.1, &limits));
+        let gate = match kept {
+            Some(live) => Arc::clone(&live.gate),
+            None => Gate::new(config, of_issuers, Arc::clone(&limits), Arc::clone(metrics))
+                .map(Arc::new)
+                .map_err(LiveError::Policy)?,
+        };
         let http = &config.server.http;
         Ok(Self {
             path: http.path.clone(),
@@ -111,11 +130,13 @@ impl Live {
             allowed_origins: http.allowed_origins.clone(),
             trusted_proxies: http.trusted_proxies.clone(),
             gate,
+            edition,
             documents,
             keys,
             issuers,
             mirrored,
             limits: (config.rate_limits.clone(), limits),
+            judged_by,
         })
     }
 

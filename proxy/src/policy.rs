@@ -25,6 +25,9 @@ use crate::{
 /// get one of their own, which costs a little time and nothing else.
 const SHARED_MAX: usize = 1024;
 
+/// Claims that differ from one token to the next of the same person.
+const OF_ONE_TOKEN: [&str; 6] = ["exp", "iat", "nbf", "jti", "auth_time", "nonce"];
+
 /// What callers may do, compiled.
 #[derive(Debug)]
 pub struct Policy {
@@ -187,7 +190,7 @@ impl Policy {
         issuer: usize,
         claims: &Map<String, Value>,
     ) -> Admitted {
-        let id = principal_id(&principal);
+        let id = principal_id(&principal, claims);
         // Most settings have no conditions.
         let payload = LazyCell::new(|| Payload::of(claims));
         let mut admitted = Admitted {
@@ -312,10 +315,9 @@ impl Denied {
 }
 
 /// The name of a principal in tables: the first half of the SHA-256 of its issuer and subject, each after its
-/// length, so that no two pairs read the same. Where tokens need no subject, those without one are told apart
-/// by their client.
-#[must_use]
-pub fn principal_id(principal: &Principal) -> PrincipalId {
+/// length, so that no two pairs read the same. Where tokens need no subject, those without one are told apart by
+/// all that they say but what differs from one token to the next of the same person.
+fn principal_id(principal: &Principal, claims: &Map<String, Value>) -> PrincipalId {
     let mut context = Context::new(&SHA256);
     let mut add = |part: &str| {
         let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
@@ -324,8 +326,13 @@ pub fn principal_id(principal: &Principal) -> PrincipalId {
     };
     add(&principal.issuer);
     add(&principal.subject);
-    if let Some(client) = principal.client_id.as_deref().filter(|_| principal.subject.is_empty()) {
-        add(client);
+    if principal.subject.is_empty() {
+        for (name, value) in
+            claims.iter().filter(|(name, _)| !OF_ONE_TOKEN.contains(&name.as_str()))
+        {
+            add(name);
+            add(&value.to_string());
+        }
     }
     let mut id = [0; 16];
     for (to, from) in id.iter_mut().zip(context.finish().as_ref()) {

@@ -6,9 +6,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use http::HeaderName;
 use mcp_core::{
     backend::{BackendBuildError, Backends},
-    config::BackendConfig,
+    config::{BackendConfig, BackendName, OrgId, ToolLimits},
     observe::Observer,
     server::{Change, Changes},
     tools::Metrics as Tools,
@@ -16,7 +17,7 @@ use mcp_core::{
 use tokio::{task::JoinError, time::sleep};
 
 use crate::{
-    config::{self, Config, ConfigFaults, ProcessEnvironment, Source},
+    config::{self, Authentication, Config, ConfigFaults, ProcessEnvironment, Source},
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, labels::ReloadOutcome},
     telemetry::Chain,
@@ -39,6 +40,19 @@ pub enum ReloadError {
     /// It has faults.
     #[error("the new configuration has faults:\n{0}")]
     Config(ConfigFaults),
+    /// Authentication would go, and with it what the listener was said to be.
+    #[error(
+        "the new configuration switches authentication off and changes `server.transport.type` or \
+         `server.transport.http.host`, which needs a restart: until then everyone who reaches the old \
+         listener would be let in; restart, or change one after the other"
+    )]
+    Opens,
+    /// The access log that runs shows a header that would hold tokens.
+    #[error(
+        "the access log that runs writes the header `{0}`, which would hold tokens, and a change of \
+         `middleware.access_logs` needs a restart; restart, or take another `forwarded_header`"
+    )]
+    LogsTokens(HeaderName),
     /// A backend's client cannot be made.
     #[error("cannot prepare a backend of the new configuration")]
     Backend(#[from] BackendBuildError),
@@ -126,19 +140,28 @@ impl Reloader {
         let path = self.path.clone();
         let read = move || config::load(&path, &ProcessEnvironment);
         let wanted = tokio::task::spawn_blocking(read).await?.map_err(ReloadError::Config)?;
+        check_together(&wanted, &self.config)?;
         let restart = needing_restart(&self.config, &wanted);
         let next = with_settled(wanted, &self.config);
         let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&self.metrics);
         let backends = Backends::new(next.backends.clone(), observer)?;
         let running = self.live.load_full();
-        let live = Live::new(&next, Some(&running), &self.metrics)?;
+        let shown = SeenByClients::of(&next) != SeenByClients::of(&self.config);
+        let edition = Tools::prepare(backends, next.tools);
+        let live = Live::new(&next, edition.clone(), Some(&running), &self.metrics)?;
         let names: Vec<_> =
             next.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
         self.metrics.learn_backends(&names)?;
         live.loaded(Some(&running), KEYS_PATIENCE).await;
-        self.tools.replace(backends, next.tools);
+        let regated = !Arc::ptr_eq(&live.gate, &running.gate);
+        self.tools.replace(&edition);
         self.live.store(Arc::new(live));
-        self.changes.announce(&Change::Tools);
+        if regated {
+            running.gate.retire();
+        }
+        if regated || shown {
+            self.changes.announce(&Change::Tools);
+        }
         self.seen.clone_from(&next.sources);
         self.config = next;
         Ok(restart)
@@ -160,6 +183,44 @@ pub fn warn_if_open(config: &Config, live: &Live) {
             "NO AUTHENTICATION: whoever reaches this address can query every backend; \
              switch `middleware.jwt` on, or listen on loopback"
         );
+    }
+}
+
+/// What clients see of the tools: when it changes they are told.
+#[derive(PartialEq)]
+struct SeenByClients<'c> {
+    limits: ToolLimits,
+    backends: Vec<(&'c BackendName, Option<&'c OrgId>, &'c [OrgId])>,
+}
+
+impl<'c> SeenByClients<'c> {
+    fn of(config: &'c Config) -> Self {
+        let backends = config.backends.iter();
+        let seen = backends.map(|BackendConfig { name, org_id, available_orgs, .. }| {
+            (name, org_id.as_ref(), available_orgs.as_slice())
+        });
+        Self { limits: config.tools, backends: seen.collect() }
+    }
+}
+
+/// Checks what each of two configurations may say, and both together may not, as one part of `wanted` comes to work
+/// and the other does not.
+fn check_together(wanted: &Config, running: &Config) -> Result<(), ReloadError> {
+    let (new, old) = (&wanted.server, &running.server);
+    let moves = new.transport != old.transport || new.http.listen != old.http.listen;
+    if moves
+        && wanted.authentication == Authentication::None
+        && running.authentication != Authentication::None
+    {
+        return Err(ReloadError::Opens);
+    }
+    match &wanted.authentication {
+        Authentication::External { header, .. }
+            if running.access_log.included_headers.contains(header) =>
+        {
+            Err(ReloadError::LogsTokens(header.clone()))
+        }
+        Authentication::None | Authentication::Local(_) | Authentication::External { .. } => Ok(()),
     }
 }
 

@@ -65,9 +65,9 @@ impl RunError {
     #[must_use]
     pub fn is_of_configuration(&self) -> bool {
         match self {
-            Self::Telemetry(_) | Self::LogVariable(_) | Self::Start(StartError::AccessLog(_)) => {
-                true
-            }
+            Self::Telemetry(_)
+            | Self::LogVariable(_)
+            | Self::Start(StartError::AccessLog(_) | StartError::Live(_)) => true,
             Self::Runtime(_)
             | Self::Backend(_)
             | Self::Start(_)
@@ -171,7 +171,7 @@ async fn start(config: &Config) -> Result<Started, RunError> {
     let tools = tools(config.clone(), observer)?;
     let changes = Changes::default();
     let service = Arc::new(Service::new(tools.clone(), changes.clone()));
-    let running = server::start(config, &service, &metrics).await?;
+    let running = server::start(config, (&service, tools.edition()), &metrics).await?;
     Ok(Started { running, tools, changes, metrics })
 }
 

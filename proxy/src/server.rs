@@ -12,7 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use mcp_core::{config::BackendConfig, server::Service};
+use mcp_core::{access::Edition, config::BackendConfig, server::Service};
 use pingora::{
     apps::HttpServerOptions,
     listeners::ListenerConfig,
@@ -126,6 +126,8 @@ pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, 
 
 /// Starts to serve. Must be called inside a multi-threaded tokio runtime.
 ///
+/// `edition` is what the service's handler offers now.
+///
 /// Waits a little for the keys of the issuers, so that the first callers find them; an issuer that is down keeps
 /// nothing from being served but its own tokens.
 ///
@@ -133,13 +135,13 @@ pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, 
 /// [`StartError`] when an address is taken, or the access log cannot be opened.
 pub async fn start(
     config: &Config,
-    service: &Arc<Service>,
+    (service, edition): (&Arc<Service>, Edition),
     metrics: &Arc<Metrics>,
 ) -> Result<Running, StartError> {
     let (listener, address) = listen(config.server.http.listen, "server.transport.http.host")?;
     let listen_admin = |address| listen(address, "server.admin.host");
     let admin_listener = config.server.admin.map(listen_admin).transpose()?;
-    let live = Live::new(config, None, metrics)?;
+    let live = Live::new(config, edition, None, metrics)?;
     live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
     let for_keys = Arc::clone(&live);

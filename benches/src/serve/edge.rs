@@ -12,6 +12,7 @@ use e2e::minter::AUDIENCE;
 use jsonwebtoken_jwks::source::{Source, Terms};
 
 use mcp_core::{
+    access::Edition,
     config::{ToolLimits, WorkerLimits},
     server::{Changes, Service},
 };
@@ -46,7 +47,7 @@ pub(super) async fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result
     let stub = Stub::new().map_err(Failure::Stub)?;
     let service = Arc::new(Service::new(stub, Changes::default()));
     let metrics = server::metrics(&config, &TOOL_NAMES)?;
-    Ok(server::start(&config, &service, &metrics).await?)
+    Ok(server::start(&config, (&service, Edition::default()), &metrics).await?)
 }
 
 /// What a file with nothing in it gives, but for the bounds on sessions and connections.

@@ -40,8 +40,8 @@ pub struct Asker<'a> {
 impl Asker<'_> {
     /// A call of this asker's; `questions` when the client can also be asked.
     pub(super) fn call(self, questions: Option<Arc<dyn Questions>>) -> Call {
-        let access = Arc::clone(&self.caller.access);
-        if self.accepts.sse { Call::streaming(questions, access) } else { Call::silent(access) }
+        let caller = self.caller.clone();
+        if self.accepts.sse { Call::streaming(questions, caller) } else { Call::silent(caller) }
     }
 }
 

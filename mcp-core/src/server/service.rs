@@ -36,7 +36,7 @@ use super::{
     sessions::InFlight,
     wire::Request,
 };
-use crate::access::Access;
+use crate::access::Caller;
 
 /// One request on its way through a handler.
 pub(super) struct Job {
@@ -81,8 +81,8 @@ trait Handler: Send + Sync {
 }
 
 /// Most answers to `tools/list` that are kept, 5 to 10 kB each. There is one for each protocol version and each
-/// [`Access`]; a further one is computed whenever it is asked for.
-const KEPT_MAX: usize = 256;
+/// kind of caller; where there are more, all are forgotten, older editions among them, and made anew.
+const KEPT_MAX: usize = 1024;
 
 /// An MCP server, shared by all workers.
 pub struct Service {
@@ -97,7 +97,7 @@ impl Service {
     ///
     /// `changes` is where the handler announces that its lists changed. Answers to `tools/list` are
     /// kept until it announces [`Change::Tools`], so they must depend on nothing else of the caller than the
-    /// [`Access`] of its [`Call`](crate::call::Call).
+    /// access and the edition of its [`Call`](crate::call::Call).
     pub fn new(handler: impl ServerHandler, changes: Changes) -> Self {
         let lists = Arc::new(Lists::default());
         let weak = Arc::downgrade(&lists);
@@ -163,12 +163,12 @@ impl Service {
         mirrored
     }
 
-    /// The kept answer to `request` for callers of this access, or where to keep it.
+    /// The kept answer to `request` for callers like this one, or where to keep it.
     pub(super) fn kept(
         &self,
         request: &Request<'_>,
         version: &ProtocolVersion,
-        access: &Access,
+        caller: &Caller,
     ) -> Result<Bytes, Option<Keep>> {
         if request.method != "tools/list" || request.head.has_cursor() {
             return Err(None);
@@ -177,7 +177,7 @@ impl Service {
         else {
             return Err(None);
         };
-        let key = (index, access.number());
+        let key = (index, caller.access.number(), caller.edition.number());
         let generation = self.lists.generation.load(Ordering::Acquire);
         match self.lists.tools.read().get(&key) {
             Some(result) => Ok(result_json(request.id_raw, result)),
@@ -220,8 +220,8 @@ impl fmt::Debug for Lists {
 }
 
 /// What a result of `tools/list` depends on: the place of the protocol version among the known ones, and
-/// the number of the caller's access.
-type ListKey = (usize, u64);
+/// the numbers of the caller's access and of what is offered.
+type ListKey = (usize, u64, u64);
 
 /// A place for an answer.
 pub(super) struct Keep {
@@ -231,12 +231,13 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    /// Keeps `result` unless the lists have changed since it was asked for, or enough is kept.
+    /// Keeps `result` unless the lists have changed since it was asked for.
     fn store(self, result: &[u8]) {
         let mut tools = self.lists.tools.write();
-        if self.lists.generation.load(Ordering::Acquire) == self.generation
-            && (tools.len() < KEPT_MAX || tools.contains_key(&self.key))
-        {
+        if self.lists.generation.load(Ordering::Acquire) == self.generation {
+            if tools.len() >= KEPT_MAX {
+                tools.clear();
+            }
             tools.insert(self.key, Bytes::copy_from_slice(result));
         }
     }

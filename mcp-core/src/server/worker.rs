@@ -202,7 +202,7 @@ impl Worker {
             return Reply::empty(StatusCode::ACCEPTED, Ending::Answered);
         };
         let id_raw = Some(request.id_raw);
-        let keep = match self.service.kept(&request, version, &asker.caller.access) {
+        let keep = match self.service.kept(&request, version, asker.caller) {
             Ok(answer) => return Reply::json(answer).in_form(accepts),
             Err(keep) => keep,
         };
@@ -275,7 +275,7 @@ impl Worker {
         if request.method == "ping" {
             return Reply::json(result_json(request.id_raw, b"{}")).in_form(accepts);
         }
-        let keep = match self.service.kept(request, &session.facts.version, &asker.caller.access) {
+        let keep = match self.service.kept(request, &session.facts.version, asker.caller) {
             Ok(answer) => return Reply::json(answer).in_form(accepts),
             Err(keep) => keep,
         };

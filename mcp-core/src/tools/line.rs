@@ -1,6 +1,6 @@
 //! A running tool's line to its client.
 
-use std::time::Duration;
+use std::{any::Any, sync::Arc, time::Duration};
 
 use rmcp::{
     RoleServer,
@@ -28,7 +28,12 @@ impl<'a> Line<'a> {
 
     /// What the caller may use; `None` over stdio, where there is nobody to tell from another.
     pub(crate) fn access(self) -> Option<&'a Access> {
-        self.call.map(|call| call.access().as_ref())
+        self.call.map(|call| call.caller().access.as_ref())
+    }
+
+    /// What was offered when the request began; `None` where that is what is offered now.
+    pub(crate) fn offer<T: Any + Send + Sync>(self) -> Option<Arc<T>> {
+        self.call?.caller().edition.offer()
     }
 
     pub(crate) fn note_backend(self, backend: &BackendName) {

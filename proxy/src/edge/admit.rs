@@ -57,7 +57,9 @@ pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Admitt
         peer_is_trusted: peer
             .is_some_and(|peer| client_address::is_trusted(peer, &live.trusted_proxies)),
     };
-    Ok(Admitted::Caller(live.gate.admit(visitor).await?))
+    let mut pass = live.gate.admit(visitor).await?;
+    pass.caller.edition = live.edition.clone();
+    Ok(Admitted::Caller(pass))
 }
 
 /// Checks that the method, and what goes with it, is one of the MCP endpoint.

@@ -1,12 +1,11 @@
 //! What the edge knows of one request, for its record.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use mcp_core::{
@@ -14,10 +13,9 @@ use mcp_core::{
     observe::ToolOutcome,
     server::{Bound, Ending, wire::Message},
 };
-use tokio::time::{Sleep, sleep};
 
 use crate::{
-    gate::Pass,
+    gate::{Leave, Pass},
     metrics::{
         Held,
         labels::{Label as _, Limit, Outcome, RpcMethod},
@@ -106,9 +104,9 @@ impl Context {
     }
 
     /// Gives back the caller's place among the calls in flight: what follows is a stream that only waits.
-    /// Returns a timer for the end of the caller's token.
-    pub(super) fn released(&mut self) -> Expiry {
-        expiry(self.pass.as_mut().and_then(Pass::release))
+    /// Returns when that has to end.
+    pub(super) fn released(&mut self) -> Option<Leave> {
+        self.pass.as_mut().map(Pass::release)
     }
 
     /// Notes how the worker ended the request.
@@ -154,16 +152,6 @@ impl Rpc {
         let known = !matches!(self.method, RpcMethod::Answer | RpcMethod::Other);
         if known { Some(self.method.label()) } else { self.other.as_deref() }
     }
-}
-
-/// The moment at which a token runs out.
-pub(super) type Expiry = Option<Pin<Box<Sleep>>>;
-
-/// A timer for that moment. The wall clock may be set while it runs; a stream that is let go early or
-/// late by as much is opened anew.
-fn expiry(at: Option<SystemTime>) -> Expiry {
-    let left = at?.duration_since(SystemTime::now()).unwrap_or_default();
-    Some(Box::pin(sleep(left)))
 }
 
 fn unknown(method: RpcMethod, text: &str) -> Option<Box<str>> {

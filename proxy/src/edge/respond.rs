@@ -3,16 +3,25 @@
 //! A whole answer leaves in one write: the header stays in the connection's buffer until the body
 //! follows. A stream's header leaves with its first bytes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use mcp_core::server::{Body, Ending, EventStream, Reply, StreamKind, era};
 use pingora::{Error, ErrorType, Result, http::ResponseHeader, protocols::http::ServerSession};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::context::{Context, Expiry, limit_of};
+use super::context::{Context, limit_of};
 use crate::{
+    gate::Leave,
     metrics::{Metrics, labels},
     refusal::Denial,
     request_id,
@@ -152,7 +161,7 @@ async fn events(
     mut answer: ResponseHeader,
     context: &mut Context,
     mut stream: EventStream,
-    mut terms: StreamTerms<'_>,
+    terms: StreamTerms<'_>,
 ) -> Result<()> {
     let _open = terms.metrics.stream_opened(match stream.kind() {
         StreamKind::Call => labels::StreamKind::Call,
@@ -168,7 +177,7 @@ async fn events(
     }
     // Who only waits takes nobody's share, and is let go when its token has run out.
     let waits = !matches!(stream.kind(), StreamKind::Call);
-    let mut expiry = if waits { context.released() } else { None };
+    let mut end = End::new(terms.drain, if waits { context.released() } else { None });
     // Until its end is known, a stream has ended because the client left.
     context.outcome = labels::Outcome::ClientGone;
     session.write_response_header(Box::new(answer)).await?;
@@ -182,7 +191,7 @@ async fn events(
                 None => break,
             },
             gone = session.read_body_or_idle(true) => return left(gone),
-            () = over(&mut terms.drain, &mut expiry), if !told => {
+            () = end.come(), if !told => {
                 told = true;
                 if close(session, &mut stream).await? {
                     break;
@@ -212,17 +221,50 @@ async fn close(session: &mut ServerSession, stream: &mut EventStream) -> Result<
     Ok(true)
 }
 
-/// Waits until a stream that only waits has to end: the server drains, or the caller's token has run out.
-async fn over(drain: &mut watch::Receiver<bool>, expiry: &mut Expiry) {
-    let run_out = async {
-        match expiry {
-            Some(timer) => timer.as_mut().await,
-            None => std::future::pending().await,
+/// What ends a stream that only waits.
+struct End {
+    drain: watch::Receiver<bool>,
+    leave: Option<Leaving>,
+}
+
+/// A [`Leave`] that can be waited for.
+struct Leaving {
+    timer: Option<Pin<Box<Sleep>>>,
+    retired: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl End {
+    /// The wall clock may be set while a stream lasts; one that ends early or late by as much is opened anew.
+    fn new(drain: watch::Receiver<bool>, leave: Option<Leave>) -> Self {
+        let leave = leave.map(|Leave { until, retired }| {
+            let left = |until: SystemTime| until.duration_since(SystemTime::now());
+            let timer = until.map(|until| Box::pin(sleep(left(until).unwrap_or_default())));
+            Leaving { timer, retired: Box::pin(retired.cancelled_owned()) }
+        });
+        Self { drain, leave }
+    }
+
+    /// Waits until the server drains, the caller's token has run out, or another configuration has to judge it.
+    async fn come(&mut self) {
+        let leave = async {
+            let Some(Leaving { timer, retired }) = &mut self.leave else {
+                return std::future::pending().await;
+            };
+            let run_out = async {
+                match timer {
+                    Some(timer) => timer.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = run_out => {}
+                () = retired => {}
+            }
+        };
+        tokio::select! {
+            () = drained(&mut self.drain) => {}
+            () = leave => {}
         }
-    };
-    tokio::select! {
-        () = drained(drain) => {}
-        () = run_out => {}
     }
 }
 

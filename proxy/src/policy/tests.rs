@@ -314,25 +314,32 @@ fn all_faults_are_told_at_once() {
 
 #[test]
 fn a_principal_is_its_issuer_and_subject_and_nothing_else() {
-    let of = |issuer: &str, subject: &str, client: Option<&str>| {
-        principal_id(&Principal {
-            issuer: issuer.into(),
-            client_id: client.map(Into::into),
-            ..principal(subject, &[], &[])
-        })
+    let of = |issuer: &str, subject: &str, claims: Value| {
+        let claims = claims.as_object().cloned().unwrap();
+        principal_id(&Principal { issuer: issuer.into(), ..principal(subject, &[], &[]) }, &claims)
     };
-    assert_eq!(of("i", "s", None), of("i", "s", Some("app")));
-    assert_ne!(of("i", "s", None), of("i", "S", None));
-    assert_ne!(of("is", "s", None), of("i", "ss", None), "lengths keep the parts apart");
-    assert_ne!(of("i", "", Some("a")), of("i", "", Some("b")), "without a subject, its client");
-    assert_ne!(of("i", "", Some("a")), of("i", "a", None));
+    assert_eq!(of("i", "s", json!({})), of("i", "s", json!({ "client_id": "app" })));
+    assert_ne!(of("i", "s", json!({})), of("i", "S", json!({})));
+    assert_ne!(of("is", "s", json!({})), of("i", "ss", json!({})), "lengths keep the parts apart");
     // The first half of sha256(00 00 00 00 00 00 00 01 'i' 00 00 00 00 00 00 00 01 's').
     assert_eq!(
-        of("i", "s", None),
+        of("i", "s", json!({})),
         PrincipalId([168, 137, 199, 121, 36, 133, 180, 94, 255, 111, 207, 18, 144, 69, 105, 206])
     );
-    let more = principal_id(&principal("ann", &["a"], &["b"]));
-    assert_eq!(more, principal_id(&principal("ann", &[], &[])));
+    let more = principal_id(&principal("ann", &["a"], &["b"]), &Map::new());
+    assert_eq!(more, principal_id(&principal("ann", &[], &[]), &Map::new()));
+}
+
+#[test]
+fn without_a_subject_a_principal_is_what_its_tokens_have_in_common() {
+    let of = |claims: Value| {
+        principal_id(&principal("", &[], &[]), &claims.as_object().cloned().unwrap())
+    };
+    let ann = json!({ "email": "ann@example.com", "client_id": "app", "exp": 1, "jti": "a" });
+    let again = json!({ "email": "ann@example.com", "client_id": "app", "exp": 2, "jti": "b" });
+    let bob = json!({ "email": "bob@example.com", "client_id": "app", "exp": 1, "jti": "a" });
+    assert_eq!(of(ann.clone()), of(again));
+    assert_ne!(of(ann), of(bob));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use proptest::prelude::*;
 
 use super::*;
-use crate::access::{Access, Grant};
+use crate::access::{Access, Caller, Grant};
 
 fn globs(patterns: &[&str]) -> GlobSet {
     let mut set = GlobSetBuilder::new();
@@ -22,7 +22,7 @@ fn access(grants: &[(&[&str], &[&str])]) -> Arc<Access> {
 }
 
 fn context_of(access: Arc<Access>) -> (RequestContext<RoleServer>, Call) {
-    let (mut context, call) = (context(), Call::silent(access));
+    let (mut context, call) = (context(), Call::silent(Caller { access, ..Caller::anyone() }));
     context.extensions.insert(call.clone());
     (context, call)
 }
@@ -142,7 +142,8 @@ async fn a_replaced_backend_is_seen_through_every_clone() {
     let kept = metrics.clone();
     let backends =
         Backends::new(vec![config("new", "http://127.0.0.1:1")], Arc::new(Unobserved)).unwrap();
-    kept.replace(backends, ToolLimits { query_bytes_max: 3, ..ToolLimits::default() });
+    let limits = ToolLimits { query_bytes_max: 3, ..ToolLimits::default() };
+    kept.replace(&Metrics::prepare(backends, limits));
     let everything = Access::everything();
     let json = serde_json::to_string(&listed(&metrics, &everything).await).unwrap();
     assert!(json.contains("[new]") && !json.contains("[old]"), "{json}");
@@ -150,6 +151,20 @@ async fn a_replaced_backend_is_seen_through_every_clone() {
     assert!(tool.contains("[new]"), "{tool}");
     let (text, _) = asked(&metrics, &everything, QUERY, json!({"query": "up == 1"})).await;
     assert!(text.contains("at most 3"), "{text}");
+}
+
+#[tokio::test]
+async fn a_request_is_offered_what_there_was_when_it_began() {
+    let metrics = metrics(vec![config("old", "http://127.0.0.1:1")]);
+    let caller = Caller { edition: metrics.edition(), ..Caller::anyone() };
+    let (mut context, call) = (context(), Call::silent(caller));
+    context.extensions.insert(call);
+    let backends =
+        Backends::new(vec![config("new", "http://127.0.0.1:1")], Arc::new(Unobserved)).unwrap();
+    metrics.replace(&Metrics::prepare(backends, ToolLimits::default()));
+    let listed = metrics.list_tools(None, context).await.unwrap();
+    let json = serde_json::to_string(&listed.tools).unwrap();
+    assert!(json.contains("[old]") && !json.contains("[new]"), "{json}");
 }
 
 #[tokio::test]
@@ -163,7 +178,8 @@ async fn a_call_in_flight_ends_on_the_backend_with_which_it_began() {
     let mut running = std::pin::pin!(metrics.call_tool(request, context));
     let first = futures_util::poll!(running.as_mut());
     assert!(first.is_pending(), "it asks over a socket");
-    metrics.replace(Backends::new(vec![], Arc::new(Unobserved)).unwrap(), ToolLimits::default());
+    let none = Backends::new(vec![], Arc::new(Unobserved)).unwrap();
+    metrics.replace(&Metrics::prepare(none, ToolLimits::default()));
     let ended = running.await.unwrap();
     assert!(matches!(ended, CallToolResponse::Complete(_)));
     assert_eq!(call.outcome(), Some(ToolOutcome::Ok));
