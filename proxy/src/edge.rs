@@ -44,9 +44,9 @@ use tokio::sync::watch;
 
 pub(crate) use self::body::Bodies;
 use self::{
-    admit::Admitted,
+    admit::Destination,
     context::{Context, InFlight},
-    plan::{Astray, Plan, session_owner},
+    plan::{Astray, Parts, Plan, session_owner},
     respond::{StreamTerms, document, left, refuse, reply},
 };
 use crate::{
@@ -133,11 +133,11 @@ impl Edge {
     ) -> Result<Option<Reply>> {
         let live = self.live.load_full();
         let admitted = match admit::admit(session, &live).await {
-            Ok(Admitted::Document(served)) => {
+            Ok(Destination::Document(served)) => {
                 document(session, context, served).await?;
                 return Ok(None);
             }
-            Ok(Admitted::Caller(pass)) => Ok(context.pass.insert(pass).caller.clone()),
+            Ok(Destination::Caller(pass)) => Ok(context.pass.insert(pass).caller.clone()),
             Err(denial) => Err(denial),
         };
         let header = session.req_header();
@@ -157,8 +157,7 @@ impl Edge {
             let asker = Asker { accepts, caller: &caller };
             return self.post(session, context, &live, asker).await;
         }
-        let parts = (&*self.workers, &*self.metrics);
-        let owner = session_owner(&session.req_header().headers, parts, context);
+        let owner = session_owner(&session.req_header().headers, self.parts(&live), context);
         Ok(Some(match owner {
             Ok((id, chosen)) if method == Method::GET => chosen.worker.open_stream(&id, &caller),
             Ok((id, chosen)) => chosen.worker.close(&id, &caller),
@@ -182,8 +181,8 @@ impl Edge {
             }
         };
         let headers = &session.req_header().headers;
-        let parts = (&*self.workers, &*self.metrics);
-        let running = match Plan::make(&body.bytes, headers, asker, (parts, &live.gate), context) {
+        let parts = self.parts(live);
+        let running = match Plan::make(&body.bytes, headers, asker, parts, context) {
             Ok(plan) => plan.run(),
             Err(Astray::Answered(answer)) => return Ok(Some(*answer)),
             Err(Astray::Denied(denial, id_raw)) => {
@@ -199,6 +198,10 @@ impl Edge {
             answer = &mut running => Ok(Some(answer)),
             gone = session.read_body_or_idle(true) => left(gone),
         }
+    }
+
+    fn parts<'a>(&'a self, live: &'a Live) -> Parts<'a> {
+        Parts { workers: &self.workers, metrics: &self.metrics, gate: &live.gate }
     }
 
     async fn refuse(

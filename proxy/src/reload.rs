@@ -30,10 +30,6 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long files must have been left alone: an editor writes in several steps.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// How often a configuration that switched looking off is asked whether it is on again. It never is: only a
-/// signal reloads then.
-const NEVER: Duration = Duration::from_hours(24 * 365);
-
 /// Why a new configuration is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
@@ -67,16 +63,26 @@ pub enum ReloadError {
     Read(#[from] JoinError),
 }
 
+/// What a reload works on.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The settings that it replaces.
+    pub live: Current,
+    /// The tools, whose backends it replaces.
+    pub tools: Tools,
+    /// Where clients are told that the tools have changed.
+    pub changes: Changes,
+    /// What counts it.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Reads the configuration again and puts it to work.
 #[derive(Debug)]
 pub struct Reloader {
     path: PathBuf,
     /// What runs. Settings that need a restart stay as they were at the start.
     config: Config,
-    live: Current,
-    tools: Tools,
-    changes: Changes,
-    metrics: Arc<Metrics>,
+    running: Running,
     /// The files as they were when they were read last.
     seen: Vec<Source>,
 }
@@ -84,20 +90,19 @@ pub struct Reloader {
 impl Reloader {
     /// Reloads what was read from `path` into what runs.
     #[must_use]
-    pub fn new(
-        (path, config): (PathBuf, Config),
-        live: Current,
-        (tools, changes): (Tools, Changes),
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(path: PathBuf, config: Config, running: Running) -> Self {
         let seen = config.sources.clone();
-        Self { path, config, live, tools, changes, metrics, seen }
+        Self { path, config, running, seen }
     }
 
     /// Waits until the configuration file, or a file that it names, has changed and is left alone.
     pub async fn changed(&mut self) {
+        // Without an interval only a signal reloads.
+        let Some(interval) = self.config.server.reload_interval else {
+            return std::future::pending().await;
+        };
         loop {
-            sleep(self.config.server.reload_interval.unwrap_or(NEVER)).await;
+            sleep(interval).await;
             let mut now = self.sources_now().await;
             if now == self.seen {
                 continue;
@@ -120,16 +125,16 @@ impl Reloader {
         self.seen = self.sources_now().await;
         match self.try_reload().await {
             Ok(restart) => {
-                self.metrics.reloaded(ReloadOutcome::Applied);
+                self.running.metrics.reloaded(ReloadOutcome::Applied);
                 tracing::info!(file = %self.path.display(), "configuration reloaded");
                 if !restart.is_empty() {
                     let settings = restart.join(", ");
                     tracing::warn!(%settings, "these settings have changed and need a restart");
                 }
-                warn_if_open(&self.config, &self.live.load());
+                warn_if_open(&self.config, &self.running.live.load());
             }
             Err(error) => {
-                self.metrics.reloaded(ReloadOutcome::Refused);
+                self.running.metrics.reloaded(ReloadOutcome::Refused);
                 let error = Chain(&error);
                 tracing::error!(%error, "configuration not reloaded; the old one goes on");
             }
@@ -143,24 +148,24 @@ impl Reloader {
         check_together(&wanted, &self.config)?;
         let restart = needing_restart(&self.config, &wanted);
         let next = with_settled(wanted, &self.config);
-        let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&self.metrics);
+        let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&self.running.metrics);
         let backends = Backends::new(next.backends.clone(), observer)?;
-        let running = self.live.load_full();
+        let old = self.running.live.load_full();
         let shown = SeenByClients::of(&next) != SeenByClients::of(&self.config);
         let edition = Tools::prepare(backends, next.tools);
-        let live = Live::new(&next, edition.clone(), Some(&running), &self.metrics)?;
+        let live = Live::new(&next, edition.clone(), Some(&old), &self.running.metrics)?;
         let names: Vec<_> =
             next.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
-        self.metrics.learn_backends(&names)?;
-        live.loaded(Some(&running), KEYS_PATIENCE).await;
-        let regated = !Arc::ptr_eq(&live.gate, &running.gate);
-        self.tools.replace(&edition);
-        self.live.store(Arc::new(live));
+        self.running.metrics.learn_backends(&names)?;
+        live.loaded(Some(&old), KEYS_PATIENCE).await;
+        let regated = !Arc::ptr_eq(&live.gate, &old.gate);
+        self.running.tools.replace(&edition);
+        self.running.live.store(Arc::new(live));
         if regated {
-            running.gate.retire();
+            old.gate.retire();
         }
         if regated || shown {
-            self.changes.announce(&Change::Tools);
+            self.running.changes.announce(&Change::Tools);
         }
         self.seen.clone_from(&next.sources);
         self.config = next;

@@ -144,15 +144,14 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
 
 async fn serve_http(path: PathBuf, config: Config) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
-    let Started { running, tools, changes, metrics } = start(&config).await?;
+    let Started { running, parts } = start(&config).await?;
     tracing::info!(
         mcp = %format_args!("http://{}{}", running.address, config.server.http.path),
         admin = running.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}")),
         "listening"
     );
     reload::warn_if_open(&config, &running.live.load());
-    let live = Arc::clone(&running.live);
-    let mut reloader = Reloader::new((path, config), live, (tools, changes), metrics);
+    let mut reloader = Reloader::new(path, config, parts);
     serve_until_told(&running, &mut signals, &mut reloader).await;
     stop(running, &mut signals).await
 }
@@ -160,9 +159,7 @@ async fn serve_http(path: PathBuf, config: Config) -> Result<(), RunError> {
 /// What runs, and what a reload works on.
 struct Started {
     running: Running,
-    tools: Tools,
-    changes: Changes,
-    metrics: Arc<Metrics>,
+    parts: reload::Running,
 }
 
 async fn start(config: &Config) -> Result<Started, RunError> {
@@ -172,7 +169,8 @@ async fn start(config: &Config) -> Result<Started, RunError> {
     let changes = Changes::default();
     let service = Arc::new(Service::new(tools.clone(), changes.clone()));
     let running = server::start(config, (&service, tools.edition()), &metrics).await?;
-    Ok(Started { running, tools, changes, metrics })
+    let live = Arc::clone(&running.live);
+    Ok(Started { running, parts: reload::Running { live, tools, changes, metrics } })
 }
 
 fn tools(config: Config, observer: Arc<dyn Observer>) -> Result<Tools, RunError> {

@@ -17,8 +17,8 @@ use crate::{
     well_known::Served,
 };
 
-/// A request that may go on.
-pub(super) enum Admitted {
+/// Where a request goes that may go on.
+pub(super) enum Destination {
     /// To a document of `.well-known`, which is this.
     Document(Served),
     /// To the MCP endpoint.
@@ -26,7 +26,7 @@ pub(super) enum Admitted {
 }
 
 /// Checks the request and who sends it.
-pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Admitted, Denial> {
+pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Destination, Denial> {
     let header = session.req_header();
     let peer = session.client_addr().and_then(|peer| peer.as_inet()).map(std::net::SocketAddr::ip);
     let address =
@@ -44,7 +44,7 @@ pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Admitt
         if announces_body(&header.headers) {
             return Err(Refusal::BodyUnexpected.into());
         }
-        return answer.map(Admitted::Document);
+        return answer.map(Destination::Document);
     }
     if path.strip_suffix('/').unwrap_or(path) != live.path {
         return Err(Refusal::Path.into());
@@ -59,7 +59,7 @@ pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Admitt
     };
     let mut pass = live.gate.admit(visitor).await?;
     pass.caller.edition = live.edition.clone();
-    Ok(Admitted::Caller(pass))
+    Ok(Destination::Caller(pass))
 }
 
 /// Checks that the method, and what goes with it, is one of the MCP endpoint.
@@ -69,7 +69,7 @@ pub(super) fn message(header: &RequestHeader, accepts: Accepts) -> Result<(), Re
         Method::GET | Method::DELETE if era::names_stateless_version(&header.headers) => {
             return Err(Refusal::MethodOfEra);
         }
-        // As above.
+        // A body that nobody reads would be taken for the connection's next request.
         Method::GET | Method::DELETE if announces_body(&header.headers) => {
             return Err(Refusal::BodyUnexpected);
         }

@@ -18,6 +18,14 @@ use crate::{
     workers::{Chosen, Workers},
 };
 
+/// What finding a worker needs.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) workers: &'a Workers,
+    pub(super) metrics: &'a Metrics,
+    pub(super) gate: &'a Gate,
+}
+
 /// A message that no worker answers.
 pub(super) enum Astray<'a> {
     /// Its reply.
@@ -57,9 +65,10 @@ impl<'a> Plan<'a> {
         body: &'a [u8],
         headers: &HeaderMap,
         asker: Asker<'a>,
-        ((workers, metrics), gate): ((&'a Workers, &Metrics), &Gate),
+        parts: Parts<'a>,
         context: &mut Context,
     ) -> Result<Self, Astray<'a>> {
+        let Parts { workers, metrics, gate } = parts;
         let message = wire::parse(body).map_err(|error| {
             metrics.rejected(Rejection::Message);
             Reply::not_a_message(error)
@@ -121,7 +130,7 @@ impl<'a> Plan<'a> {
 /// The reply, when it names none.
 pub(super) fn session_owner<'a>(
     headers: &HeaderMap,
-    (workers, metrics): (&'a Workers, &Metrics),
+    Parts { workers, metrics, .. }: Parts<'a>,
     context: &mut Context,
 ) -> Result<(SessionId, Chosen<'a>), Box<Reply>> {
     context.era = Some("session");
