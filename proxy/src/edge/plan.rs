@@ -83,6 +83,11 @@ impl<'a> Plan<'a> {
         })?;
         context.era =
             Some(if matches!(route, Route::Stateless(_)) { "stateless" } else { "session" });
+        if let (Some(tool), Some(pass)) =
+            (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
+        {
+            gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+        }
         let (minted, chosen) = match &route {
             // The id comes first: it decides the worker.
             Route::Initialize(_) => {
@@ -94,11 +99,6 @@ impl<'a> Plan<'a> {
         };
         let chosen = chosen.ok_or_else(unavailable)?;
         context.worker = Some(chosen.index);
-        if let (Some(tool), Some(pass)) =
-            (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
-        {
-            gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
-        }
         if matches!(route, Route::Stateless(_)) {
             chosen.worker.check_headers(&message, headers).inspect_err(|_refused| {
                 metrics.rejected(Rejection::HeaderMismatch);
