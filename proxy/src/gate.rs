@@ -7,6 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use http::HeaderMap;
 use jsonwebtoken_jwks::{
+    bearer::Place,
     jwks::Jwks,
     policy::LEEWAY_MAX,
     refused::{Reason, Refused},
@@ -19,7 +20,6 @@ use mcp_core::{
 };
 
 use crate::{
-    bearer::Place,
     challenge::Challenges,
     config::{Authentication, Config, Verification},
     limits::{Exceeded, Limits, Permit},
@@ -181,10 +181,10 @@ impl Gate {
         if matches!(tokens.place, Place::Forwarded(_)) && !visitor.peer_is_trusted {
             return Ok(None);
         }
-        tokens.place.token(visitor.headers, visitor.query).map_err(|refusal| Denial {
+        tokens.place.token(visitor.headers, visitor.query).map_err(|_misplaced| Denial {
             why: Some("token_misplaced"),
             challenge: Some(self.challenges.misplaced.clone()),
-            ..refusal.into()
+            ..Refusal::TokenMisplaced.into()
         })
     }
 
