@@ -17,7 +17,7 @@ export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 say "building the fuzz targets"
 cargo build --locked --release --quiet --target "$host" --manifest-path fuzz/Cargo.toml
 
-for target in token jwks; do
+for target in bearer token jwks; do
   say "fuzzing $target for $seconds s"
   found=$CARGO_TARGET_DIR/corpus/$target artifacts=$CARGO_TARGET_DIR/artifacts/
   mkdir -p "$found" "$artifacts"

@@ -14,6 +14,7 @@ use std::{
 
 use http::HeaderMap;
 use jsonwebtoken_jwks::{
+    bearer::Place,
     jwks::Jwks,
     policy::LEEWAY_MAX,
     refused::{Reason, Refused},
@@ -27,7 +28,6 @@ use mcp_core::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bearer::Place,
     challenge::Challenges,
     client_address::{FORWARDED_FOR, holder},
     config::{Authentication, Config, Verification},
@@ -241,10 +241,10 @@ impl Gate {
         if matches!(tokens.place, Place::Forwarded(_)) && !visitor.peer_is_trusted {
             return Ok(None);
         }
-        tokens.place.token(visitor.headers, visitor.query).map_err(|refusal| Denial {
+        tokens.place.token(visitor.headers, visitor.query).map_err(|_misplaced| Denial {
             why: Some("token_misplaced"),
             challenge: Some(self.challenges.misplaced.clone()),
-            ..refusal.into()
+            ..Refusal::TokenMisplaced.into()
         })
     }
 

@@ -6,7 +6,7 @@
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
-//!   [`refusal`], [`bearer`], [`challenge`], [`well_known`], [`gate`], [`live`]
+//!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
 //!   [`online`], [`explain`], [`cli`]
@@ -32,8 +32,6 @@ pub mod client_address;
 pub mod limits;
 
 pub mod refusal;
-
-pub mod bearer;
 
 pub mod challenge;
 

@@ -74,11 +74,6 @@ impl<T> Cache<T> {
     pub(crate) fn insert(&self, digest: Digest, entry: Entry<T>) {
         self.entries.insert(digest, entry);
     }
-
-    /// Number of entries.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
 }
 
 impl<T> fmt::Debug for Cache<T> {

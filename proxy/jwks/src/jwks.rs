@@ -4,6 +4,9 @@
 //! pauses that grow. Starting while the provider is down works. Old keys serve until `stale_max`
 //! after the last good fetch; then there are none. A token with an unknown key id leads to one
 //! fetch that everyone shares, and to none for a while after it.
+//!
+//! What the provider publishes counts, also when it is nothing: a key that is gone from a set that
+//! was fetched well counts no longer, be it the last one.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +27,7 @@ use self::origin::Origin;
 #[cfg(feature = "fetch")]
 use self::origin::Web;
 pub use self::origin::{FileFault, LoadError};
-pub use crate::live::Unavailable;
+pub use crate::live::{Refetched, Unavailable};
 
 /// An issuer's keys, kept fresh until the last reference is dropped.
 #[derive(Debug)]
@@ -40,8 +43,10 @@ enum Keys {
 pub struct Snapshot {
     /// Grows when, and only when, the accepted keys have changed.
     pub generation: u64,
-    /// The keys.
+    /// The keys; none where the last set that was loaded has none that can be used.
     pub keys: KeySet,
+    /// What is wrong with a set that has no key that can be used.
+    useless: Option<String>,
 }
 
 /// How loading goes, and what was loaded.
@@ -53,7 +58,8 @@ pub struct Status {
     pub generation: u64,
     /// When keys were last loaded. None for fixed keys.
     pub last_success: Option<SystemTime>,
-    /// Why the last load failed; none if it went well. For people; holds nothing of the document.
+    /// Why the last load failed, or brought no key that can be used; none if it brought some. For
+    /// people; holds nothing of the document.
     pub last_error: Option<Arc<str>>,
     /// How many loads went well.
     pub successes: u64,
@@ -98,7 +104,7 @@ impl Jwks {
     /// Keys that never change.
     #[must_use]
     pub fn fixed(keys: KeySet) -> Arc<Self> {
-        Arc::new(Self(Keys::Fixed(Arc::new(Snapshot { generation: 1, keys }))))
+        Arc::new(Self(Keys::Fixed(Arc::new(Snapshot { generation: 1, keys, useless: None }))))
     }
 
     /// Starts to keep the keys of `source`; the first fetch begins at once and is not waited for.
@@ -112,13 +118,13 @@ impl Jwks {
     pub fn start(source: Source, terms: Terms) -> Result<Arc<Self>, StartError> {
         let (name, pace, origin): (Arc<str>, _, _) = match source {
             Source::Inline(text) => {
-                let snapshot = origin::usable(text.as_bytes(), || "in the configuration".into());
-                let snapshot = Arc::new(snapshot.map_err(StartError::Inline)?);
+                let snapshot = origin::fixed(text.as_bytes()).map_err(StartError::Inline)?;
+                let snapshot = Arc::new(snapshot);
                 return Ok(Arc::new(Self(Keys::Fixed(snapshot))));
             }
             Source::File(path) => {
                 let name = path.display().to_string().into();
-                (name, Origin::file_pace(&terms), Origin::File(path))
+                (name, Origin::file_pace(&terms), Origin::file(path))
             }
             #[cfg(feature = "fetch")]
             Source::Uri(url) => {
@@ -148,19 +154,30 @@ impl Jwks {
         }
     }
 
-    /// Loads the keys again, for a token whose key is unknown, and returns whether a newer
-    /// generation than `seen_generation` is there.
+    /// Generation of the keys that [`Jwks::current`] would return; none where it would fail.
+    /// Cheaper: nothing that is shared is written to.
+    #[must_use]
+    pub fn usable_generation(&self) -> Option<u64> {
+        match &self.0 {
+            Keys::Fixed(snapshot) => Some(snapshot.generation),
+            Keys::Live(live) => live.usable_generation(),
+        }
+    }
+
+    /// Loads the keys again, for a token whose key is unknown in the generation `seen_generation`.
     ///
     /// All callers share one load. For 10 s after it there is no other, and the answer comes at
     /// once.
-    pub async fn refetch(&self, seen_generation: u64) -> bool {
+    pub async fn refetch(&self, seen_generation: u64) -> Refetched {
         match &self.0 {
-            Keys::Fixed(snapshot) => snapshot.generation > seen_generation,
+            Keys::Fixed(snapshot) if snapshot.generation > seen_generation => Refetched::Newer,
+            Keys::Fixed(_) => Refetched::Unchanged,
             Keys::Live(live) => live.refetch(seen_generation).await,
         }
     }
 
-    /// Waits for usable keys, for so long, and returns whether there are some.
+    /// Waits until a key set was loaded and is not too old, for so long, and returns whether one is
+    /// there.
     pub async fn loaded(&self, patience: Duration) -> bool {
         match &self.0 {
             Keys::Fixed(_) => true,
@@ -180,11 +197,14 @@ impl Jwks {
         for key in keys.map(KeySet::keys).unwrap_or_default() {
             *by_type.entry(key.kind()).or_default() += 1;
         }
+        let useless = snapshot.as_ref().and_then(|snapshot| snapshot.useless.as_deref());
+        let error = health.as_ref().and_then(|health| health.last_error.clone());
         Status {
-            usable: self.current().is_ok(),
+            usable: keys.is_some_and(|keys| !keys.keys().is_empty())
+                && self.usable_generation().is_some(),
             generation: snapshot.as_ref().map_or(0, |snapshot| snapshot.generation),
             last_success: health.as_ref().and_then(|health| health.last_success),
-            last_error: health.as_ref().and_then(|health| health.last_error.clone()),
+            last_error: error.or_else(|| useless.map(Arc::from)),
             successes: health.as_ref().map_or(0, |health| health.successes),
             failures: health.as_ref().map_or(0, |health| health.failures),
             keys: by_type,
@@ -201,6 +221,10 @@ impl Versioned for Snapshot {
 
     fn set_generation(&mut self, generation: u64) {
         self.generation = generation;
+    }
+
+    fn useless(&self) -> Option<&str> {
+        self.useless.as_deref()
     }
 }
 

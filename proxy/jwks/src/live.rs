@@ -18,6 +18,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+mod load;
+
+pub(crate) use self::load::{Load, Loaded, Pace, Versioned, chain};
+use self::load::{caught, chance};
+
 /// Shortest time between two loads that were asked for. Tokens with made-up key ids must not
 /// become a flood towards the provider.
 pub(crate) const COOLDOWN: Duration = Duration::from_secs(10);
@@ -28,48 +33,23 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// Least `Retry-After`: header values are whole seconds, and 0 would say "at once".
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 
-/// What can be kept fresh.
-pub(crate) trait Versioned: Send + Sync + 'static {
-    /// Whether readers would see no difference.
-    fn same(&self, other: &Self) -> bool;
-    /// Tells the value its generation.
-    fn set_generation(&mut self, generation: u64);
-}
-
-/// Where a value comes from.
-pub(crate) trait Load: Send + Sync + 'static {
-    /// What is loaded.
-    type Value: Versioned;
-    /// Why it could not be.
-    type Error: Error + Send + Sync + 'static;
-    /// Loads it, within [`Pace::load_timeout`].
-    fn load(&self) -> impl Future<Output = Result<Loaded<Self::Value>, Self::Error>> + Send;
-}
-
-/// A value and how long it may be used before it is loaded again.
-#[derive(Debug)]
-pub(crate) struct Loaded<T> {
-    pub(crate) value: T,
-    pub(crate) lifetime: Duration,
-}
-
-/// The times to keep.
-#[derive(Debug, Clone)]
-pub(crate) struct Pace {
-    /// How long a value may be used after it was loaded last; without it, for ever.
-    pub(crate) stale_max: Option<Duration>,
-    /// Longest pause between two loads that fail.
-    pub(crate) retry_max: Duration,
-    /// Longest time that one load takes.
-    pub(crate) load_timeout: Duration,
-}
-
 /// Nothing to read: not loaded yet, or too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not at hand; the next attempt is due within {} s", .retry_after.as_secs())]
 pub struct Unavailable {
     /// When to try again; at least a second.
     pub retry_after: Duration,
+}
+
+/// What came of asking for newer values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refetched {
+    /// A newer generation than the one seen is there.
+    Newer,
+    /// The last load went well and brought nothing newer.
+    Unchanged,
+    /// The last load failed or takes too long, so it is not known whether there is anything newer.
+    Failed(Unavailable),
 }
 
 /// How loading goes.
@@ -163,13 +143,16 @@ impl<T: Versioned> Live<T> {
     /// # Errors
     /// [`Unavailable`] when nothing was loaded yet, or it is too old.
     pub(crate) fn current(&self) -> Result<Arc<T>, Unavailable> {
-        if let Some(held) = &*self.shared.held.load()
-            && held.stale_at.is_none_or(|at| Instant::now() < at)
-        {
-            return Ok(Arc::clone(&held.value));
+        match &*self.shared.held.load() {
+            Some(held) if held.is_usable() => Ok(Arc::clone(&held.value)),
+            Some(_) | None => Err(self.shared.desk.lock().unavailable()),
         }
-        let next_in = self.shared.desk.lock().next_in();
-        Err(Unavailable { retry_after: next_in.unwrap_or_default().max(RETRY_AFTER_MIN) })
+    }
+
+    /// Generation of what [`Live::current`] would return; none where it would fail.
+    pub(crate) fn usable_generation(&self) -> Option<u64> {
+        let held = self.shared.held.load();
+        held.as_ref().filter(|held| held.is_usable()).map(|held| held.generation)
     }
 
     /// What was loaded last, however old.
@@ -182,19 +165,27 @@ impl<T: Versioned> Live<T> {
         self.shared.held.load().as_ref().map_or(0, |held| held.generation)
     }
 
-    /// Loads again and returns whether a newer generation than `seen` is there.
+    /// Loads again, for somebody who has seen the generation `seen` and needs a newer one.
     ///
     /// All who ask at once share one load, also one that is under way by itself. Within
     /// [`COOLDOWN`] of the last load that was asked for, there is none, and the answer comes at
     /// once.
-    pub(crate) async fn refetch(&self, seen: u64) -> bool {
-        let Some(mut ended) = self.ask(seen) else {
-            return self.generation() > seen;
+    pub(crate) async fn refetch(&self, seen: u64) -> Refetched {
+        let in_time = match self.ask(seen) {
+            // Loads end by themselves; should the task have died, nobody is to wait for ever.
+            Some(mut ended) => {
+                timeout(self.shared.pace.load_timeout, ended.changed()).await.is_ok()
+            }
+            None => true,
         };
-        // Loads end by themselves; should the task have died, nobody is to wait for ever.
-        let waited = timeout(self.shared.pace.load_timeout, ended.changed()).await;
-        tracing::trace!(in_time = waited.is_ok(), "waited for a shared load");
-        self.generation() > seen
+        let desk = self.shared.desk.lock();
+        if self.generation() > seen {
+            Refetched::Newer
+        } else if in_time && desk.failures_in_a_row == 0 {
+            Refetched::Unchanged
+        } else {
+            Refetched::Failed(desk.unavailable())
+        }
     }
 
     /// Waits until something usable is there, for so long, and returns whether it is.
@@ -254,7 +245,17 @@ impl<T: Versioned> fmt::Debug for Live<T> {
     }
 }
 
+impl<T> Held<T> {
+    fn is_usable(&self) -> bool {
+        self.stale_at.is_none_or(|at| Instant::now() < at)
+    }
+}
+
 impl Desk {
+    fn unavailable(&self) -> Unavailable {
+        Unavailable { retry_after: self.next_in().unwrap_or_default().max(RETRY_AFTER_MIN) }
+    }
+
     fn next_in(&self) -> Option<Duration> {
         let under_way = self.loading || self.asked;
         (!under_way).then(|| self.next.saturating_duration_since(Instant::now()))
@@ -265,9 +266,10 @@ impl<T: Versioned> Shared<T> {
     /// The task: loads, waits, loads again, until it is aborted.
     async fn keep<L: Load<Value = T>>(self: Arc<Self>, loader: L) -> ! {
         loop {
-            match loader.load().await {
-                Ok(new) => self.accept(new),
-                Err(error) => self.miss(&error),
+            match caught(&loader).await {
+                Ok(Ok(new)) => self.accept(new),
+                Ok(Err(error)) => self.miss(&error),
+                Err(panicked) => self.miss(&panicked),
             }
             self.due().await;
         }
@@ -282,6 +284,11 @@ impl<T: Versioned> Shared<T> {
             Some(held) => held.generation.saturating_add(1),
             None => 1,
         };
+        let changed = held.as_ref().is_none_or(|held| held.generation != generation);
+        // Once for each change: it may stay so for days.
+        if let Some(why) = value.useless().filter(|_| changed) {
+            tracing::error!(name = %self.name, generation, why, "what was loaded is of no use");
+        }
         value.set_generation(generation);
         let stale_at = self.pace.stale_max.map(|max| Instant::now() + max);
         self.held.store(Some(Arc::new(Held { value: Arc::new(value), generation, stale_at })));
@@ -290,7 +297,7 @@ impl<T: Versioned> Shared<T> {
         self.end(lifetime.mul_f64(0.8 + 0.1 * chance()), |desk| {
             if desk.failures_in_a_row > 0 {
                 tracing::info!(name = %self.name, generation, "loaded again after failures");
-            } else if held.as_ref().is_none_or(|held| held.generation != generation) {
+            } else if changed {
                 tracing::info!(name = %self.name, generation, "loaded");
             }
             desk.failures_in_a_row = 0;
@@ -309,10 +316,7 @@ impl<T: Versioned> Shared<T> {
         // Every so often is enough for a log: the first, second, fourth, eighth time.
         if failures.is_power_of_two() {
             let held = self.held.load();
-            let usable = held
-                .as_ref()
-                .is_some_and(|held| held.stale_at.is_none_or(|at| Instant::now() < at));
-            if usable {
+            if held.as_ref().is_some_and(|held| held.is_usable()) {
                 tracing::warn!(name = %self.name, failures, error = %text, "cannot be loaded; the old is used");
             } else {
                 tracing::error!(name = %self.name, failures, error = %text, "cannot be loaded, and nothing is at hand");
@@ -358,27 +362,6 @@ impl<T: Versioned> Shared<T> {
             }
         }
     }
-}
-
-/// A number from 0 to 1, so that many processes do not ask at the same moment.
-fn chance() -> f64 {
-    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
-}
-
-/// An error and what caused it, in one line, each level once.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        // Some libraries print their source themselves.
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

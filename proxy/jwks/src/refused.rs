@@ -49,7 +49,7 @@ reasons! {
     WrongType = "wrong_type",
     /// An issuer that is not configured.
     UnknownIssuer = "unknown_issuer",
-    /// No key with that `kid`, or none for that algorithm.
+    /// No key with that `kid`, or none for that algorithm, also among the keys that were fetched last.
     UnknownKey = "unknown_key",
     /// The signature does not fit.
     BadSignature = "bad_signature",
@@ -67,7 +67,8 @@ reasons! {
     WrongAudience = "wrong_audience",
     /// A claim has none of the values that it must have.
     WrongClaim = "wrong_claim",
-    /// The issuer's keys are not at hand: not fetched yet, or too old.
+    /// The issuer's keys are not at hand: not fetched yet, or too old, or they lack the token's and newer ones could
+    /// not be fetched.
     KeysUnavailable = "keys_unavailable",
 }
 

@@ -13,7 +13,7 @@ use crate::{
     cache::{self, Cache, Entry, Standing},
     claims,
     explain::{Explanation, FirstRefusal, Ledger, Lines, Told},
-    jwks::{Jwks, Snapshot},
+    jwks::{Jwks, Refetched, Snapshot, Unavailable},
     key::{Key, KeySet},
     policy::{Policy, TOKEN_BYTES_MAX},
     refused::{Reason, Refused},
@@ -107,7 +107,7 @@ impl<T> Verifier<T> {
     }
 
     /// Checks a token, unless it is known. If its issuer's keys lack the one that it names, they are fetched anew
-    /// and it is checked once more.
+    /// and it is checked once more; if they do not come, the keys count as unavailable for it.
     ///
     /// # Errors
     /// [`Refused`], for the log.
@@ -119,8 +119,11 @@ impl<T> Verifier<T> {
             Ok(checked) => return Ok(self.accept(token, checked)),
             Err(stop) => stop,
         };
-        if !self.has_newer_keys(stop.lacking).await {
-            return Err(stop.refused);
+        match self.newer_keys(stop.lacking).await {
+            Refetched::Newer => {}
+            Refetched::Unchanged => return Err(stop.refused),
+            // Its key may be among those that did not come.
+            Refetched::Failed(unavailable) => return Err(without_keys(unavailable)),
         }
         match self.check(token, now, &mut FirstRefusal) {
             Ok(checked) => Ok(self.accept(token, checked)),
@@ -151,27 +154,20 @@ impl<T> Verifier<T> {
         Explanation { lines, refused, verified: accepted.map(|checked| checked.verified) }
     }
 
-    /// Number of tokens remembered.
-    #[must_use]
-    pub fn cached_len(&self) -> usize {
-        self.cache.len()
-    }
-
-    async fn has_newer_keys(&self, lacking: Option<Lacking>) -> bool {
-        let Some(Lacking { issuer, generation }) = lacking else { return false };
+    async fn newer_keys(&self, lacking: Option<Lacking>) -> Refetched {
+        let Some(Lacking { issuer, generation }) = lacking else { return Refetched::Unchanged };
         match self.issuers.get(issuer).and_then(|issuer| issuer.keys.as_ref()) {
             Some(keys) => keys.refetch(generation).await,
-            None => false,
+            None => Refetched::Unchanged,
         }
     }
 
     fn standing(&self, issuer: usize) -> Standing {
         match self.issuers.get(issuer).map(|issuer| issuer.keys.as_ref()) {
             Some(None) => Standing::NotNeeded,
-            Some(Some(keys)) => match keys.current() {
-                Ok(snapshot) => Standing::Generation(snapshot.generation),
-                Err(_) => Standing::Unavailable,
-            },
+            Some(Some(keys)) => {
+                keys.usable_generation().map_or(Standing::Unavailable, Standing::Generation)
+            }
             None => Standing::Unavailable,
         }
     }
@@ -343,10 +339,12 @@ impl<T> fmt::Debug for Verifier<T> {
 }
 
 fn current(keys: &Jwks) -> Result<Arc<Snapshot>, Refused> {
-    keys.current().map_err(|unavailable| Refused {
-        retry_after: Some(unavailable.retry_after),
-        ..Reason::KeysUnavailable.into()
-    })
+    keys.current().map_err(without_keys)
+}
+
+fn without_keys(unavailable: Unavailable) -> Refused {
+    let retry_after = Some(unavailable.retry_after);
+    Refused { retry_after, ..Reason::KeysUnavailable.into() }
 }
 
 fn told_keys(keys: &KeySet) -> String {
@@ -355,5 +353,8 @@ fn told_keys(keys: &KeySet) -> String {
         None => format!("{} without kid", key.kind()),
     };
     let keys: Vec<_> = keys.keys().iter().map(told).collect();
+    if keys.is_empty() {
+        return "made by one of the issuer's keys, of which there are none now".to_owned();
+    }
     format!("made by one of the issuer's keys: {}", keys.join(", "))
 }

@@ -24,7 +24,7 @@ fn an_entry_holds_until_its_end_and_not_at_it() {
     assert_eq!(get(99).as_deref(), Some(&"known"));
     assert_eq!(get(100), None);
     assert_eq!(get(99), None, "what has ended is forgotten");
-    assert_eq!(cache.len(), 0);
+    assert_eq!(cache.entries.len(), 0);
 }
 
 #[test]
@@ -66,6 +66,10 @@ fn entries_are_bounded() {
             let entry = Entry { value: Arc::new(number), issuer: 0, generation: None, until: None };
             cache.insert(digest(&number.to_string()), entry);
         }
-        assert!(cache.len() <= entries_max.max(1), "{} of {entries_max}", cache.len());
+        assert!(
+            cache.entries.len() <= entries_max.max(1),
+            "{} of {entries_max}",
+            cache.entries.len()
+        );
     }
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
+
 use super::Snapshot;
 use crate::{
     key::{KeySet, KeySetError, RejectedKey},
@@ -59,13 +61,10 @@ pub enum LoadError {
         #[source]
         fault: KeySetError,
     },
-    /// A key set without any key that can be used counts as a failure: a provider that empties its
-    /// set by mistake is more likely than one that wants all of its tokens refused, and the old
-    /// keys end with `stale_max` all the same.
-    #[error("the key set {place} has no key that can be used{}", listed(.rejected))]
+    /// Text without any key that can be used is a mistake, as it never changes. A provider or a
+    /// file may have none: its keys may all have been withdrawn, and then none may count any more.
+    #[error("the key set in the configuration has no key that can be used{}", listed(.rejected))]
     NoUsableKey {
-        /// Where it is, as in `at https://…` or `in the file …`.
-        place: Arc<str>,
         /// What it has instead.
         rejected: Vec<RejectedKey>,
     },
@@ -93,10 +92,24 @@ pub enum FileFault {
 pub(super) enum Origin {
     #[cfg(feature = "fetch")]
     Web(Box<Web>),
-    File(PathBuf),
+    File(KeyFile),
+}
+
+/// A key file.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    path: PathBuf,
+    /// One place for one thread that reads: reading cannot be called off, and while a file system
+    /// hangs, each attempt would take another thread of the pool that everything shares.
+    place: Arc<Semaphore>,
 }
 
 impl Origin {
+    /// Keys in a file.
+    pub(super) fn file(path: PathBuf) -> Self {
+        Self::File(KeyFile { path, place: Arc::new(Semaphore::new(1)) })
+    }
+
     /// The times to keep for a file.
     pub(super) fn file_pace(terms: &Terms) -> Pace {
         Pace {
@@ -115,49 +128,75 @@ impl Load for Origin {
         match self {
             #[cfg(feature = "fetch")]
             Self::Web(web) => web.load().await,
-            Self::File(path) => {
-                let read = read(path.clone()).await;
-                let json =
-                    read.map_err(|fault| LoadError::File { path: path.as_path().into(), fault })?;
-                let value = usable(&json, || format!("in the file `{}`", path.display()).into())?;
+            Self::File(file) => {
+                let path = &file.path;
+                let wanted = path.clone();
+                let json = (file.reading(move || read(&wanted)).await)
+                    .map_err(|fault| LoadError::File { path: path.as_path().into(), fault })?;
+                let value = parsed(&json, || format!("in the file `{}`", path.display()).into())?;
                 Ok(Loaded { value, lifetime: FILE_INTERVAL })
             }
         }
     }
 }
 
-/// Reads a key set and wants at least one key that can be used.
-pub(super) fn usable(json: &[u8], place: impl FnOnce() -> Arc<str>) -> Result<Snapshot, LoadError> {
-    let keys = match KeySet::parse(json) {
-        Ok(keys) => keys,
-        Err(fault) => return Err(LoadError::Keys { place: place(), fault }),
-    };
-    if keys.keys().is_empty() {
-        let rejected = keys.rejected().to_vec();
-        return Err(LoadError::NoUsableKey { place: place(), rejected });
+impl KeyFile {
+    /// Runs a reader on a thread that may wait, unless the last one is still at it.
+    async fn reading<R>(&self, reader: R) -> Result<Vec<u8>, FileFault>
+    where
+        R: FnOnce() -> Result<Vec<u8>, FileFault> + Send + 'static,
+    {
+        let place = Arc::clone(&self.place).try_acquire_owned();
+        let place = place.map_err(|_taken| FileFault::Slow)?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = reader();
+            drop(place);
+            read
+        });
+        match tokio::time::timeout(FILE_TIMEOUT, reading).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(stopped)) => Err(FileFault::Io(io::Error::other(stopped))),
+            Err(_elapsed) => Err(FileFault::Slow),
+        }
     }
-    Ok(Snapshot { generation: 1, keys })
+}
+
+/// Reads a key set from text that never changes, and wants at least one key that can be used.
+pub(super) fn fixed(json: &[u8]) -> Result<Snapshot, LoadError> {
+    let snapshot = parsed(json, || "in the configuration".into())?;
+    if snapshot.keys.keys().is_empty() {
+        return Err(LoadError::NoUsableKey { rejected: snapshot.keys.rejected().to_vec() });
+    }
+    Ok(snapshot)
+}
+
+/// Reads a key set, which may have no key that can be used.
+fn parsed(json: &[u8], place: impl FnOnce() -> Arc<str>) -> Result<Snapshot, LoadError> {
+    match KeySet::parse(json) {
+        Ok(keys) => {
+            let useless = keys.keys().is_empty().then(|| {
+                let place = place();
+                let instead = listed(keys.rejected());
+                format!("the key set {place} has no key that can be used{instead}")
+            });
+            Ok(Snapshot { generation: 1, keys, useless })
+        }
+        Err(fault) => Err(LoadError::Keys { place: place(), fault }),
+    }
 }
 
 /// Reads the file that the path leads to now.
-async fn read(path: PathBuf) -> Result<Vec<u8>, FileFault> {
-    let reading = tokio::task::spawn_blocking(move || {
-        // Opening a pipe would wait for whoever writes to it.
-        let kind = std::fs::metadata(&path).map_err(FileFault::Io)?.file_type();
-        if !kind.is_file() {
-            return Err(FileFault::NotAFile);
-        }
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(&path).map_err(FileFault::Io)?;
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(FileFault::Io)?;
-        let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_BYTES_MAX);
-        if fits { Ok(bytes) } else { Err(FileFault::TooLarge) }
-    });
-    match tokio::time::timeout(FILE_TIMEOUT, reading).await {
-        Ok(Ok(read)) => read,
-        Ok(Err(stopped)) => Err(FileFault::Io(io::Error::other(stopped))),
-        Err(_elapsed) => Err(FileFault::Slow),
+fn read(path: &Path) -> Result<Vec<u8>, FileFault> {
+    // Opening a pipe would wait for whoever writes to it.
+    let kind = std::fs::metadata(path).map_err(FileFault::Io)?.file_type();
+    if !kind.is_file() {
+        return Err(FileFault::NotAFile);
     }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(FileFault::Io)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(FileFault::Io)?;
+    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_BYTES_MAX);
+    if fits { Ok(bytes) } else { Err(FileFault::TooLarge) }
 }
 
 /// `: 2 rejected (symmetric, too_small)`
@@ -169,4 +208,33 @@ fn listed(rejected: &[RejectedKey]) -> String {
     words.sort_unstable();
     words.dedup();
     format!(": {} rejected ({})", rejected.len(), words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_read_hangs_no_second_one_is_started() {
+        let file = KeyFile { path: PathBuf::new(), place: Arc::new(Semaphore::new(1)) };
+        let (release, released) = mpsc::channel::<()>();
+        let hanging = file.reading(move || {
+            assert!(released.recv().is_err(), "the other end was dropped");
+            Ok(Vec::new())
+        });
+        let (hung, ()) = tokio::join!(hanging, advance(FILE_TIMEOUT));
+        assert!(matches!(hung, Err(FileFault::Slow)), "{hung:?}");
+        for _ in 0..3 {
+            let refused = file.reading(|| panic!("a second thread")).await;
+            assert!(matches!(refused, Err(FileFault::Slow)), "{refused:?}");
+        }
+        drop(release);
+        let ended = file.place.acquire();
+        drop(tokio::time::timeout(FILE_TIMEOUT, ended).await.unwrap().unwrap());
+        assert_eq!(file.reading(|| Ok(vec![7])).await.unwrap(), [7]);
+    }
 }

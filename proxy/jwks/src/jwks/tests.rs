@@ -45,7 +45,10 @@ fn keys_in_the_text_never_change_and_need_no_runtime() {
 async fn fixed_keys_are_loaded_and_have_no_newer_generation() {
     let jwks = Jwks::fixed(KeySet::parse(set(&[FIRST]).as_bytes()).unwrap());
     assert!(jwks.loaded(Duration::ZERO).await);
-    assert!(!jwks.refetch(jwks.current().unwrap().generation).await);
+    let generation = jwks.current().unwrap().generation;
+    assert_eq!(jwks.usable_generation(), Some(generation));
+    assert_eq!(jwks.refetch(generation).await, Refetched::Unchanged);
+    assert_eq!(jwks.refetch(0).await, Refetched::Newer);
 }
 
 #[test]
@@ -110,9 +113,8 @@ async fn a_file_that_cannot_be_used_leaves_the_old_keys_until_they_are_too_old()
     let terms = Terms { stale_max: Duration::from_mins(10), ..Terms::default() };
     let jwks = Jwks::start(Source::File(path.clone()), terms).unwrap();
     assert!(jwks.loaded(PATIENCE).await);
-    let broken: [(&[u8], &str); 4] = [
+    let broken: [(&[u8], &str); 3] = [
         (b"{\"keys\":[{\"kty\":\"EC\"", "cannot be used"),
-        (b"{\"keys\":[]}", "it is empty"),
         (SYMMETRIC.as_bytes(), "cannot be used"),
         (&vec![b' '; (256 << 10) + 1], "larger than"),
     ];
@@ -130,6 +132,30 @@ async fn a_file_that_cannot_be_used_leaves_the_old_keys_until_they_are_too_old()
     assert!(jwks.current().is_err() && !jwks.status().usable);
     write(&path, &[FIRST]);
     assert!(jwks.loaded(Duration::from_secs(3)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_key_that_is_removed_from_a_file_is_gone_like_every_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    for (keys, words) in [(&[][..], "it is empty"), (&[SYMMETRIC], "1 rejected (symmetric)")] {
+        write(&path, &[FIRST]);
+        let jwks = Jwks::start(Source::File(path.clone()), Terms::default()).unwrap();
+        assert!(jwks.loaded(PATIENCE).await);
+        write(&path, keys);
+        sleep(Duration::from_secs(3)).await;
+        let snapshot = jwks.current().unwrap();
+        assert_eq!((snapshot.generation, snapshot.keys.keys().len()), (2, 0));
+        let status = jwks.status();
+        assert!(!status.usable && status.failures == 0);
+        let error = status.last_error.unwrap();
+        assert!(error.contains("no key that can be used") && error.contains(words), "{error}");
+
+        write(&path, &[FIRST]);
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(usable(&jwks), 1);
+        assert!(jwks.status().usable && jwks.status().last_error.is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +189,7 @@ async fn callers_with_an_unknown_key_share_one_reading_of_the_file() {
     let (seen, before) = (jwks.current().unwrap().generation, jwks.status().successes);
     write(&path, &[SECOND]);
     let newer = join_all((0..200).map(|_| jwks.refetch(seen))).await;
-    assert!(newer.into_iter().all(|newer| newer));
+    assert!(newer.into_iter().all(|answer| answer == Refetched::Newer));
     assert_eq!(jwks.status().successes, before + 1);
 }
 

@@ -1,4 +1,7 @@
-use std::sync::Weak;
+use std::sync::{
+    Weak,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use futures_util::future::join_all;
 use tokio::time::{advance, sleep};
@@ -19,6 +22,10 @@ impl Versioned for Number {
     fn set_generation(&mut self, generation: u64) {
         self.generation = generation;
     }
+
+    fn useless(&self) -> Option<&str> {
+        (self.value == 0).then_some("nothing")
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,7 @@ struct Provider {
     answers: Option<u32>,
     takes: Duration,
     lifetime: Duration,
+    panics: bool,
     loads: Vec<Instant>,
 }
 
@@ -41,7 +49,13 @@ impl Loader {
     fn new(answers: Option<u32>) -> Self {
         let takes = Duration::from_millis(100);
         let lifetime = Duration::from_mins(5);
-        Self(Arc::new(Mutex::new(Provider { answers, takes, lifetime, loads: Vec::new() })))
+        Self(Arc::new(Mutex::new(Provider {
+            answers,
+            takes,
+            lifetime,
+            panics: false,
+            loads: Vec::new(),
+        })))
     }
 
     fn set(&self, answers: Option<u32>) {
@@ -75,6 +89,7 @@ impl Load for Loader {
         };
         sleep(takes).await;
         let provider = self.0.lock();
+        assert!(!provider.panics, "canary");
         let value = Number { value: provider.answers.ok_or(Down)?, generation: 0 };
         Ok(Loaded { value, lifetime: provider.lifetime })
     }
@@ -124,7 +139,7 @@ async fn callers_at_once_share_one_load() {
     loader.set(Some(2));
     let answers = join_all((0..200).map(|_| live.refetch(1))).await;
     assert_eq!(loader.loads(), 2);
-    assert!(answers.into_iter().all(|newer| newer));
+    assert!(answers.into_iter().all(|answer| answer == Refetched::Newer));
     assert_eq!(*live.current().unwrap(), Number { value: 2, generation: 2 });
 }
 
@@ -132,41 +147,41 @@ async fn callers_at_once_share_one_load() {
 async fn a_caller_joins_a_load_that_is_under_way_by_itself() {
     let loader = Loader::new(Some(1));
     let live = loader.start(pace());
-    assert!(live.refetch(0).await);
+    assert_eq!(live.refetch(0).await, Refetched::Newer);
     assert_eq!(loader.loads(), 1);
     // It was not asked for, so the next may be.
-    assert!(!live.refetch(1).await);
+    assert_eq!(live.refetch(1).await, Refetched::Unchanged);
     assert_eq!(loader.loads(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn within_the_cooldown_a_caller_is_answered_at_once() {
     let (loader, live) = running().await;
-    assert!(!live.refetch(1).await);
+    assert_eq!(live.refetch(1).await, Refetched::Unchanged);
     assert_eq!(loader.loads(), 2);
     let before = Instant::now();
     for _ in 0..3000 {
-        assert!(!live.refetch(1).await);
+        assert_eq!(live.refetch(1).await, Refetched::Unchanged);
     }
     assert_eq!(Instant::now(), before, "nobody waited");
     assert_eq!(loader.loads(), 2);
     advance(COOLDOWN).await;
     loader.set(Some(2));
-    assert!(live.refetch(1).await);
+    assert_eq!(live.refetch(1).await, Refetched::Newer);
     assert_eq!(loader.loads(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_saw_an_older_generation_waits_for_nothing() {
     let (loader, live) = running().await;
-    assert!(live.refetch(0).await);
+    assert_eq!(live.refetch(0).await, Refetched::Newer);
     assert_eq!(loader.loads(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_was_asked_for_leads_to_no_further_one() {
     let (loader, live) = running().await;
-    assert!(!live.refetch(1).await);
+    assert_eq!(live.refetch(1).await, Refetched::Unchanged);
     sleep(Duration::from_secs(200)).await;
     assert_eq!(loader.loads(), 2);
 }
@@ -176,7 +191,8 @@ async fn no_caller_waits_longer_than_a_load_may_take() {
     let (loader, live) = running().await;
     loader.0.lock().takes = Duration::from_hours(1);
     let before = Instant::now();
-    assert!(!live.refetch(1).await);
+    let answer = live.refetch(1).await;
+    assert!(matches!(answer, Refetched::Failed(_)), "{answer:?}");
     assert_eq!(before.elapsed(), pace().load_timeout);
 }
 
@@ -191,7 +207,8 @@ async fn what_was_loaded_serves_while_the_provider_is_down_until_it_is_too_old()
     let Unavailable { retry_after } = live.current().unwrap_err();
     let seconds = Duration::from_secs(1)..=Duration::from_secs(30);
     assert!(seconds.contains(&retry_after), "{retry_after:?}");
-    assert!(!live.refetch(1).await, "an old value is no newer generation");
+    let answer = live.refetch(1).await;
+    assert!(matches!(answer, Refetched::Failed(_)), "an old value is no newer generation");
 
     loader.set(Some(1));
     assert!(live.loaded(Duration::from_secs(31)).await);
@@ -268,6 +285,93 @@ async fn a_task_in_the_middle_of_a_load_ends_too() {
     drop(live);
     sleep(Duration::from_secs(1)).await;
     assert!(shared.upgrade().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_learns_whether_the_load_failed_also_within_the_cooldown() {
+    let (loader, live) = running().await;
+    loader.set(None);
+    let Refetched::Failed(first) = live.refetch(1).await else { panic!("the provider is down") };
+    assert!(first.retry_after >= Duration::from_secs(1));
+    let Refetched::Failed(second) = live.refetch(1).await else { panic!("it is still down") };
+    assert!(second.retry_after >= Duration::from_secs(1));
+    assert_eq!(loader.loads(), 2, "the second one fell into the cooldown");
+    // Once a load by itself has gone well, it is known that there is nothing newer.
+    loader.set(Some(1));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(live.refetch(1).await, Refetched::Unchanged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_panics_is_a_failure_and_the_next_one_comes() {
+    let (loader, live) = running().await;
+    loader.0.lock().panics = true;
+    let answer = live.refetch(1).await;
+    assert!(matches!(answer, Refetched::Failed(_)), "{answer:?}");
+    let health = live.health();
+    assert_eq!((health.successes, health.failures), (1, 1));
+    let error = health.last_error.unwrap();
+    assert!(error.contains("panic") && !error.contains("canary"), "{error}");
+    assert_eq!(live.current().unwrap().value, 1, "the old serves on");
+    loader.0.lock().panics = false;
+    loader.set(Some(2));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(live.current().unwrap().value, 2);
+    assert_eq!(live.health().last_error, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_usable_generation_is_that_of_the_current_value() {
+    let (loader, live) = running().await;
+    assert_eq!(live.usable_generation(), Some(1));
+    loader.set(None);
+    sleep(Duration::from_mins(61)).await;
+    assert_eq!((live.usable_generation(), live.generation()), (None, 1));
+    assert!(live.current().is_err());
+}
+
+/// Counts errors in the log.
+struct Errors(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Errors {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &tracing::span::Id, _values: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &tracing::span::Id, _follows: &tracing::span::Id) {}
+
+    fn event(&self, _event: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _span: &tracing::span::Id) {}
+
+    fn exit(&self, _span: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_of_no_use_replaces_the_old_and_is_told_once_for_each_change() {
+    let errors = Arc::new(AtomicUsize::new(0));
+    let _log = tracing::subscriber::set_default(Errors(Arc::clone(&errors)));
+    let told = || errors.load(Ordering::Relaxed);
+    let (loader, live) = running().await;
+    assert_eq!(told(), 0);
+    loader.set(Some(0));
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!((live.current().unwrap().value, told()), (0, 1));
+    assert_eq!(live.health().failures, 0, "it was loaded well");
+    loader.set(Some(3));
+    sleep(Duration::from_mins(5)).await;
+    assert_eq!(told(), 1);
+    loader.set(Some(0));
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(told(), 2);
 }
 
 #[test]

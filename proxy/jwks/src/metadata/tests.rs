@@ -1,5 +1,10 @@
+use tokio::time::{interval, timeout};
+
 use super::*;
-use crate::fetch::fake::{Fake, Reaction, response};
+use crate::{
+    fetch::fake::{Fake, Reaction, response},
+    live::Refetched,
+};
 
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -60,9 +65,12 @@ async fn what_is_no_metadata_of_the_issuer_is_never_served() {
         let metadata = start(&fake);
         fake.asked(OPENID, before + 1).await;
         // The answer was sent; once its fault is known, it was judged.
-        while metadata.last_error(WellKnown::OpenId).is_none() {
-            tokio::task::yield_now().await;
-        }
+        let judged = async {
+            while metadata.last_error(WellKnown::OpenId).is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, judged).await.expect("its fault is known");
         let unavailable = metadata.current(WellKnown::OpenId).unwrap_err();
         assert!(unavailable.retry_after >= Duration::from_secs(1));
     }
@@ -76,17 +84,20 @@ async fn a_document_that_was_good_serves_while_the_server_fails() {
     let metadata = start(&fake);
     assert!(metadata.loaded(WellKnown::OAuth, PATIENCE).await);
     fake.answer(OAUTH, Reaction::Send(response("500 Oops", "", b"canary")));
-    assert!(!metadata.oauth.refetch(1).await);
+    assert!(matches!(metadata.oauth.refetch(1).await, Refetched::Failed(_)));
     let error = metadata.last_error(WellKnown::OAuth).unwrap();
     assert!(error.contains("status 500") && !error.contains("canary"), "{error}");
     let found = metadata.current(WellKnown::OAuth).unwrap();
     assert_eq!(found.json, document(&fake, "good"));
     fake.json(OAUTH, &document(&fake, "newer"));
     // Without another caller's cooldown, the next attempt is due within a second.
-    let mut patience = tokio::time::interval(Duration::from_millis(20));
-    while metadata.current(WellKnown::OAuth).unwrap().json != document(&fake, "newer") {
-        patience.tick().await;
-    }
+    let newer = async {
+        let mut pause = interval(Duration::from_millis(20));
+        while metadata.current(WellKnown::OAuth).unwrap().json != document(&fake, "newer") {
+            pause.tick().await;
+        }
+    };
+    timeout(PATIENCE, newer).await.expect("it was fetched again");
     assert_eq!(metadata.last_error(WellKnown::OAuth), None);
 }
 

@@ -19,7 +19,7 @@ use jsonwebtoken_jwks::{
 };
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::mint::{
     NOW, PAIRS, all_keys, at, claims, document, good, header, issuer, now, policy, verifier, with,
@@ -53,7 +53,7 @@ async fn nothing_is_remembered_past_its_end() {
     assert!(verifier.cached(&token, at(NOW + 330)).is_none());
     let refused = verifier.verify(&token, at(NOW + 330)).await.unwrap_err();
     assert_eq!(refused.reason, Reason::Expired);
-    assert_eq!(verifier.cached_len(), 0);
+    assert!(verifier.cached(&token, at(NOW + 329)).is_none(), "what has ended is forgotten");
 }
 
 #[tokio::test]
@@ -69,11 +69,16 @@ async fn a_token_without_an_end_is_remembered_where_that_is_allowed() {
 #[tokio::test]
 async fn no_more_tokens_are_remembered_than_allowed() {
     let verifier = Verifier::new(vec![Issuer { policy: policy(), keys: None }], 10, |_, _| ());
-    for number in 0..100 {
+    let token = |number: usize| {
         let claims = with(&claims(), "sub", json!(number.to_string()));
-        verifier.verify(&PAIRS.edwards.token(&header(), &claims), now()).await.unwrap();
+        PAIRS.edwards.token(&header(), &claims)
+    };
+    let tokens: Vec<_> = (0..100).map(token).collect();
+    for token in &tokens {
+        verifier.verify(token, now()).await.unwrap();
     }
-    assert!(verifier.cached_len() <= 10, "{}", verifier.cached_len());
+    let remembered = tokens.iter().filter(|token| verifier.cached(token, now()).is_some()).count();
+    assert!((1..=10).contains(&remembered), "{remembered}");
 }
 
 #[tokio::test]
@@ -112,9 +117,12 @@ impl Watched {
     async fn turn_to(&self, keys: &[Value]) {
         let before = self.generation();
         fs::write(&self.path, document(keys)).unwrap();
-        while self.generation() == before {
-            sleep(Duration::from_millis(100)).await;
-        }
+        let read = async {
+            while self.generation() == before {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PATIENCE, read).await.expect("the file was read again");
     }
 
     async fn reason(&self, token: &str) -> Option<Reason> {
@@ -166,6 +174,39 @@ async fn an_unknown_key_is_fetched_once_for_all_who_ask() {
         assert_eq!(watched.reason(&token).await, Some(Reason::UnknownKey));
     }
     assert_eq!(watched.keys.status().successes, before + 1, "no more for a while");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_removed_key_takes_its_tokens_with_it() {
+    let watched = Watched::holding(&[PAIRS.rsa.named("rsa")], Terms::default()).await;
+    assert_eq!(watched.reason(&good()).await, None);
+    watched.turn_to(&[]).await;
+    assert!(watched.verifier.cached(&good(), now()).is_none());
+    assert_eq!(watched.reason(&good()).await, Some(Reason::UnknownKey));
+    let explained = watched.verifier.explain(&good(), now());
+    assert!(explained.lines.iter().any(|line| line.wanted.contains("there are none now")));
+    watched.turn_to(&[PAIRS.rsa.named("rsa")]).await;
+    assert_eq!(watched.reason(&good()).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_key_cannot_be_looked_up_may_be_good_and_is_to_come_again() {
+    let watched = Watched::holding(&[PAIRS.rsa.named("rsa")], Terms::default()).await;
+    let new = PAIRS.p256.token(&json!({"alg": "ES256", "kid": "new"}), &claims());
+    fs::remove_file(&watched.path).unwrap();
+    // The first leads to a load, which fails; the second falls into the cooldown after it.
+    for _ in 0..2 {
+        let refused = watched.verifier.verify(&new, now()).await.unwrap_err();
+        assert_eq!(refused.reason, Reason::KeysUnavailable);
+        assert!(refused.retry_after.unwrap() >= Duration::from_secs(1));
+    }
+    assert_eq!(watched.reason(&good()).await, None, "the keys that are there count");
+    let forged = PAIRS.stranger.token(&header(), &claims());
+    assert_eq!(watched.reason(&forged).await, Some(Reason::BadSignature));
+
+    fs::write(&watched.path, document(&[PAIRS.rsa.named("rsa")])).unwrap();
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(watched.reason(&new).await, Some(Reason::UnknownKey), "now it is known");
 }
 
 #[tokio::test(start_paused = true)]

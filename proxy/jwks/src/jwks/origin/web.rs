@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{LoadError, usable};
+use super::{LoadError, parsed};
 use crate::{
     cache_control::Freshness,
     discovery::{DiscoveryError, Provider, WellKnown},
@@ -97,7 +97,7 @@ impl Web {
 
     async fn fetch(&self, url: &Url) -> Result<Loaded<Snapshot>, LoadError> {
         let fetched = self.fetcher.get(url).await.map_err(LoadError::Fetch)?;
-        let value = usable(&fetched.body, || format!("at {}", shown(url)).into())?;
+        let value = parsed(&fetched.body, || format!("at {}", shown(url)).into())?;
         let lifetime = Freshness::read(&fetched.headers).within(self.cache_interval);
         Ok(Loaded { value, lifetime })
     }

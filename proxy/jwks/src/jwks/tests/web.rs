@@ -24,10 +24,10 @@ async fn two_hundred_tokens_with_an_unknown_key_lead_to_one_fetch() {
     assert!(jwks.loaded(PATIENCE).await);
     fake.json("/jwks", &set(&[FIRST, SECOND]));
     let newer = join_all((0..200).map(|_| jwks.refetch(1))).await;
-    assert!(newer.into_iter().all(|newer| newer));
+    assert!(newer.into_iter().all(|answer| answer == Refetched::Newer));
     assert_eq!(fake.count("/jwks"), 2);
     for _ in 0..1000 {
-        assert!(!jwks.refetch(2).await, "in the cooldown");
+        assert_eq!(jwks.refetch(2).await, Refetched::Unchanged, "in the cooldown");
     }
     assert_eq!(fake.count("/jwks"), 2);
 }
@@ -54,12 +54,10 @@ async fn the_life_of_keys_is_what_their_answer_says_within_bounds() {
 }
 
 #[tokio::test]
-async fn an_answer_without_usable_keys_leaves_the_old_ones() {
+async fn an_answer_that_is_no_key_set_leaves_the_old_keys() {
     let fake = Fake::start().await;
     fake.json("/jwks", &set(&[FIRST]));
     let answers = [
-        response("200 OK", "", set(&[]).as_bytes()),
-        response("200 OK", "", set(&[SYMMETRIC]).as_bytes()),
         response("200 OK", "", b"<html>canary</html>"),
         response("200 OK", "", &vec![b' '; (256 << 10) + 1]),
         response("500 Oops", "", set(&[SECOND]).as_bytes()),
@@ -70,7 +68,7 @@ async fn an_answer_without_usable_keys_leaves_the_old_ones() {
         let jwks = by_uri(&fake);
         assert!(jwks.loaded(PATIENCE).await);
         fake.answer("/jwks", Reaction::Send(answer));
-        assert!(!jwks.refetch(1).await);
+        assert!(matches!(jwks.refetch(1).await, Refetched::Failed(_)));
         assert_eq!(usable(&jwks), 1);
         let status = jwks.status();
         assert_eq!((status.successes, status.failures, status.generation), (1, 1, 1));
@@ -81,6 +79,22 @@ async fn an_answer_without_usable_keys_leaves_the_old_ones() {
         assert!(status.next_load_in.unwrap() <= Duration::from_secs(1));
     }
     assert_eq!(fake.count("/elsewhere"), 0);
+}
+
+#[tokio::test]
+async fn an_answer_without_usable_keys_withdraws_the_old_ones() {
+    let fake = Fake::start().await;
+    for keys in [&[][..], &[SYMMETRIC]] {
+        fake.json("/jwks", &set(&[FIRST]));
+        let jwks = by_uri(&fake);
+        assert!(jwks.loaded(PATIENCE).await);
+        fake.json("/jwks", &set(keys));
+        assert_eq!(jwks.refetch(1).await, Refetched::Newer);
+        assert_eq!((usable(&jwks), jwks.usable_generation()), (0, Some(2)));
+        let status = jwks.status();
+        assert_eq!((status.usable, status.successes, status.failures), (false, 2, 0));
+        assert_eq!(status.rejected.len(), keys.len());
+    }
 }
 
 #[tokio::test]
@@ -101,7 +115,7 @@ async fn a_removed_key_is_gone_after_the_next_fetch() {
     assert!(jwks.loaded(PATIENCE).await);
     assert_eq!(usable(&jwks), 2);
     fake.json("/jwks", &set(&[SECOND]));
-    assert!(jwks.refetch(1).await);
+    assert_eq!(jwks.refetch(1).await, Refetched::Newer);
     assert_eq!(usable(&jwks), 1);
 }
 
@@ -113,7 +127,7 @@ async fn discovered_keys_are_found_without_asking_for_the_metadata_each_time() {
     let jwks = discovered(&fake);
     assert!(jwks.loaded(PATIENCE).await);
     fake.json("/keys", &set(&[SECOND]));
-    assert!(jwks.refetch(1).await);
+    assert_eq!(jwks.refetch(1).await, Refetched::Newer);
     assert_eq!((fake.count(OPENID), fake.count("/keys")), (1, 2));
 }
 
@@ -127,9 +141,13 @@ async fn keys_that_have_moved_are_found_again() {
     fake.json(OPENID, &metadata(&fake, "/new"));
     fake.json("/new", &set(&[SECOND]));
     fake.answer("/old", Reaction::Send(response("410 Gone", "", b"")));
-    assert!(!jwks.refetch(1).await);
+    assert!(matches!(jwks.refetch(1).await, Refetched::Failed(_)));
     fake.asked("/new", 1).await;
-    assert!(jwks.refetch(1).await, "the attempt that was seen is joined, or was enough");
+    assert_eq!(
+        jwks.refetch(1).await,
+        Refetched::Newer,
+        "the attempt that was seen is joined, or was enough"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +162,7 @@ async fn discovered_keys_obey_the_rules_of_addresses() {
         let json = format!(r#"{{"issuer":"http://{}","jwks_uri":"{uri}"}}"#, fake.address);
         fake.json(OPENID, &json);
         let jwks = discovered(&fake);
-        assert!(!jwks.refetch(0).await);
+        assert!(matches!(jwks.refetch(0).await, Refetched::Failed(_)));
         let error = jwks.status().last_error.unwrap();
         assert!(error.contains("cannot fetch http") && error.contains(words), "{error}");
         assert!(!error.contains("a:b"), "{error}");

@@ -2,10 +2,20 @@
 //!
 //! The `Authorization` header is the one place. A token in the URL would be in every log on its way, and
 //! one in the body would have to be read before anybody is known.
+//!
+//! # Examples
+//!
+//! ```
+//! use jsonwebtoken_jwks::bearer::{Misplaced, Place};
+//!
+//! let mut headers = http::HeaderMap::new();
+//! headers.insert("authorization", "Bearer eyJ.eyJ.sig".parse()?);
+//! assert_eq!(Place::Authorization.token(&headers, Some("page=2")), Ok(Some("eyJ.eyJ.sig")));
+//! assert_eq!(Place::Authorization.token(&headers, Some("access_token=x")), Err(Misplaced::InQuery));
+//! # Ok::<_, http::header::InvalidHeaderValue>(())
+//! ```
 
 use http::{HeaderMap, HeaderName, header};
-
-use crate::refusal::Refusal;
 
 /// Where the token stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +26,32 @@ pub enum Place {
     Forwarded(HeaderName),
 }
 
+/// A token that stands where none may, or not alone. Spec: RFC 6750 §3.1, `invalid_request`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misplaced {
+    /// The query has an `access_token`.
+    #[error("a token stands in the query of the address; send it in the header alone")]
+    InQuery,
+    /// The header is there more than once, or its value holds more than one token.
+    #[error("there is more than one token; send one")]
+    Several,
+    /// The header holds none, or bytes that stand in no token.
+    #[error("the header has no token that can be read; send one or leave the header out")]
+    Unreadable,
+}
+
 impl Place {
     /// The token; none when the request has no credentials of this kind.
     ///
     /// # Errors
-    /// [`Refusal::TokenMisplaced`] when there are several, one is empty, or one stands in the query.
+    /// [`Misplaced`] when there are several, one is empty, or one stands in the query.
     pub fn token<'h>(
         &self,
         headers: &'h HeaderMap,
         query: Option<&str>,
-    ) -> Result<Option<&'h str>, Refusal> {
+    ) -> Result<Option<&'h str>, Misplaced> {
         if query.is_some_and(names_token) {
-            return Err(Refusal::TokenMisplaced);
+            return Err(Misplaced::InQuery);
         }
         match self {
             Self::Authorization => {
@@ -47,27 +71,30 @@ impl Place {
 }
 
 /// The only value of a header.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Refusal> {
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Misplaced> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     // Which of two is meant is a guess that somebody else might make otherwise.
     if values.next().is_some() {
-        return Err(Refusal::TokenMisplaced);
+        return Err(Misplaced::Several);
     }
-    let value = value.to_str().map_err(|_not_visible| Refusal::TokenMisplaced)?.trim();
-    if value.is_empty() { Err(Refusal::TokenMisplaced) } else { Ok(Some(value)) }
+    let value = value.to_str().map_err(|_not_visible| Misplaced::Unreadable)?.trim();
+    if value.is_empty() { Err(Misplaced::Unreadable) } else { Ok(Some(value)) }
 }
 
 /// The token after the scheme, whose case does not matter (RFC 9110 §11.1); none for another scheme.
-fn bearer(value: &str) -> Result<Option<&str>, Refusal> {
+fn bearer(value: &str) -> Result<Option<&str>, Misplaced> {
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(None);
     }
     let token = token.trim_start_matches(' ');
-    // Neither can stand in a token: there are several, or something else follows it.
-    if token.is_empty() || token.contains([' ', '\t', ',']) {
-        return Err(Refusal::TokenMisplaced);
+    if token.is_empty() {
+        return Err(Misplaced::Unreadable);
+    }
+    // None of these can stand in a token: there are several, or something else follows it.
+    if token.contains([' ', '\t', ',']) {
+        return Err(Misplaced::Several);
     }
     Ok(Some(token))
 }
@@ -89,7 +116,10 @@ mod tests {
         headers
     }
 
-    fn found<'h>(headers: &'h HeaderMap, query: Option<&str>) -> Result<Option<&'h str>, Refusal> {
+    fn found<'h>(
+        headers: &'h HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Option<&'h str>, Misplaced> {
         Place::Authorization.token(headers, query)
     }
 
@@ -112,21 +142,23 @@ mod tests {
     #[test]
     fn two_tokens_an_empty_one_or_one_in_the_query_are_refused() {
         let two = [("authorization", "Bearer a.b.c"), ("authorization", "Bearer a.b.c")];
-        assert_eq!(found(&headers(&two), None), Err(Refusal::TokenMisplaced));
-        for value in [
-            "Bearer",
-            "Bearer ",
-            "bearer   ",
-            "",
-            "Bearer a.b.c d.e.f",
-            "Bearer a.b.c, Bearer d.e.f",
+        assert_eq!(found(&headers(&two), None), Err(Misplaced::Several));
+        for (value, why) in [
+            ("Bearer", Misplaced::Unreadable),
+            ("Bearer ", Misplaced::Unreadable),
+            ("bearer   ", Misplaced::Unreadable),
+            ("", Misplaced::Unreadable),
+            ("Bearer a.b.\u{e9}", Misplaced::Unreadable),
+            ("Bearer a.b.c d.e.f", Misplaced::Several),
+            ("Bearer a.b.c\td.e.f", Misplaced::Several),
+            ("Bearer a.b.c, Bearer d.e.f", Misplaced::Several),
         ] {
             let headers = headers(&[("authorization", value)]);
-            assert_eq!(found(&headers, None), Err(Refusal::TokenMisplaced), "{value:?}");
+            assert_eq!(found(&headers, None), Err(why), "{value:?}");
         }
         let good = headers(&two[..1]);
         for query in ["access_token=x", "a=1&access_token=", "access%5Ftoken=x"] {
-            assert_eq!(found(&good, Some(query)), Err(Refusal::TokenMisplaced), "{query}");
+            assert_eq!(found(&good, Some(query)), Err(Misplaced::InQuery), "{query}");
         }
         assert_eq!(found(&good, Some("token=x&a=access_token")), Ok(Some("a.b.c")));
     }
@@ -140,6 +172,6 @@ mod tests {
         assert_eq!(place.token(&with_scheme, None), Ok(Some("a.b.c")));
         assert_eq!(place.token(&headers(&[("authorization", "Bearer theirs")]), None), Ok(None));
         let twice = headers(&[("x-validated-jwt", "a.b.c"), ("x-validated-jwt", "d.e.f")]);
-        assert_eq!(place.token(&twice, None), Err(Refusal::TokenMisplaced));
+        assert_eq!(place.token(&twice, None), Err(Misplaced::Several));
     }
 }
