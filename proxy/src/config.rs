@@ -41,14 +41,15 @@ mod load;
 mod tests;
 
 pub use admission::{
-    Authentication, Authorization, AuthorizationServer, Expression, Issuer, KeySource,
-    ProtectedResource, Rate, RateLimits, Rule, Verification, Who,
+    Authentication, Authorization, AuthorizationServer, Issuer, KeySource, ProtectedResource, Rate,
+    RateLimits, Rule, Verification, Who,
 };
-pub use check::{ExpressionError, Spot, compile_expression};
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
 pub use stamp::Source;
+
+pub use crate::expression::Expression;
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]

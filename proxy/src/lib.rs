@@ -2,7 +2,7 @@
 //!
 //! Modules stand in this order and name only modules before them:
 //!
-//! - what an operator says: [`config`]
+//! - what an operator says: [`expression`], [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
@@ -10,6 +10,8 @@
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
 //!   [`online`], [`explain`], [`cli`]
+
+pub mod expression;
 
 pub mod config;
 

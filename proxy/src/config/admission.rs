@@ -9,6 +9,8 @@ use jsonwebtoken_jwks::{
 };
 use url::Url;
 
+use crate::expression::Expression;
+
 /// How callers prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authentication {
@@ -55,15 +57,6 @@ pub struct KeySource {
     pub source: Source,
     /// How they are fetched and how long they are used.
     pub terms: Terms,
-}
-
-/// A CEL expression as written, which compiled when the configuration was checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expression {
-    /// The expression.
-    pub text: Arc<str>,
-    /// Its place in the file, as in `middleware.jwt.validation.local.allow_conditions[0].expression`.
-    pub place: Arc<str>,
 }
 
 /// Who may use which tools on which backends. Without rules, everyone who is let in may use all.

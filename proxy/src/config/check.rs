@@ -13,7 +13,6 @@ use super::{Config, Server, Source, Transport, fault::Faults, place::At, raw, un
 mod access_log;
 mod authorization;
 mod backend;
-mod expression;
 mod host;
 mod http_listener;
 mod issuer;
@@ -24,7 +23,6 @@ mod rate_limits;
 mod secret;
 mod tokens;
 
-pub use expression::{ExpressionError, Spot, compile_expression};
 pub(super) use secret::reason;
 
 /// Most MCP workers: far over the cores of any machine, and each costs a table.

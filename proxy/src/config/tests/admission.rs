@@ -100,7 +100,7 @@ fn what_a_token_must_hold_arrives() {
     let groups: Vec<_> = policy.groups.iter().map(ClaimPath::as_str).collect();
     assert_eq!(groups, ["realm_access.roles", "cognito:groups"]);
     assert_eq!(first.scopes_required, ["metrics:read"]);
-    assert_eq!(&*first.allow_conditions[0].text, "payload.a == \"b\"");
+    assert_eq!(first.allow_conditions[0].text(), "payload.a == \"b\"");
     assert_eq!(
         &*first.allow_conditions[0].place,
         "middleware.jwt.validation.local.allow_conditions[0].expression"
