@@ -18,6 +18,8 @@ use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
 mod admission;
 mod stamp;
 
+mod file;
+
 mod place;
 
 mod locate;
@@ -74,7 +76,7 @@ pub struct Config {
     pub tools: ToolLimits,
     /// The backends, sorted by name; at least one.
     pub backends: Vec<BackendConfig>,
-    /// The files that it was read from: its own, secrets, certificates.
+    /// The files that it was read from: its own, secrets, keys, certificates.
     pub sources: Vec<Source>,
 }
 

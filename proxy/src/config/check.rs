@@ -23,8 +23,6 @@ mod rate_limits;
 mod secret;
 mod tokens;
 
-pub(super) use secret::reason;
-
 /// Most MCP workers: far over the cores of any machine, and each costs a table.
 const WORKERS_MAX: u64 = 1024;
 
@@ -35,7 +33,7 @@ const LABEL_BYTES_MAX: usize = 128;
 pub(super) struct Check<'a> {
     pub(super) faults: &'a mut Faults,
     pub(super) folder: &'a Path,
-    /// Files that were read.
+    /// Files that were read, or are missing.
     pub(super) sources: Vec<Source>,
     /// False when it is served over stdio whatever its transport.
     pub(super) may_serve_http: bool,
