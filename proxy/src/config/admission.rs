@@ -28,6 +28,17 @@ pub enum Authentication {
     },
 }
 
+impl Authentication {
+    /// What tokens must say; none where nobody is asked for one.
+    #[must_use]
+    pub const fn verification(&self) -> Option<&Verification> {
+        match self {
+            Self::None => None,
+            Self::Local(verification) | Self::External { verification, .. } => Some(verification),
+        }
+    }
+}
+
 /// What tokens must say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
@@ -115,9 +126,9 @@ pub struct Rate {
 pub struct RateLimits {
     /// Requests of one client address (IPv6: one network of 64 bits).
     pub address_requests: Option<Rate>,
-    /// Requests of one client address whose token was refused.
+    /// Requests of one client address whose token was refused at or before its signature.
     pub address_failures: Option<Rate>,
-    /// Requests of one principal.
+    /// Requests of one principal; where nobody is asked for a token, of one client address.
     pub principal_requests: Option<Rate>,
     /// Requests of one principal that are being served; open streams that only wait do not count.
     pub principal_in_flight_max: Option<NonZeroU32>,

@@ -8,7 +8,9 @@ use std::{mem, net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path
 use http::HeaderName;
 use url::Url;
 
-use super::{Config, Server, Source, Transport, fault::Faults, place::At, raw, units};
+use super::{
+    Authentication, Config, Server, Source, Transport, fault::Faults, place::At, raw, units,
+};
 
 mod access_log;
 mod authorization;
@@ -66,7 +68,8 @@ impl Check<'_> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Config {
             access_log: self.access_log(&middleware.access_logs, serves_http, token.as_ref()),
-            rate_limits: self.rate_limits(&middleware.rate_limits),
+            rate_limits: self
+                .rate_limits(&middleware.rate_limits, authentication != Authentication::None),
             authorization: self.authorization(authorization, &authentication, &names),
             server,
             authentication,
