@@ -9,7 +9,7 @@
 //!   [`refusal`], [`bearer`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
-//!   [`online`], [`explain`], [`cli`]
+//!   [`enquiry`], [`online`], [`explain`], [`cli`]
 
 pub mod expression;
 
@@ -66,6 +66,8 @@ pub mod reload;
 pub mod demo;
 
 pub mod run;
+
+pub mod enquiry;
 
 pub mod online;
 
