@@ -2,15 +2,15 @@
 //!
 //! They were read with the configuration; here they are evaluated, once for each token and not for each request.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use cel::{ExecutionError, Value};
 
 pub use crate::expression::Payload;
-use crate::expression::{Evaluated, Expression};
+use crate::expression::{Evaluated, Expression, ExpressionError};
 
-/// Why an expression cannot be a condition: each that was read can.
-pub type ConditionError = Infallible;
+/// Why an expression cannot be a condition, which comes to light when it is read.
+pub type ConditionError = ExpressionError;
 
 /// An expression that is true or false of a token's claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +52,10 @@ impl Condition {
         Self(expression.clone())
     }
 
-    /// As [`Condition::of()`].
+    /// As [`Condition::of()`], for callers who are ready for more.
     ///
     /// # Errors
-    /// None.
+    /// None: the expression was read.
     pub fn compile(expression: &Expression) -> Result<Self, ConditionError> {
         Ok(Self::of(expression))
     }

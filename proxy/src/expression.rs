@@ -66,7 +66,7 @@ pub enum Evaluated {
 }
 
 /// Why an expression cannot be a condition. It shows nothing of the expression, which could be anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
     /// There is none.
     #[error("this condition has no expression")]
@@ -100,7 +100,7 @@ pub enum ExpressionError {
 impl ExpressionError {
     /// How to mend it.
     #[must_use]
-    pub const fn mend(self) -> &'static str {
+    pub const fn mend(&self) -> &'static str {
         match self {
             Self::Empty => "write one, or remove the item",
             Self::TooLong | Self::TooDeep => "split it into several conditions",
