@@ -58,6 +58,9 @@ Examples:
   PROMGATE_CONFIG=/etc/promgate/promgate.yaml promgate serve
   PROMGATE_LOG=info,promgate=debug promgate serve
 
+Reads the configuration again on SIGHUP, and when it or a file that it names changes; one with faults
+changes nothing. What needs a restart is named in the log.
+
 With `server.transport.type: stdio` in the file, this is the same as `promgate stdio`.")]
     Serve(ConfigArgs),
 

@@ -18,6 +18,8 @@ use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
 mod admission;
 mod stamp;
 
+mod file;
+
 mod place;
 
 mod locate;
@@ -41,14 +43,15 @@ mod load;
 mod tests;
 
 pub use admission::{
-    Authentication, Authorization, AuthorizationServer, Expression, Issuer, KeySource,
-    ProtectedResource, Rate, RateLimits, Rule, Verification, Who,
+    Authentication, Authorization, AuthorizationServer, Issuer, KeySource, ProtectedResource, Rate,
+    RateLimits, Rule, Verification, Who,
 };
-pub use check::{ExpressionError, Spot, compile_expression};
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
 pub use stamp::Source;
+
+pub use crate::expression::Expression;
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]
@@ -73,7 +76,7 @@ pub struct Config {
     pub tools: ToolLimits,
     /// The backends, sorted by name; at least one.
     pub backends: Vec<BackendConfig>,
-    /// The files that it was read from: its own, secrets, certificates.
+    /// The files that it was read from: its own, secrets, keys, certificates.
     pub sources: Vec<Source>,
 }
 

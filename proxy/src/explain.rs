@@ -3,10 +3,7 @@
 //! Verifier and policy are those that serve, so an explanation cannot differ from what happens. It shows what
 //! the token says, which is its holder's to see, and never the token or its signature.
 
-use std::{
-    fmt, io,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, io, time::SystemTime};
 
 use futures_util::future::join_all;
 use jsonwebtoken_jwks::{
@@ -15,10 +12,11 @@ use jsonwebtoken_jwks::{
     policy::TOKEN_BYTES_MAX,
     verifier::{self, Verifier},
 };
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    config::{Authentication, Config, Issuer, KeySource, Verification},
+    config::{Config, Issuer, KeySource, Verification},
+    enquiry::{self, PATIENCE, shown},
     policy::{Fault, Policy},
     telemetry::Chain,
 };
@@ -26,12 +24,6 @@ use crate::{
 mod rules;
 
 use self::rules::{Judge, Judged};
-
-/// How long keys are waited for: somebody sits in front of the screen.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long the runtime may take to end: a name that is still being resolved waits for nobody.
-const RUNTIME_END: Duration = Duration::from_millis(100);
 
 /// Most bytes read as a token: what is over the longest one is refused by its length, and white space around it
 /// is no part of it.
@@ -98,16 +90,8 @@ pub struct Report {
 /// [`ExplainError`] when there is no token, no token is asked for, or nothing can be said.
 pub fn explain(config: &Config, text: &str) -> Result<Report, ExplainError> {
     let token = bare(text).ok_or(ExplainError::NoToken)?;
-    let verification = match &config.authentication {
-        Authentication::None => return Err(ExplainError::NotAsked),
-        Authentication::Local(verification) | Authentication::External { verification, .. } => {
-            verification
-        }
-    };
-    let runtime = Runtime::new().map_err(ExplainError::Runtime)?;
-    let report = runtime.block_on(report(config, verification, token));
-    runtime.shutdown_timeout(RUNTIME_END);
-    report
+    let verification = config.authentication.verification().ok_or(ExplainError::NotAsked)?;
+    enquiry::ask(report(config, verification, token)).map_err(ExplainError::Runtime)?
 }
 
 impl Report {
@@ -124,9 +108,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (issuer, why) in &self.missing {
-            writeln!(f, "no keys  of issuer `{issuer}`: {why}")?;
+            writeln!(f, "no keys  of issuer `{}`: {}", shown(issuer), shown(why))?;
         }
-        writeln!(f, "{}", self.token)?;
+        for line in self.token.to_string().lines() {
+            writeln!(f, "{}", shown(line))?;
+        }
         match &self.judged {
             Some(judged) => f.write_str(&judged.text),
             None => {

@@ -2,14 +2,16 @@
 //!
 //! Modules stand in this order and name only modules before them:
 //!
-//! - what an operator says: [`config`]
+//! - what an operator says: [`expression`], [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
 //! - who serves: [`ring`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
-//!   [`online`], [`explain`], [`cli`]
+//!   [`enquiry`], [`online`], [`explain`], [`cli`]
+
+pub mod expression;
 
 pub mod config;
 
@@ -62,6 +64,8 @@ pub mod reload;
 pub mod demo;
 
 pub mod run;
+
+pub mod enquiry;
 
 pub mod online;
 

@@ -1,7 +1,7 @@
 //! What a configuration names, asked whether it is there: issuers of tokens, the authorization
 //! server, backends.
 //!
-//! All are asked at once, and none for longer than [`LIMIT`]. What is shown holds no secret: what
+//! All are asked at once, and none for longer than [`PATIENCE`]. What is shown holds no secret: what
 //! providers and backends say was made harmless where it was read, or is here.
 
 use std::{
@@ -20,23 +20,17 @@ use mcp_core::{
     config::{BackendConfig, BackendName},
     observe::Unobserved,
 };
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    config::{Authentication, AuthorizationServer, Config, Issuer},
+    config::{AuthorizationServer, Config, Issuer},
+    enquiry::{self, PATIENCE, shown},
     telemetry::Chain,
 };
 
 mod table;
 
 use self::table::{Row, table};
-
-/// Longest time that any answer is waited for, whatever the configuration allows: somebody sits
-/// in front of the screen.
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// How long the runtime may take to end: a name that is still being resolved waits for nobody.
-const RUNTIME_END: Duration = Duration::from_millis(100);
 
 /// Longest key id that is shown, in characters.
 const KID_CHARS_MAX: usize = 40;
@@ -94,10 +88,7 @@ enum Outcome {
 /// # Errors
 /// [`OnlineError::Runtime`] when nothing could be asked.
 pub fn ask(config: &Config) -> Result<Report, OnlineError> {
-    let runtime = Runtime::new().map_err(OnlineError::Runtime)?;
-    let report = runtime.block_on(report(config));
-    runtime.shutdown_timeout(RUNTIME_END);
-    Ok(report)
+    enquiry::ask(report(config)).map_err(OnlineError::Runtime)
 }
 
 impl Report {
@@ -134,14 +125,14 @@ impl Finding {
     }
 
     fn row(&self) -> Row {
-        let name = shown(&self.name, usize::MAX);
+        let name = shown(&self.name);
         let (word, more, remark) = match &self.outcome {
             Outcome::Reached { took, columns } => {
                 let took = format!("{:.1} ms", took.as_secs_f64() * 1e3);
                 ("yes", [&[took], columns.as_slice()].concat(), None)
             }
             Outcome::Missing { because } => {
-                ("no", Vec::new(), Some(format!("because: {}", shown(because, usize::MAX))))
+                ("no", Vec::new(), Some(format!("because: {}", shown(because))))
             }
             Outcome::NotAsked { because } => ("not asked", Vec::new(), Some((*because).to_owned())),
         };
@@ -150,13 +141,9 @@ impl Finding {
 }
 
 async fn report(config: &Config) -> Report {
-    let issuers: &[Issuer] = match &config.authentication {
-        Authentication::None => &[],
-        Authentication::Local(verification) | Authentication::External { verification, .. } => {
-            &verification.issuers
-        }
-    };
-    let issuers = join_all(issuers.iter().map(issuer));
+    let verification = config.authentication.verification();
+    let issuers = verification.into_iter().flat_map(|verification| &verification.issuers);
+    let issuers = join_all(issuers.map(issuer));
     let servers = join_all(config.authorization_server.iter().map(server));
     let backends = join_all(config.backends.iter().map(backend));
     let ((issuers, servers), backends) = join(join(issuers, servers), backends).await;
@@ -174,7 +161,7 @@ async fn issuer(issuer: &Issuer) -> Finding {
         Err(error) => Outcome::Missing { because: Chain(&error).to_string() },
         Ok(jwks) => {
             // Joins the first load, which began just now.
-            let ended = timeout(LIMIT, jwks.refetch(0)).await;
+            let ended = timeout(PATIENCE, jwks.refetch(0)).await;
             let (took, status) = (started.elapsed(), jwks.status());
             match (ended, status.usable) {
                 (_, true) => Outcome::Reached { took, columns: key_columns(&status) },
@@ -191,7 +178,7 @@ async fn server(server: &AuthorizationServer) -> Finding {
     let outcome = match Metadata::start(&server.issuer, &server.terms) {
         Err(error) => Outcome::Missing { because: Chain(&error).to_string() },
         Ok(metadata) => {
-            let ended = timeout(LIMIT, metadata.attempted(WellKnown::OAuth)).await;
+            let ended = timeout(PATIENCE, metadata.attempted(WellKnown::OAuth)).await;
             match ended {
                 Ok(true) => Outcome::Reached { took: started.elapsed(), columns: Vec::new() },
                 Ok(false) => missing(metadata.last_error(WellKnown::OAuth).as_deref()),
@@ -205,7 +192,7 @@ async fn server(server: &AuthorizationServer) -> Finding {
 async fn backend(config: &BackendConfig) -> Finding {
     let outcome = match Backends::new(vec![config.clone()], std::sync::Arc::new(Unobserved)) {
         Err(error) => Outcome::Missing { because: Chain(&error).to_string() },
-        Ok(backends) => match backends.probe(LIMIT).await.pop() {
+        Ok(backends) => match backends.probe(PATIENCE).await.pop() {
             Some((_, Ok(reached))) => {
                 let version = reached.version.unwrap_or_else(|| "not told".to_owned());
                 Outcome::Reached { took: reached.took, columns: vec![version] }
@@ -222,8 +209,8 @@ async fn backend(config: &BackendConfig) -> Finding {
 
 /// No words mean that there was no end.
 fn missing(words: Option<&str>) -> Outcome {
-    let because =
-        words.map_or_else(|| format!("no answer within {} s", LIMIT.as_secs()), ToOwned::to_owned);
+    let because = words
+        .map_or_else(|| format!("no answer within {} s", PATIENCE.as_secs()), ToOwned::to_owned);
     Outcome::Missing { because }
 }
 
@@ -231,7 +218,10 @@ fn missing(words: Option<&str>) -> Outcome {
 fn key_columns(status: &Status) -> Vec<String> {
     let keys: Vec<_> = status.keys.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let rejected = |key: &RejectedKey| {
-        let kid = key.kid.as_deref().map(|kid| shown(kid, KID_CHARS_MAX));
+        let kid = key
+            .kid
+            .as_deref()
+            .map(|kid| shown(&kid.chars().take(KID_CHARS_MAX).collect::<String>()));
         let kid = kid.filter(|kid| !kid.is_empty()).unwrap_or_else(|| "without kid".to_owned());
         format!("{kid} ({})", key.reason.word())
     };
@@ -244,13 +234,6 @@ fn key_columns(status: &Status) -> Vec<String> {
         all.push("none".to_owned());
     }
     vec![keys.join(", "), all.join(", ")]
-}
-
-/// Text of others as a terminal may show it: no control characters, nothing that turns the
-/// direction of writing.
-fn shown(text: &str, chars_max: usize) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().take(chars_max).map(|c| if c.is_control() || turns(c) { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

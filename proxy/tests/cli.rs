@@ -35,6 +35,7 @@ fn help_and_version_are_answers() {
         (&["--help"], "PROMGATE_LOG"),
         (&["serve", "--help"], "PROMGATE_CONFIG"),
         (&["serve", "--help"], "PROMGATE_LOG"),
+        (&["serve", "--help"], "SIGHUP"),
         (&["stdio", "--help"], "PROMGATE_LOG"),
         (&["stdio", "--help"], "claude mcp add"),
         (&["check", "--help"], "Examples"),

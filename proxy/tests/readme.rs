@@ -91,6 +91,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_needs_a_restart_is_stated_where_operators_look() {
+        let reload = include_str!("../src/reload.rs");
+        let (_, list) = reload.split_once("fn needing_restart").unwrap();
+        let (list, _) = list.split_once("\n}").unwrap();
+        let names: Vec<&str> = list.lines().filter_map(|line| line.split('"').nth(1)).collect();
+        assert!(names.len() > 8, "{names:?}");
+        for name in names.iter().flat_map(|name| name.split(" or ")) {
+            assert!(README.contains(&format!("`{name}`")), "{name}");
+            let defaults = include_str!("../../conf/promgate.yaml");
+            let (_, restart) = defaults.split_once("restart, and the log names them").unwrap();
+            assert!(restart.contains(&format!(" {name}")), "{name}");
+        }
+    }
+
     /// The documents at the top, by name.
     const DOCUMENTS: [(&str, &str); 5] = [
         ("README.md", README),
@@ -109,7 +124,7 @@ mod tests {
     #[test]
     fn every_path_that_a_document_names_exists() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let folders = ["conf/", "mcp-core/", "proxy/", "tests/", "benches/", "scripts/"];
+        let folders = ["conf/", "mcp-core/", "proxy/", "tests/", "benches/", "scripts/", "fuzz/"];
         for (name, text) in DOCUMENTS {
             let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
             let (inside, links): (Vec<_>, Vec<_>) = links

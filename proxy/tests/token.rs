@@ -131,7 +131,7 @@ fn a_good_token_is_let_in_and_what_it_may_use_is_said() {
             "allow_conditions[0].expression: payload.tenant == \"shop\"",
             "holds    sre: tools *; backends *",
             "holds    names: ",
-            "does not leads: ",
+            "no       leads: tools *; backends secret\n         because: the token holds none of the groups leads\n",
             "The caller is let in and may use",
             "prometheus_query on public-eu, secret\n",
         ] {
@@ -147,7 +147,7 @@ fn a_caller_for_whom_fewer_rules_hold_may_use_less() {
     let out = issuer.explain(&issuer.token(&claims(&json!({ "groups": ["leads"] }))));
     let said = text(&out.stdout);
     assert_eq!(out.status.code(), Some(0), "{said}");
-    assert!(said.contains("does not sre: ") && said.contains("holds    leads: "), "{said}");
+    assert!(said.contains("no       sre: ") && said.contains("holds    leads: "), "{said}");
     assert!(said.contains("prometheus_query on secret\n"), "{said}");
     assert!(said.contains("prometheus_list_metrics on public-eu, secret\n"), "{said}");
 }
@@ -170,7 +170,10 @@ fn a_token_that_is_not_good_is_explained_claim_by_claim() {
 fn a_scope_or_a_condition_that_is_missing_is_named() {
     let issuer = Issuer::new();
     for (changes, words) in [
-        (json!({ "scope": "openid" }), "refused  scope metrics:read is missing [missing_scope]"),
+        (
+            json!({ "scope": "openid" }),
+            "refused  scope metrics:read is missing [insufficient_scope]",
+        ),
         (json!({ "tenant": "bank" }), "payload.tenant == \"shop\" [condition]"),
         (json!({ "tenant": null }), "because: the token has no claim `tenant`"),
     ] {
@@ -180,6 +183,47 @@ fn a_scope_or_a_condition_that_is_missing_is_named() {
         assert!(said.contains(words), "{words} is not in\n{said}");
         assert!(said.contains("The caller is refused: "), "{said}");
     }
+}
+
+#[test]
+fn each_part_of_a_rule_that_does_not_hold_is_named() {
+    let issuer = Issuer::new();
+    let rules = r#"
+    - {name: all, who: {issuers: ["https://idp.example.com"], subjects: [root, boss], groups: [a, b],
+        scopes: [s1, metrics:read, s2], condition: payload.level > 3}}
+    - {name: broken, who: {condition: payload.nowhere == 1}}
+    - {name: good, who: {subjects: [somebody]}}
+"#;
+    let (before, after) = CONFIG.split_once("    - {name: sre").expect("rules");
+    let (_, after) = after.split_once("backends:\n").expect("backends");
+    issuer.write("c.yaml", &format!("{}{rules}backends:\n{after}", before.trim_end()));
+    let out = issuer.explain(&issuer.token(&claims(&json!({ "level": 1 }))));
+    let said = text(&out.stdout);
+    assert_eq!(out.status.code(), Some(0), "{said}{}", text(&out.stderr));
+    let (_, said) = said.split_once("\nRules\n").expect("rules");
+    let (said, _) = said.split_once("\n\n").expect("an end");
+    assert_eq!(
+        said,
+        "no       all: tools *; backends *\n         \
+         because: the subject is none of root, boss\n         \
+         because: the token holds none of the groups a, b\n         \
+         because: the scope s1 is missing\n         \
+         because: the scope s2 is missing\n         \
+         because: the condition payload.level > 3 is false\n\
+         no       broken: tools *; backends *\n         \
+         because: the condition payload.nowhere == 1 failed: the token has no claim `nowhere`\n\
+         holds    good: tools *; backends *"
+    );
+}
+
+#[test]
+fn what_a_token_says_cannot_play_with_the_terminal() {
+    let issuer = Issuer::new();
+    let groups = json!({ "groups": ["a\u{1b}[2J\u{202e}b\nholds    leads: "] });
+    let out = issuer.explain(&issuer.token(&claims(&groups)));
+    let said = text(&out.stdout);
+    assert!(said.contains("groups   a\\u{1b}[2J\\u{202e}b\\u{a}holds    leads: \n"), "{said}");
+    assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");
 }
 
 #[test]

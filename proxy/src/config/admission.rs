@@ -9,6 +9,8 @@ use jsonwebtoken_jwks::{
 };
 use url::Url;
 
+use crate::expression::Expression;
+
 /// How callers prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authentication {
@@ -24,6 +26,17 @@ pub enum Authentication {
         /// What tokens must say.
         verification: Verification,
     },
+}
+
+impl Authentication {
+    /// What tokens must say; none where nobody is asked for one.
+    #[must_use]
+    pub const fn verification(&self) -> Option<&Verification> {
+        match self {
+            Self::None => None,
+            Self::Local(verification) | Self::External { verification, .. } => Some(verification),
+        }
+    }
 }
 
 /// What tokens must say.
@@ -55,15 +68,6 @@ pub struct KeySource {
     pub source: Source,
     /// How they are fetched and how long they are used.
     pub terms: Terms,
-}
-
-/// A CEL expression as written, which compiled when the configuration was checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expression {
-    /// The expression.
-    pub text: Arc<str>,
-    /// Its place in the file, as in `middleware.jwt.validation.local.allow_conditions[0].expression`.
-    pub place: Arc<str>,
 }
 
 /// Who may use which tools on which backends. Without rules, everyone who is let in may use all.
@@ -122,9 +126,9 @@ pub struct Rate {
 pub struct RateLimits {
     /// Requests of one client address (IPv6: one network of 64 bits).
     pub address_requests: Option<Rate>,
-    /// Requests of one client address whose token was refused.
+    /// Requests of one client address whose token was refused at or before its signature.
     pub address_failures: Option<Rate>,
-    /// Requests of one principal.
+    /// Requests of one principal; where nobody is asked for a token, of one client address.
     pub principal_requests: Option<Rate>,
     /// Requests of one principal that are being served; open streams that only wait do not count.
     pub principal_in_flight_max: Option<NonZeroU32>,

@@ -8,12 +8,13 @@ use std::{mem, net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path
 use http::HeaderName;
 use url::Url;
 
-use super::{Config, Server, Source, Transport, fault::Faults, place::At, raw, units};
+use super::{
+    Authentication, Config, Server, Source, Transport, fault::Faults, place::At, raw, units,
+};
 
 mod access_log;
 mod authorization;
 mod backend;
-mod expression;
 mod host;
 mod http_listener;
 mod issuer;
@@ -23,9 +24,6 @@ mod oauth;
 mod rate_limits;
 mod secret;
 mod tokens;
-
-pub use expression::{ExpressionError, Spot, compile_expression};
-pub(super) use secret::reason;
 
 /// Most MCP workers: far over the cores of any machine, and each costs a table.
 const WORKERS_MAX: u64 = 1024;
@@ -37,7 +35,7 @@ const LABEL_BYTES_MAX: usize = 128;
 pub(super) struct Check<'a> {
     pub(super) faults: &'a mut Faults,
     pub(super) folder: &'a Path,
-    /// Files that were read.
+    /// Files that were read, or are missing.
     pub(super) sources: Vec<Source>,
     /// False when it is served over stdio whatever its transport.
     pub(super) may_serve_http: bool,
@@ -70,7 +68,8 @@ impl Check<'_> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Config {
             access_log: self.access_log(&middleware.access_logs, serves_http, token.as_ref()),
-            rate_limits: self.rate_limits(&middleware.rate_limits),
+            rate_limits: self
+                .rate_limits(&middleware.rate_limits, authentication != Authentication::None),
             authorization: self.authorization(authorization, &authentication, &names),
             server,
             authentication,

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{locate, place::At};
+use super::{Source, locate, place::At};
 
 /// Most faults kept; further ones are only counted.
 ///
@@ -46,18 +46,32 @@ pub struct ConfigFaults {
     faults: Vec<Fault>,
     /// Faults found beyond those kept.
     more: usize,
+    sources: Vec<Source>,
 }
 
 impl ConfigFaults {
-    pub(super) fn single(file: &Path, line: Option<usize>, what: String, mend: String) -> Self {
+    /// The one fault of a file that cannot be read at all, or not as YAML.
+    pub(super) fn single(
+        file: &Path,
+        line: Option<usize>,
+        what: String,
+        mend: String,
+        sources: Vec<Source>,
+    ) -> Self {
         let fault = Fault { at: String::new(), line, what, mend };
-        Self { file: file.to_owned(), faults: vec![fault], more: 0 }
+        Self { file: file.to_owned(), faults: vec![fault], more: 0, sources }
     }
 
     /// The faults, at least one.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// The files that were read or asked for, missing ones too: once one of them changes, loading may go better.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 }
 
@@ -144,7 +158,11 @@ impl Faults {
     }
 
     /// Looks up the lines and sorts by them.
-    pub(super) fn into_report(self, file: &Path, text: &str) -> ConfigFaults {
+    pub(super) fn into_report(
+        self,
+        (file, text): (&Path, &str),
+        sources: Vec<Source>,
+    ) -> ConfigFaults {
         let fault = |found: Found| Fault {
             at: found.at.to_string(),
             line: locate::line(text, &found.at, found.occurrence),
@@ -153,6 +171,6 @@ impl Faults {
         };
         let mut faults: Vec<Fault> = self.found.into_iter().map(fault).collect();
         faults.sort_by_key(|fault| fault.line.unwrap_or(0));
-        ConfigFaults { file: file.to_owned(), faults, more: self.more }
+        ConfigFaults { file: file.to_owned(), faults, more: self.more, sources }
     }
 }

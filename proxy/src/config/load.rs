@@ -3,16 +3,16 @@
 //! The steps, in order: read (bounded) → parse YAML → merge keys → expand variables → hold
 //! against the schema → check the meaning. Each goes on after a fault where it can.
 
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::{
     Config, Source,
-    check::{Check, reason},
+    check::Check,
     expand::{self, Environment},
     fault::{ConfigFaults, Faults},
-    form,
+    file, form,
     place::At,
     raw, source,
 };
@@ -50,25 +50,20 @@ pub fn parse(path: &Path, text: &str, env: &dyn Environment) -> Result<Config, C
 }
 
 fn read(path: &Path) -> Result<(Source, String), ConfigFaults> {
-    let single = |what: String, mend: &str| ConfigFaults::single(path, None, what, mend.to_owned());
-    let read = File::open(path).and_then(|file| {
-        let source = Source::opened(path, &file);
-        let mut bytes = Vec::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        Ok((source, bytes))
-    });
-    let (source, bytes) = read.map_err(|error| {
-        single(
-            format!("cannot be read: {}", reason(&error)),
+    let (source, read) = file::read(path, FILE_BYTES_MAX);
+    let single = |what: String, mend: &str| {
+        ConfigFaults::single(path, None, what, mend.to_owned(), vec![source.clone()])
+    };
+    let bytes = read.map_err(|error| {
+        let mend = error.mend(
             "check the path and that this user may read it, or name another file with `--config`",
-        )
+        );
+        single(error.words(FILE_BYTES_MAX), mend)
     })?;
-    if u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_BYTES_MAX) {
-        return Err(single("is larger than 1 MiB".to_owned(), "name the right file"));
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((source, text)),
+        Err(_not_text) => Err(single("is not UTF-8 text".to_owned(), "save it as UTF-8")),
     }
-    String::from_utf8(bytes)
-        .map(|text| (source, text))
-        .map_err(|_not_text| single("is not UTF-8 text".to_owned(), "save it as UTF-8"))
 }
 
 fn checked(
@@ -78,10 +73,12 @@ fn checked(
     may_serve_http: bool,
 ) -> Result<Config, ConfigFaults> {
     let mut faults = Faults::default();
-    let mut tree = source::read(text, &mut faults).map_err(|unreadable| {
-        let source::Unreadable { line, what, mend } = unreadable;
-        ConfigFaults::single(path, line, what, mend.to_owned())
-    })?;
+    let mut tree = match source::read(text, &mut faults) {
+        Ok(tree) => tree,
+        Err(source::Unreadable { line, what, mend }) => {
+            return Err(ConfigFaults::single(path, line, what, mend.to_owned(), sources));
+        }
+    };
     if let Some(top) = tree.as_object_mut() {
         top.retain(|key, _| !key.starts_with("x-"));
     }
@@ -91,7 +88,11 @@ fn checked(
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut check = Check { faults: &mut faults, folder, sources, may_serve_http };
     let config = check.config(raw);
-    if faults.is_empty() { Ok(config) } else { Err(faults.into_report(path, text)) }
+    if faults.is_empty() {
+        Ok(config)
+    } else {
+        Err(faults.into_report((path, text), config.sources))
+    }
 }
 
 /// The tree as types. It fits them, since it fits their schema; if it ever should not, the place

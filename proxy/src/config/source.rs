@@ -59,6 +59,13 @@ fn unreadable(error: &serde_yaml::Error) -> Unreadable {
             mend: "remove what follows the second `---`",
         };
     }
+    if text.contains("unknown anchor") {
+        return Unreadable {
+            line,
+            what: "an alias (`*name`) stands here, but no anchor (`&name`) before it".to_owned(),
+            mend: "define it with `&name` before its first use, or write the value",
+        };
+    }
     if text.contains("invalid ") {
         // Such errors quote the value.
         return Unreadable {

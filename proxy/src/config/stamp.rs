@@ -1,9 +1,9 @@
 //! What tells one state of a file from another, without reading it.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, Metadata},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::SystemTime,
 };
 
@@ -15,7 +15,7 @@ pub struct Stamp {
     inode: u64,
 }
 
-/// A file that a configuration was read from.
+/// A file that a configuration was read from, or would have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Where it is.
@@ -25,12 +25,6 @@ pub struct Source {
 }
 
 impl Source {
-    /// The open file at `path`.
-    pub(super) fn opened(path: &Path, file: &File) -> Self {
-        let stamp = file.metadata().ok().as_ref().map(Stamp::from);
-        Self { path: path.to_owned(), stamp }
-    }
-
     /// The file as it is now. Follows links, as Kubernetes swaps one to change a mounted file.
     #[must_use]
     pub fn now(&self) -> Self {

@@ -301,3 +301,35 @@ fn a_file_that_cannot_be_loaded_is_one_fault() {
     fs::write(&path, "#".repeat((1 << 20) + 1)).expect("written");
     assert!(fault(&path).contains("c.yaml: is larger than 1 MiB; "));
 }
+
+#[test]
+fn faults_tell_which_files_were_read_or_are_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("c.yaml");
+    let missing = load(&path, &Variables::default()).expect_err("no file");
+    assert_eq!(missing.sources(), [Source { path: path.clone(), stamp: None }]);
+    let text = format!("{ONE_BACKEND}    auth: {{type: token, token_file: token}}\n");
+    fs::write(&path, text).expect("written");
+    let faults = load(&path, &Variables::default()).expect_err("no token");
+    let token = Source { path: folder.path().join("token"), stamp: None };
+    let [own, other] = faults.sources() else { panic!("{:?}", faults.sources()) };
+    assert_eq!((own, other), (&own.now(), &token));
+    assert!(own.stamp.is_some() && own.path == path);
+    fs::write(&path, ": [").expect("written");
+    let faults = load(&path, &Variables::default()).expect_err("no YAML");
+    assert!(matches!(faults.sources(), [own] if *own == own.now()), "{:?}", faults.sources());
+}
+
+#[test]
+fn a_pipe_is_refused_instead_of_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("run");
+    assert!(made.success());
+    let faults = load(&pipe, &Variables::default()).expect_err("a pipe").to_string();
+    assert!(faults.contains("pipe: cannot be read: it is no regular file; "), "{faults}");
+    let text = format!("{ONE_BACKEND}    auth: {{type: token, token_file: pipe}}\n");
+    let path = folder.path().join("c.yaml");
+    let faults = parse(&path, &text, &Variables::default()).expect_err("a pipe").to_string();
+    assert!(faults.contains("the file cannot be read: it is no regular file; "), "{faults}");
+}

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use crate::{
     condition::{Condition, Payload},
     config::{Config, Issuer, Rule, Verification, Who},
-    policy::{Admitted, Policy},
-    telemetry::Chain,
+    enquiry::shown,
+    policy::{Admitted, Denied, Policy},
 };
 
 /// All that decides about a good token.
@@ -65,26 +65,34 @@ impl Judge {
         match &admitted.verdict {
             Err(denied) => writeln!(out, "\nThe caller is refused: {denied}."),
             Ok(access) => {
-                self.write_rules(out, admitted)?;
+                self.write_rules(out, verified, claims, admitted)?;
                 self.write_access(out, access)
             }
         }
     }
 
-    fn write_rules(&self, out: &mut String, admitted: &Admitted) -> fmt::Result {
+    fn write_rules(
+        &self,
+        out: &mut String,
+        verified: &Verified,
+        claims: &Map<String, Value>,
+        admitted: &Admitted,
+    ) -> fmt::Result {
         if self.rules.is_empty() {
             return writeln!(out, "\nThere are no rules, so whoever is let in may use everything.");
         }
         writeln!(out, "\nRules")?;
+        let payload = Payload::of(claims);
         for rule in &self.rules {
-            let anyone = rule.who == Who::Anyone;
-            let holds = anyone || admitted.rules.contains(&rule.name);
-            let word = if holds { "holds" } else { "does not" };
+            let holds = admitted.rules.contains(&rule.name);
+            let word = if holds { "holds" } else { "no" };
             let (tools, backends) = (list(&rule.tools), list(&rule.backends));
-            writeln!(out, "{word:8} {}: tools {tools}; backends {backends}", rule.name)?;
-        }
-        for failure in &admitted.failures {
-            writeln!(out, "fails    {}", Chain(failure))?;
+            writeln!(out, "{word:8} {}: tools {tools}; backends {backends}", shown(&rule.name))?;
+            if !holds {
+                for because in unmet(&rule.who, verified, &payload) {
+                    writeln!(out, "         because: {because}")?;
+                }
+            }
         }
         Ok(())
     }
@@ -105,12 +113,45 @@ impl Judge {
     }
 }
 
+/// The parts of a rule's `who` that do not hold for the token, in words.
+fn unmet(who: &Who, verified: &Verified, payload: &Payload) -> Vec<String> {
+    let Who::Principal { issuers, subjects, groups, scopes, condition } = who else {
+        return Vec::new();
+    };
+    let mut unmet = Vec::new();
+    if !issuers.is_empty() && !issuers.iter().any(|issuer| **issuer == *verified.issuer) {
+        unmet.push(format!("the issuer is none of {}", list(issuers)));
+    }
+    let subject = verified.subject.as_deref().unwrap_or_default();
+    if !subjects.is_empty() && !subjects.iter().any(|wanted| wanted == subject) {
+        unmet.push(format!("the subject is none of {}", list(subjects)));
+    }
+    if !groups.is_empty() && !groups.iter().any(|group| verified.groups.contains(group)) {
+        unmet.push(format!("the token holds none of the groups {}", list(groups)));
+    }
+    let missing = scopes.iter().filter(|scope| !verified.scopes.contains(scope));
+    unmet.extend(missing.map(|scope| format!("the scope {} is missing", shown(scope))));
+    if let Some(expression) = condition {
+        match Condition::of(expression).holds(payload) {
+            Ok(true) => {}
+            Ok(false) => unmet.push(format!("the condition {} is false", shown(expression.text()))),
+            Err(why) => {
+                let text = shown(expression.text());
+                unmet.push(format!("the condition {text} failed: {}", shown(&why.to_string())));
+            }
+        }
+    }
+    unmet
+}
+
 fn needed(out: &mut String, issuer: &Issuer, verified: &Verified) -> fmt::Result {
+    let word = Denied::Scopes(Vec::new()).word();
     for scope in &issuer.scopes_required {
+        let name = shown(scope);
         if verified.scopes.contains(scope) {
-            writeln!(out, "ok       scope {scope} (every token of this issuer must hold it)")?;
+            writeln!(out, "ok       scope {name} (every token of this issuer must hold it)")?;
         } else {
-            writeln!(out, "refused  scope {scope} is missing [missing_scope]")?;
+            writeln!(out, "refused  scope {name} is missing [{word}]")?;
             writeln!(out, "         to mend it: ask the provider for a token with this scope")?;
         }
     }
@@ -123,15 +164,13 @@ fn conditions(out: &mut String, issuer: &Issuer, claims: &Map<String, Value>) ->
     }
     let payload = Payload::of(claims);
     for expression in &issuer.allow_conditions {
-        // That it compiles was seen when the policy was made.
-        let Ok(condition) = Condition::compile(expression) else { continue };
-        let (place, text) = (&expression.place, &expression.text);
-        match condition.holds(&payload) {
+        let (place, text) = (&expression.place, shown(expression.text()));
+        match Condition::of(expression).holds(&payload) {
             Ok(true) => writeln!(out, "ok       {place}: {text}")?,
             Ok(false) => writeln!(out, "refused  {place}: {text} [condition]")?,
             Err(why) => {
                 writeln!(out, "refused  {place}: {text} [condition_failed]")?;
-                writeln!(out, "         because: {why}")?;
+                writeln!(out, "         because: {}", shown(&why.to_string()))?;
             }
         }
     }
@@ -143,8 +182,7 @@ fn list(texts: &[String]) -> String {
     if texts.is_empty() {
         return "none".to_owned();
     }
-    let shown = |c: char| if c.is_control() { '?' } else { c };
-    texts.join(", ").chars().map(shown).collect()
+    shown(&texts.join(", "))
 }
 
 fn principal(verified: &Verified) -> Principal {

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::config::{self, KeySource, ProcessEnvironment, Verification};
+use crate::config::{self, Authentication, KeySource, ProcessEnvironment, Verification};
 
 /// Two keys that are used and two that are not, one of them named to play with a terminal.
 const KEYS: &str = r#"{"keys":[
@@ -118,7 +118,7 @@ async fn what_is_there_is_shown_with_its_keys_and_versions() {
         terms: Terms::default(),
     });
     let report = report(&config).await;
-    let found = "yes 2 P-256 c?[31m?d (symmetric), without kid (symmetric)";
+    let found = "yes 2 P-256 c\\u{1b}[31m\\u{202e}d (symmetric), without kid (symmetric)";
     assert_eq!(
         lines(&report),
         [

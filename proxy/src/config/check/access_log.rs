@@ -5,8 +5,8 @@ use std::{fs::OpenOptions, io, path::Path};
 use http::{HeaderName, header};
 use rustix::fs::Access;
 
-use super::{Check, reason};
-use crate::config::{AccessLog, AccessLogOutput, place::At, raw};
+use super::Check;
+use crate::config::{AccessLog, AccessLogOutput, file::reason, place::At, raw};
 
 /// Request headers that hold secrets and can therefore never be written in the clear.
 const SECRET_HEADERS: [HeaderName; 6] = [

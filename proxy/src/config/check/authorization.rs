@@ -89,17 +89,20 @@ impl Check<'_> {
                 "write `anyone` if everyone is meant, or what a token must say, as in `{groups: [sre]}`",
             );
         }
-        let known = match authentication {
-            Authentication::None => None,
-            Authentication::Local(verification) | Authentication::External { verification, .. } => {
-                Some(&verification.issuers)
-            }
-        };
+        let known = authentication.verification().map(|verification| &verification.issuers);
         if known.is_none() && !self.faults.any_in(&At::from(["middleware", "jwt"])) {
             self.faults.push_unless_known(
                 at,
                 "no token is verified, so this is nobody",
                 "write `middleware.jwt.enabled: true` and whose tokens are good, or `who: anyone`",
+            );
+        }
+        let names = !raw.subjects.is_empty() || !raw.groups.is_empty();
+        if names && raw.issuers.is_empty() && known.is_some_and(|known| known.len() > 1) {
+            self.faults.push_unless_known(
+                &at.key("issuers"),
+                "is missing, though there are several issuers, so the subjects or groups of any of them would do",
+                "name the issuers that are meant",
             );
         }
         for (place, issuer) in self.limited(&at.key("issuers"), &raw.issuers) {

@@ -7,8 +7,11 @@ use jsonwebtoken_jwks::{
     policy::{ClaimPath, ClaimRule, LEEWAY_MAX, Policy, Required},
 };
 
-use super::{Check, expression::compile_expression, filled};
-use crate::config::{Expression, Issuer, place::At, raw};
+use super::{Check, filled};
+use crate::{
+    config::{Issuer, place::At, raw},
+    expression::Expression,
+};
 
 /// Most entries in any list of an issuer. Real ones have a few.
 const LIST_MAX: usize = 64;
@@ -233,11 +236,13 @@ impl Check<'_> {
 
     /// A condition that was tried.
     pub(super) fn expression(&mut self, at: &At, text: &str) -> Option<Expression> {
-        if let Err(error) = compile_expression(text) {
-            self.faults.push_unless_known(at, error.to_string(), error.mend());
-            return None;
+        match Expression::read(text, &at.to_string()) {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                self.faults.push_unless_known(at, error.to_string(), error.mend());
+                None
+            }
         }
-        Some(Expression { text: text.into(), place: at.to_string().into() })
     }
 
     /// The entries of a list, bounded in number and length, each once.

@@ -69,7 +69,8 @@ impl Check<'_> {
             self.faults.push(
                 &at.key(key),
                 "no signature is checked here, since `strategy` is `external`",
-                "remove the keys, or write `strategy: local`",
+                "remove this key, or write `strategy: local`; if an alias (`*name`) elsewhere takes its value, \
+                 write the value there",
             );
         }
     }
@@ -83,7 +84,11 @@ impl Check<'_> {
             }
             "discovery" => {
                 let Some(issuer) = filled(raw.issuer.as_deref()) else {
-                    self.faults.push(&at, "needs an `issuer`", "write the issuer's address there");
+                    let section = section.key("issuer");
+                    if !self.faults.knows(&section) {
+                        let mend = "write the issuer's address there";
+                        self.faults.push(&at, "needs an `issuer`", mend);
+                    }
                     return None;
                 };
                 self.issuer_address(&section.key("issuer"), issuer, raw.allow_http)?;

@@ -10,16 +10,28 @@ const COUNT_MAX: u32 = 1_000_000;
 /// Most entries of tools.
 const TOOLS_MAX: usize = 64;
 
+/// Limits of a principal who brings a token, unless others are written.
+const PRINCIPAL_REQUESTS: &str = "6000/m";
+const PRINCIPAL_BURST: u64 = 500;
+const PRINCIPAL_IN_FLIGHT_MAX: u64 = 64;
+
 impl Check<'_> {
-    pub(super) fn rate_limits(&mut self, raw: &raw::RateLimits) -> RateLimits {
+    /// `with_tokens` says that callers bring a token. Where they do not, a principal is an address, which many may
+    /// share, so that only what is written limits it.
+    pub(super) fn rate_limits(&mut self, raw: &raw::RateLimits, with_tokens: bool) -> RateLimits {
         let at = At::from(["middleware", "rate_limits"]);
         let raw::RateLimits { address, principal, tools, entries_max } = raw;
         let of = at.key("address");
         let per = at.key("principal");
         let failures = Some(address.failed_burst);
+        let (requests, in_flight_max) =
+            if with_tokens { (PRINCIPAL_REQUESTS, PRINCIPAL_IN_FLIGHT_MAX) } else { ("off", 0) };
+        let requests = raw::RateText(requests.to_owned());
+        let requests = principal.requests.as_ref().unwrap_or(&requests);
+        let burst = principal.burst.or(Some(PRINCIPAL_BURST));
         let in_flight = self.count(
             &per.key("in_flight_max"),
-            principal.in_flight_max,
+            principal.in_flight_max.unwrap_or(in_flight_max),
             0..=u64::from(COUNT_MAX),
         );
         RateLimits {
@@ -30,7 +42,7 @@ impl Check<'_> {
                 &address.failed_authentications,
                 failures,
             ),
-            principal_requests: self.rate(&per, KEYS, &principal.requests, Some(principal.burst)),
+            principal_requests: self.rate(&per, KEYS, requests, burst),
             principal_in_flight_max: u32::try_from(in_flight).ok().and_then(NonZeroU32::new),
             tools: self.tool_rates(&at.key("tools"), tools),
             entries_max: self.count(&at.key("entries_max"), *entries_max, 1..=10_000_000),

@@ -1,14 +1,9 @@
 //! Files named by the configuration, secrets among them.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-};
-
 use mcp_core::secret::Secret;
 
 use super::Check;
-use crate::config::{Source, place::At, raw};
+use crate::config::{file, place::At, raw};
 
 /// Largest secret file, in bytes. Tokens are below 16 KiB; more is the wrong file.
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -61,41 +56,20 @@ impl Check<'_> {
     /// The bytes of a file; relative paths start at the configuration's folder.
     pub(super) fn file(&mut self, at: &At, file: &str, bytes_max: u64) -> Option<Vec<u8>> {
         let path = self.folder.join(file);
-        let read = File::open(&path).and_then(|file| {
-            let source = Source::opened(&path, &file);
-            let mut bytes = Vec::new();
-            file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-            Ok((source, bytes))
-        });
+        let (source, read) = file::read(&path, bytes_max);
+        // Also where it cannot be read: a reload is to be tried again once it can.
+        self.sources.push(source);
         match read {
-            Ok((source, bytes)) if u64::try_from(bytes.len()).is_ok_and(|len| len <= bytes_max) => {
-                self.sources.push(source);
-                Some(bytes)
-            }
-            Ok(_) => {
-                let what = format!("the file is larger than {} KiB", bytes_max >> 10);
-                self.faults.push(at, what, "name the right file");
-                None
-            }
+            Ok(bytes) => Some(bytes),
             Err(error) => {
-                let what = format!("the file cannot be read: {}", reason(&error));
-                self.faults.push(
-                    at,
-                    what,
+                let what = format!("the file {}", error.words(bytes_max));
+                let mend = error.mend(
                     "check the path (a relative one starts at the folder of the configuration \
                      file) and that this user may read it",
                 );
+                self.faults.push(at, what, mend);
                 None
             }
         }
-    }
-}
-
-/// Why a file cannot be read, in words.
-pub(in crate::config) fn reason(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::NotFound {
-        "there is no such file".to_owned()
-    } else {
-        error.kind().to_string()
     }
 }

@@ -77,7 +77,7 @@ fn rate(text: &str) -> RateText {
 pub(crate) struct RateLimits {
     /// For each client address; for IPv6, each network of 64 bits.
     pub(crate) address: AddressLimits,
-    /// For each principal: issuer and subject of a token.
+    /// For each principal: issuer and subject of a token; where nobody is asked for one, each client address.
     pub(crate) principal: PrincipalLimits,
     /// Calls of each principal, by tool. The first entry that fits a tool counts.
     pub(crate) tools: Vec<ToolLimit>,
@@ -104,7 +104,8 @@ pub(crate) struct AddressLimits {
     pub(crate) requests: RateText,
     /// Most requests at once; when absent, as many as the number in `requests`.
     pub(crate) burst: Option<u64>,
-    /// Requests whose token is refused; beyond it every request of that address is answered with 429.
+    /// Requests whose token is refused at or before its signature. Beyond it, tokens of that address that were not
+    /// accepted before are answered with 429; those that were, and requests without a token, are served as ever.
     pub(crate) failed_authentications: RateText,
     /// Most of them at once.
     pub(crate) failed_burst: u64,
@@ -121,22 +122,17 @@ impl Default for AddressLimits {
     }
 }
 
-/// Limits of each principal.
-#[derive(Deserialize, Serialize, JsonSchema)]
+/// Limits of each principal. Those that are not written are off where nobody is asked for a token.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PrincipalLimits {
-    /// Requests.
-    pub(crate) requests: RateText,
-    /// Most requests at once.
-    pub(crate) burst: u64,
-    /// Most requests that are being served; open streams that only wait do not count. `0` is no bound.
-    pub(crate) in_flight_max: u64,
-}
-
-impl Default for PrincipalLimits {
-    fn default() -> Self {
-        Self { requests: rate("6000/m"), burst: 500, in_flight_max: 64 }
-    }
+    /// Requests. With tokens `6000/m` unless written.
+    pub(crate) requests: Option<RateText>,
+    /// Most requests at once; 500 unless written.
+    pub(crate) burst: Option<u64>,
+    /// Most requests that are being served; open streams that only wait do not count. `0` is no bound. With tokens
+    /// 64 unless written.
+    pub(crate) in_flight_max: Option<u64>,
 }
 
 /// Limit of each principal's calls of some tools.

@@ -100,7 +100,7 @@ fn what_a_token_must_hold_arrives() {
     let groups: Vec<_> = policy.groups.iter().map(ClaimPath::as_str).collect();
     assert_eq!(groups, ["realm_access.roles", "cognito:groups"]);
     assert_eq!(first.scopes_required, ["metrics:read"]);
-    assert_eq!(&*first.allow_conditions[0].text, "payload.a == \"b\"");
+    assert_eq!(first.allow_conditions[0].text(), "payload.a == \"b\"");
     assert_eq!(
         &*first.allow_conditions[0].place,
         "middleware.jwt.validation.local.allow_conditions[0].expression"
@@ -162,14 +162,51 @@ fn the_limits_arrive() {
     assert_eq!(limits.entries_max, 3);
 }
 
+/// One backend, with a token asked for and this in the section of limits.
+fn with_tokens(limits: &str) -> String {
+    with_backend(&format!(
+        "middleware: {{jwt: {{enabled: true, validation: {{strategy: local, local: {{issuer: i, audiences: [a], \
+         jwks_uri: \"https://i\"}}}}}}, rate_limits: {{{limits}}}}}\n"
+    ))
+}
+
 #[test]
 fn there_are_limits_without_a_word() {
-    let limits = parsed(ONE_BACKEND).rate_limits;
+    let limits = parsed(&with_tokens("")).rate_limits;
     assert_eq!(limits.address_requests, None);
     assert_eq!(limits.address_failures, Some(rate(30, 60, 30)));
     assert_eq!(limits.principal_requests, Some(rate(6000, 60, 500)));
     assert_eq!(limits.principal_in_flight_max, NonZeroU32::new(64));
     assert_eq!(limits.entries_max, 100_000);
+}
+
+#[test]
+fn without_tokens_a_principal_has_only_the_limits_that_are_written() {
+    let limits = parsed(ONE_BACKEND).rate_limits;
+    assert_eq!((limits.principal_requests, limits.principal_in_flight_max), (None, None));
+    assert_eq!(limits.address_failures, Some(rate(30, 60, 30)));
+    let written = |limits: &str| {
+        let text = format!("middleware: {{jwt: {{enabled: false}}, rate_limits: {{{limits}}}}}\n");
+        parsed(&with_backend(&text)).rate_limits
+    };
+    let limits = written(
+        "principal: {requests: 10/s, in_flight_max: 3}, tools: [{tool: \"*\", requests: 1/s}]",
+    );
+    assert_eq!(limits.principal_requests, Some(rate(10, 1, 500)));
+    assert_eq!(limits.principal_in_flight_max, NonZeroU32::new(3));
+    assert_eq!(limits.tools, [("*".to_owned(), rate(1, 1, 1))]);
+    let limits = written("principal: {in_flight_max: 3}");
+    assert_eq!(limits.principal_requests, None);
+}
+
+#[test]
+fn with_tokens_the_limits_that_are_not_written_are_the_usual_ones() {
+    let limits = parsed(&with_tokens("principal: {requests: \"off\"}")).rate_limits;
+    assert_eq!(limits.principal_requests, None);
+    assert_eq!(limits.principal_in_flight_max, NonZeroU32::new(64));
+    let limits = parsed(&with_tokens("principal: {in_flight_max: 0}")).rate_limits;
+    assert_eq!(limits.principal_requests, Some(rate(6000, 60, 500)));
+    assert_eq!(limits.principal_in_flight_max, None);
 }
 
 #[test]

@@ -146,3 +146,38 @@ fn a_file_of_prometheus_mcp_that_asks_for_tokens_loads_once_it_says_whose_and_fo
     let mirrored = config.authorization_server.expect("metadata");
     assert_eq!(mirrored.issuer, "https://keycloak.example.com/realms/mcp");
 }
+
+#[test]
+fn a_file_of_prometheus_mcp_behind_a_proxy_that_checks_tokens_is_told_what_is_open() {
+    let on = ("enabled: false", "enabled: true");
+    let external = ("strategy: \"local\"", "strategy: \"external\"");
+    let faults = parse(Path::new("c.yaml"), &freepik_with(&[on, external, on, on]), &freepik_env());
+    assert_eq!(
+        faults.expect_err("refused").to_string(),
+        "c.yaml:7: server.transport.http.trusted_proxies: is empty, though `strategy` is `external`; name \
+         the addresses or networks of the proxies whose tokens are believed\n\
+         c.yaml:18: middleware.jwt.validation.local.issuer: is missing, so tokens of other issuers could be \
+         let in; write the exact `iss` of its tokens; if they hold none, write `optional_claims: [iss]`\n\
+         c.yaml:19: middleware.jwt.validation.local.jwks_uri: no signature is checked here, since `strategy` \
+         is `external`; remove this key, or write `strategy: local`; if an alias (`*name`) elsewhere takes \
+         its value, write the value there"
+    );
+    let mended = [
+        on,
+        external,
+        ("host: \":8080\"", "host: \":8080\"\n      trusted_proxies: [10.0.0.0/8]"),
+        ("jwks_uri: &JwksUri \"https:", "issuer: i #"),
+        ("jwks_uri: *JwksUri", "jwks_uri: https://keycloak.example.com/certs"),
+        on,
+        on,
+    ];
+    let config = parsed_with(&freepik_with(&mended), &freepik_env());
+    assert!(matches!(config.authentication, Authentication::External { .. }));
+    // Taken out, the alias has nothing to stand for.
+    let faults = parse(Path::new("c.yaml"), &freepik_with(&mended[..4]), &freepik_env());
+    assert_eq!(
+        faults.expect_err("refused").to_string(),
+        "c.yaml:31: an alias (`*name`) stands here, but no anchor (`&name`) before it; define it with \
+         `&name` before its first use, or write the value"
+    );
+}

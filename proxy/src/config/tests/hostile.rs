@@ -63,6 +63,7 @@ fn full() -> String {
     let defaults: String = defaults.lines().map(|line| uncommented(line) + "\n").collect();
     let tokens = read("tokens.yaml").replace("${ISSUER}", "https://idp.example.com");
     let tokens = tokens.replace("        discovery: true\n", ISSUER);
+    let tokens = tokens.replace("who: { groups", "who: { issuers: [b], groups");
     let (_, tokens) = tokens.split_once("middleware:").expect("a section");
     let (_, oauth) = FREEPIK_HTTP.split_once("oauth_authorization_server:").expect("a section");
     let (oauth, _) = oauth.split_once("oauth_protected_resource:").expect("a section");

@@ -15,8 +15,23 @@ use super::PAYLOAD;
 /// The one namespace of the standard library, as in `optional.of(1)`.
 const NAMESPACE: &str = "optional";
 
-/// The first name in the expression that is neither the payload, nor bound by a macro, nor of the language.
-pub(super) fn undeclared(expression: &IdedExpr, language: &Arc<Env>) -> Option<String> {
+/// A name that does not exist.
+#[derive(Clone, Copy)]
+pub(super) struct Unknown {
+    pub(super) kind: Kind,
+    /// The part of the expression where it stands.
+    pub(super) id: u64,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Variable,
+    Function,
+}
+
+/// The first name in the expression that is neither the payload, nor bound by a macro around it, nor of the
+/// language.
+pub(super) fn unknown(expression: &IdedExpr, language: &Arc<Env>) -> Option<Unknown> {
     let mut walk = Walk { language, bound: Vec::new(), found: None };
     walk.visit(expression);
     walk.found
@@ -26,14 +41,14 @@ struct Walk<'e> {
     language: &'e Arc<Env>,
     /// Names bound by the macros around the place.
     bound: Vec<&'e str>,
-    found: Option<String>,
+    found: Option<Unknown>,
 }
 
 impl<'e> Walk<'e> {
     fn visit(&mut self, expression: &'e IdedExpr) {
         match &expression.expr {
-            Expr::Ident(name) => self.name(name),
-            Expr::Call(call) => self.call(call),
+            Expr::Ident(name) => self.name(name, expression.id),
+            Expr::Call(call) => self.call(call, expression.id),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Select(select) => self.visit(&select.operand),
             Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element)),
@@ -53,7 +68,7 @@ impl<'e> Walk<'e> {
         }
     }
 
-    fn call(&mut self, call: &'e CallExpr) {
+    fn call(&mut self, call: &'e CallExpr, id: u64) {
         let target = call.target.as_deref();
         let namespaced =
             target.is_some_and(|of| matches!(&of.expr, Expr::Ident(name) if name == NAMESPACE));
@@ -63,7 +78,8 @@ impl<'e> Walk<'e> {
             }
             // Operators have names that nobody can write.
             let call_of = if target.is_some() { "null." } else { "" };
-            self.exists(&call.func_name, &format!("{call_of}{}()", call.func_name));
+            let probe = format!("{call_of}{}()", call.func_name);
+            self.exists(&call.func_name, &probe, Unknown { kind: Kind::Function, id });
         }
         call.args.iter().for_each(|argument| self.visit(argument));
     }
@@ -82,16 +98,17 @@ impl<'e> Walk<'e> {
         self.bound.truncate(outside);
     }
 
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &str, id: u64) {
         // A leading dot only says that no macro's variable is meant.
         let name = name.trim_start_matches('.');
         if name != PAYLOAD && !self.bound.contains(&name) {
-            self.exists(name, name);
+            self.exists(name, name, Unknown { kind: Kind::Variable, id });
         }
     }
 
-    /// Asks the library itself whether `probe`, which uses `name` and nothing else, has a meaning.
-    fn exists(&mut self, name: &str, probe: &str) {
+    /// Asks the library itself whether `probe`, which uses `name` and nothing else, has a meaning; `unknown` is
+    /// what was found if not.
+    fn exists(&mut self, name: &str, probe: &str, unknown: Unknown) {
         let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let operator = !word || name.starts_with('_');
         if operator || self.found.is_some() {
@@ -100,7 +117,7 @@ impl<'e> Walk<'e> {
         let context = Context::with_env(Arc::clone(self.language));
         let meaning = self.language.compile(probe).map(|program| program.execute(&context));
         if matches!(meaning, Ok(Err(ExecutionError::UndeclaredReference(_)))) {
-            self.found = Some(name.to_owned());
+            self.found = Some(unknown);
         }
     }
 }
