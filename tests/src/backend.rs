@@ -119,6 +119,7 @@ impl Backend {
     ///
     /// # Panics
     /// When nobody asks so often.
+    #[must_use]
     pub fn wait_for_requests(&self, count: usize) -> Vec<Received> {
         let deadline = Instant::now() + PATIENCE;
         let mut received = self.shared.received.lock();

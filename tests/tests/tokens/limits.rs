@@ -54,7 +54,7 @@ fn call(server: &Server, token: &str, tool: &str) -> Answer {
 }
 
 fn too_many(answer: &Answer) {
-    assert_eq!(answer.head.status, 429, "{}", answer.text());
+    assert_eq!(answer.head.status, 429, "{:.300}", answer.text());
     let seconds = answer.head.header("Retry-After").and_then(|value| value.parse::<u64>().ok());
     assert!(seconds.is_some_and(|seconds| (1..=3600).contains(&seconds)), "{:?}", answer.head);
     let body: Value = serde_json::from_slice(&answer.body).expect("a body of JSON-RPC");
