@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
 
-.PHONY: run test check fuzz build bench bench-edge setup-build setup-run setup-test audit clean help
+.PHONY: run test check fuzz build bench bench-edge setup-build setup-run setup-fuzz setup-test audit clean help
 
 ## run: set up what is missing, build, and run the demo; CONFIG=file serves that config instead
 run: setup-run build
@@ -28,13 +28,15 @@ test: setup-test
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 ## fuzz: what strangers send (tokens, key sets), a minute each or FUZZ_SECONDS
-fuzz: setup-build
+fuzz: setup-fuzz
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 ## check: formatting, lints and documentation
 check: setup-build
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package jsonwebtoken-jwks --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --workspace
 
 ## build: the release binary, target/release/promgate
@@ -58,7 +60,11 @@ setup-build:
 setup-run: setup-build $(if $(CONFIG),,$(TOOLS)/prometheus/.ready)
 
 ## setup-test: install what `make test` needs
-setup-test: setup-build $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter py-mcp1 py-mcp2 node))
+setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter py-mcp1 py-mcp2 node))
+
+## setup-fuzz: install what `make fuzz` needs
+setup-fuzz: setup-build
+	@scripts/setup-fuzz.sh
 
 # A stamp lies in the folder that it speaks of, so it goes when the folder goes.
 $(TOOLS)/prometheus/.ready: scripts/setup-prometheus.sh scripts/lib.sh
@@ -68,6 +74,8 @@ $(TOOLS)/prometheus/.ready: scripts/setup-prometheus.sh scripts/lib.sh
 $(TOOLS)/%/.ready: scripts/setup-test.sh scripts/lib.sh
 	@scripts/setup-test.sh $*
 	@touch $@
+
+$(TOOLS)/node/.ready: tests/clients/package.json tests/clients/package-lock.json
 
 ## audit: licences, bans and advisories of the dependencies, by cargo-deny
 audit:

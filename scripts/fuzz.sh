@@ -8,7 +8,7 @@
 
 seconds=${1:-60}
 host=$(rustc -vV | sed -n 's/^host: //p')
-have g++ || have clang++ || apt_install g++
+have g++ || have clang++ || die "there is no C++ compiler; run \`make setup-fuzz\`"
 
 export CARGO_TARGET_DIR=$PWD/target/fuzz
 export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4

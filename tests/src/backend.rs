@@ -8,10 +8,13 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
+
+use crate::process::PATIENCE;
 
 /// What the backend was asked.
 #[derive(Debug, Clone)]
@@ -109,12 +112,22 @@ impl Backend {
     /// When nobody asks.
     #[must_use]
     pub fn wait_for_request(&self) -> Received {
+        self.wait_for_requests(1).pop().expect("it is not empty")
+    }
+
+    /// Waits until it was asked so many times since its start, and gives all that it was asked.
+    ///
+    /// # Panics
+    /// When nobody asks so often.
+    #[must_use]
+    pub fn wait_for_requests(&self, count: usize) -> Vec<Received> {
+        let deadline = Instant::now() + PATIENCE;
         let mut received = self.shared.received.lock();
-        while received.is_empty() {
-            let late = self.shared.arrived.wait_for(&mut received, crate::process::PATIENCE);
-            assert!(!late.timed_out(), "the backend was asked nothing");
+        while received.len() < count {
+            let late = self.shared.arrived.wait_until(&mut received, deadline).timed_out();
+            assert!(!late, "the backend was asked {} times, not {count}", received.len());
         }
-        received.last().cloned().expect("it is not empty")
+        received.clone()
     }
 }
 

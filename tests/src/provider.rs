@@ -1,8 +1,9 @@
 //! A real OpenID provider.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use crate::{
     clients::{NODE, node_environment},
@@ -25,15 +26,19 @@ impl Provider {
     /// When it does not come up.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_on(0)
+        Self::start_at(0)
     }
 
-    /// Starts one on this port.
+    /// Starts one on a port that was kept for it.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
-    pub fn start_on(port: u16) -> Self {
+    pub fn start_on(port: &KeptPort) -> Self {
+        Self::start_at(port.number())
+    }
+
+    fn start_at(port: u16) -> Self {
         let script = workspace().join("tests/clients/provider.mjs").display().to_string();
         let environment = node_environment();
         let environment: Vec<_> =
@@ -112,18 +117,44 @@ impl Provider {
     }
 }
 
-/// The name of a provider on this port, whether it runs or not.
-#[must_use]
-pub fn issuer(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
+/// A port that is kept for somebody who is to listen on it later.
+///
+/// It is bound, so the system gives it to nobody who asks for a free one, and whoever connects to it is refused.
+/// Whoever names it may listen on it all the same, as servers do that want their address back after a restart
+/// (`SO_REUSEADDR`).
+#[derive(Debug)]
+pub struct KeptPort {
+    address: SocketAddr,
+    _bound: TcpSocket,
 }
 
-/// A port that was free just now.
-///
-/// # Panics
-/// When there is none.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+impl KeptPort {
+    /// Keeps a free port until this is dropped.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn any() -> Self {
+        let bound = TcpSocket::new_v4().expect("a socket");
+        bound.set_reuseaddr(true).expect("the option is known");
+        bound.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let address = bound.local_addr().expect("a bound socket has an address");
+        Self { address, _bound: bound }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The name of a provider on this port, whether it runs or not.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        issuer(self.number())
+    }
+}
+
+fn issuer(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }

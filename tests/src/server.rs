@@ -1,7 +1,12 @@
 //! The server under test, as a process of its own.
 
 use std::{
-    ffi::OsStr, net::SocketAddr, path::Path, process::ExitStatus, sync::LazyLock, time::Duration,
+    ffi::OsStr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::LazyLock,
+    time::Duration,
 };
 
 use rustix::process::Signal;
@@ -16,6 +21,8 @@ use crate::{
     prometheus::Prometheus,
     settings::Settings,
 };
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A running server; dropping it kills it.
 #[derive(Debug)]
@@ -114,7 +121,13 @@ impl Server {
     /// # Panics
     /// When the temporary folder is not writable.
     pub fn rewrite_config(&self, config: &Value) {
-        write_whole(&self.files.path().join("config.yaml"), &config.to_string());
+        write_whole(&self.config_file(), &config.to_string());
+    }
+
+    /// Where its configuration is.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.files.path().join("config.yaml")
     }
 
     /// Asks it to stop.
@@ -284,14 +297,16 @@ pub fn write_whole(path: &Path, text: &str) {
     std::fs::rename(&beside, path).expect("the folder is writable");
 }
 
-/// Reads `key=http://IP:PORT/…` from a log line, coloured or not.
+/// Reads `key=http://IP:PORT/…` from a log line, coloured or not. Whoever listens on every address is reached on
+/// the loopback.
 fn address(line: &str, key: &str) -> SocketAddr {
     let after = line.split_once(key).map(|(_, after)| after);
     let found = after.and_then(|after| {
-        let from = after.find("127.0.0.1:")?;
-        let text = after.get(from..)?;
+        let (_, text) = after.split_once("http://")?;
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
-        text.get(..end.unwrap_or(text.len()))?.parse().ok()
+        let address: SocketAddr = text.get(..end.unwrap_or(text.len()))?.parse().ok()?;
+        let reached = if address.ip().is_unspecified() { LOOPBACK } else { address.ip() };
+        Some(SocketAddr::new(reached, address.port()))
     });
     found.unwrap_or_else(|| panic!("no address of {key} in: {line}"))
 }

@@ -1,12 +1,17 @@
 //! What somebody without the right token is told, and the documents that say where to get one.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use e2e::{
     backend::{Backend, answer},
     http::{Answer, Connection, Request, once},
     mcp::Client,
     minter::{self, AUDIENCE, ISSUER},
+    process::PATIENCE,
     server::{Server, config, guarded, verification},
 };
 use parking_lot::Mutex;
@@ -69,6 +74,57 @@ fn whoever_lacks_a_scope_is_told_which() {
     assert!(challenge.contains(METADATA), "{challenge}");
     let both = minter::token_with(json!({ "scope": "metrics:more metrics:read" }));
     assert_eq!(list(&server, Some(&both)).head.status, 200);
+}
+
+/// The answer to a call of a tool, its challenge, and the reason in its record.
+fn called(server: &Server, token: Option<&str>, tool: &str) -> (u16, Option<String>, Value) {
+    let id = format!("{tool}-{}", token.is_some());
+    let mut client = Client::stateless(server.mcp);
+    if let Some(token) = token {
+        client = client.bearing(token);
+    }
+    let params = json!({ "name": tool, "arguments": { "query": "1" } });
+    let request = client.request("tools/call", params).header("X-Request-Id", &id);
+    let answer = once(server.mcp, &request);
+    let record = server.access_record(|record| record["request_id"] == id.as_str());
+    assert_eq!(record["status"], answer.head.status, "{record}");
+    (answer.head.status, answer.head.header("WWW-Authenticate"), record["reason"].clone())
+}
+
+#[test]
+fn whoever_may_not_use_a_tool_is_told_what_would_help() {
+    let mut config = guarded(&backends());
+    config["authorization"] = json!({ "rules": [
+        { "name": "public", "who": "anyone", "tools": ["prometheus_query"] },
+        {
+            "name": "ranges", "who": { "scopes": ["metrics:ranges"] },
+            "tools": ["prometheus_range_query"],
+        },
+        { "name": "bob", "who": { "subjects": ["bob"] }, "tools": ["prometheus_list_metrics"] },
+    ] });
+    let server = Server::promgate(&config);
+    let alice = minter::token("alice");
+
+    let (status, challenge, reason) = called(&server, Some(&alice), "prometheus_range_query");
+    let challenge = challenge.expect("a challenge");
+    assert_eq!((status, reason), (403, json!("insufficient_scope")));
+    assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
+    assert!(challenge.contains("scope=\"metrics:read metrics:ranges\""), "{challenge}");
+    assert!(challenge.contains(METADATA), "{challenge}");
+    let ranges = minter::token_with(json!({ "scope": "metrics:ranges" }));
+    let client = Client::stateless(server.mcp).bearing(&ranges);
+    let allowed = client.call_tool("prometheus_range_query", json!({ "query": "1" }));
+    assert_eq!(allowed.status(), 200, "{}", allowed.http.text());
+
+    let forbidden = called(&server, Some(&alice), "prometheus_list_metrics");
+    assert_eq!(forbidden, (403, None, json!("tool_forbidden")), "no scope would help");
+
+    let (status, challenge, reason) = called(&server, None, "prometheus_range_query");
+    let challenge = challenge.expect("a challenge");
+    assert_eq!((status, reason), (401, json!("no_token")));
+    assert!(challenge.starts_with("Bearer ") && challenge.contains(METADATA), "{challenge}");
+    assert!(!challenge.contains("error"), "RFC 6750 §3.1: {challenge}");
+    assert_eq!(called(&server, None, "prometheus_query").0, 200, "what is for anyone");
 }
 
 #[test]
@@ -240,11 +296,15 @@ impl Upstream {
         })
     }
 
-    fn mirrored(&self) -> Server {
+    fn mirroring(&self) -> Value {
         let mut config = guarded(&backends());
         config["oauth_authorization_server"] =
             json!({ "enabled": true, "issuer_uri": self.backend.url() });
-        Server::promgate(&config)
+        config
+    }
+
+    fn mirrored(&self) -> Server {
+        Server::promgate(&self.mirroring())
     }
 }
 
@@ -268,17 +328,31 @@ fn metadata_of_the_authorization_server_is_mirrored_and_asked_for_once() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "asks at a pace that leaves the machine to others")]
 fn metadata_that_was_good_is_served_while_the_authorization_server_is_down() {
     let upstream = Upstream::start();
     upstream.answers(200, &upstream.good());
-    let server = upstream.mirrored();
-    for path in MIRRORS {
-        assert_eq!(e2e::http::get(server.mcp, path).head.status, 200, "{path}");
-    }
+    let mut config = upstream.mirroring();
+    config["oauth_authorization_server"]["cache_interval"] = json!("10s");
+    let server = Server::promgate(&config);
+    let good = || {
+        for path in MIRRORS {
+            let answer = e2e::http::get(server.mcp, path);
+            assert_eq!(answer.head.status, 200, "{path}");
+            assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap(), upstream.good());
+        }
+    };
+    good();
     upstream.answers(500, &json!({ "error": "down" }));
-    for path in MIRRORS {
-        assert_eq!(e2e::http::get(server.mcp, path).head.status, 200, "{path}");
+    let before = upstream.backend.received().len();
+    let deadline = Instant::now() + PATIENCE;
+    // Once for each of the two documents, at least.
+    while upstream.backend.received().len() < before + 2 {
+        assert!(Instant::now() < deadline, "the metadata is not asked for again");
+        good();
+        thread::sleep(Duration::from_millis(100));
     }
+    good();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use e2e::{
     minter::{self, AUDIENCE, Key, Kind},
     paths::program,
     process::{PATIENCE, Process},
-    provider::{Provider, free_port, issuer},
+    provider::{KeptPort, Provider},
     server::{guarded, guarded_by, write_config},
 };
 use serde_json::{Value, json};
@@ -54,7 +54,8 @@ fn an_online_check_tells_of_each_issuer_and_each_backend() {
 
 #[test]
 fn an_online_check_fails_when_somebody_is_not_there() {
-    let missing = issuer(free_port());
+    let port = KeptPort::any();
+    let missing = port.issuer();
     let backend = Backend::with_data(&json!({ "resultType": "scalar", "result": [0, "1"] }));
     let (status, output) = check_online(&provided(&missing, &backend.url()));
     assert_ne!(status, Some(0), "{output}");
@@ -68,19 +69,29 @@ fn an_online_check_fails_when_somebody_is_not_there() {
 fn an_online_check_names_keys_that_are_not_used_and_why() {
     let mut config =
         guarded(&json!({ "main": { "url": e2e::prometheus::Prometheus::shared().url() } }));
-    let mut encrypting = Key::new(Kind::P256, "canary-enc").jwk();
+    let mut encrypting = Key::new(Kind::P256, "key-enc").jwk();
     encrypting["use"] = json!("enc");
+    let mut private = Key::new(Kind::P256, "key-private").jwk();
+    private["d"] = json!("AAAA");
+    let symmetric = json!({ "kty": "oct", "kid": "key-oct", "k": "AAAA" });
     let mut jwks = minter::jwks(&minter::keys().all());
-    jwks["keys"].as_array_mut().unwrap().push(encrypting);
+    jwks["keys"].as_array_mut().unwrap().extend([encrypting, private, symmetric]);
     e2e::server::verification(&mut config)["jwks"] = json!(jwks.to_string());
-    let (_status, output) = check_online(&config);
-    assert!(output.contains("canary-enc"), "{output}");
+    let (status, output) = check_online(&config);
+    assert_eq!(status, Some(0), "the others are enough: {output}");
+    for (name, reason) in
+        [("key-enc", "not_for_signatures"), ("key-private", "private"), ("key-oct", "symmetric")]
+    {
+        let shown = format!("{name} ({reason})");
+        assert!(output.contains(&shown), "{shown} is not in: {output}");
+    }
 }
 
 #[test]
 fn a_check_without_the_word_opens_no_connection() {
     let backend = Backend::with_data(&json!({}));
-    let files = write_config(&provided(&issuer(free_port()), &backend.url()));
+    let port = KeptPort::any();
+    let files = write_config(&provided(&port.issuer(), &backend.url()));
     let file = files.path().join("config.yaml").display().to_string();
     let (status, output) =
         e2e::process::run(&program("promgate"), ["check", "--config", &file], &[], PATIENCE);

@@ -4,16 +4,17 @@
 use e2e::{
     backend::Backend,
     clients::{node, python},
-    provider::{Provider, free_port},
+    provider::{KeptPort, Provider},
     server::{Server, guarded_by},
 };
 use serde_json::{Value, json};
 
 /// Promgate at an address that is known before: clients insist that the resource is what they were told to use.
 fn start() -> (Provider, Backend, Server, String) {
+    let port = KeptPort::any();
     let provider = Provider::start();
     let backend = Backend::with_data(&json!({ "resultType": "scalar", "result": [0, "1"] }));
-    let address = format!("127.0.0.1:{}", free_port());
+    let address = format!("127.0.0.1:{}", port.number());
     let url = format!("http://{address}/mcp");
     let issuer = provider.issuer();
     let local = json!({ "discovery": true, "issuer": issuer, "audiences": [url] });

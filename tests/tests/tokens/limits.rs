@@ -1,6 +1,6 @@
 //! How often somebody may ask: what is over it is answered with 429, and nobody else notices.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread};
 
 use e2e::{
     backend::{Backend, answer},
@@ -11,7 +11,6 @@ use e2e::{
 };
 use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 const HERE: [u8; 4] = [127, 0, 0, 1];
 const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
@@ -21,7 +20,12 @@ fn start(limits: Value) -> Server {
 }
 
 fn start_before(backend: &str, limits: Value) -> Server {
+    start_with(backend, limits, |_| {})
+}
+
+fn start_with(backend: &str, limits: Value, change: impl FnOnce(&mut Value)) -> Server {
     let mut config = guarded(&json!({ "main": { "url": backend } }));
+    change(&mut config);
     let all = config["middleware"]["rate_limits"].as_object_mut().unwrap();
     for (name, limit) in limits.as_object().unwrap() {
         all.insert(name.clone(), limit.clone());
@@ -50,7 +54,7 @@ fn call(server: &Server, token: &str, tool: &str) -> Answer {
 }
 
 fn too_many(answer: &Answer) {
-    assert_eq!(answer.head.status, 429, "{}", answer.text());
+    assert_eq!(answer.head.status, 429, "{:.300}", answer.text());
     let seconds = answer.head.header("Retry-After").and_then(|value| value.parse::<u64>().ok());
     assert!(seconds.is_some_and(|seconds| (1..=3600).contains(&seconds)), "{:?}", answer.head);
     let body: Value = serde_json::from_slice(&answer.body).expect("a body of JSON-RPC");
@@ -154,7 +158,6 @@ impl Gate {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a backend tells nobody how many it holds")]
 fn a_person_may_have_only_so_many_calls_in_flight() {
     let gate = Gate::closed();
     let server = start_before(&gate.backend.url(), json!({ "principal": { "in_flight_max": 2 } }));
@@ -163,9 +166,7 @@ fn a_person_may_have_only_so_many_calls_in_flight() {
         let held: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| call(&server, &alice, "prometheus_query").head.status))
             .collect();
-        while gate.backend.received().len() < 2 {
-            thread::sleep(Duration::from_millis(5));
-        }
+        let _held = gate.backend.wait_for_requests(2);
         too_many(&call(&server, &alice, "prometheus_query"));
         assert_eq!(list(&server, HERE, &minter::token("bob")).head.status, 200);
         gate.open();
@@ -178,6 +179,94 @@ fn a_person_may_have_only_so_many_calls_in_flight() {
         200,
         "what ended has left room"
     );
+}
+
+/// A server whose tools anyone may use, without a token too.
+fn public(backend: &str, limits: Value) -> Server {
+    start_with(backend, limits, |config| {
+        config["authorization"] = json!({ "rules": [{ "name": "public", "who": "anyone" }] });
+    })
+}
+
+fn call_from(server: &Server, source: [u8; 4], tool: &str) -> Answer {
+    let params = json!({ "name": tool, "arguments": { "query": "1" } });
+    send(server, source, &Client::stateless(server.mcp).request("tools/call", params))
+}
+
+#[test]
+fn who_brings_no_token_may_ask_as_often_from_an_address_as_a_person() {
+    let server =
+        public("http://127.0.0.1:9", json!({ "principal": { "requests": "1/h", "burst": 3 } }));
+    let bare = Client::stateless(server.mcp).request("tools/list", json!({}));
+    assert_eq!(statuses((0..3).map(|_| send(&server, HERE, &bare))), [200, 200, 200]);
+    too_many(&send(&server, HERE, &bare));
+    assert_eq!(send(&server, ELSEWHERE, &bare).head.status, 200, "another address");
+    assert_eq!(list(&server, HERE, &minter::token("alice")).head.status, 200, "a person");
+}
+
+#[test]
+fn who_brings_no_token_may_call_a_tool_as_often_from_an_address_as_a_person() {
+    let backend = Backend::with_data(&json!({ "resultType": "scalar", "result": [0, "1"] }));
+    let tools = json!([{ "tool": "prometheus_query", "requests": "1/h", "burst": 2 }]);
+    let server = public(&backend.url(), json!({ "tools": tools }));
+    let query = |source| call_from(&server, source, "prometheus_query");
+    assert_eq!(statuses((0..2).map(|_| query(HERE))), [200, 200]);
+    too_many(&query(HERE));
+    assert_eq!(backend.received().len(), 2, "what is refused costs the backend nothing");
+    assert_eq!(query(ELSEWHERE).head.status, 200, "another address");
+    assert_eq!(call_from(&server, HERE, "prometheus_list_metrics").head.status, 200);
+}
+
+#[test]
+fn who_brings_no_token_may_have_as_many_calls_in_flight_from_an_address_as_a_person() {
+    let gate = Gate::closed();
+    let server = public(&gate.backend.url(), json!({ "principal": { "in_flight_max": 2 } }));
+    thread::scope(|scope| {
+        let held: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| call_from(&server, HERE, "prometheus_query").head.status))
+            .collect();
+        let _held = gate.backend.wait_for_requests(2);
+        too_many(&call_from(&server, HERE, "prometheus_query"));
+        let bare = Client::stateless(server.mcp).request("tools/list", json!({}));
+        assert_eq!(send(&server, ELSEWHERE, &bare).head.status, 200, "another address");
+        gate.open();
+        for call in held {
+            assert_eq!(call.join().unwrap(), 200);
+        }
+    });
+    assert_eq!(call_from(&server, HERE, "prometheus_query").head.status, 200);
+}
+
+#[test]
+fn a_token_that_was_good_until_just_now_is_no_failure() {
+    let server =
+        start(json!({ "address": { "failed_authentications": "1/h", "failed_burst": 2 } }));
+    for number in 0..6 {
+        let expired = minter::token_with(
+            json!({ "iat": minter::now() - 600, "exp": minter::now() - 120, "jti": number }),
+        );
+        assert_eq!(list(&server, HERE, &expired).head.status, 401);
+    }
+    assert_eq!(list(&server, HERE, &minter::token("alice")).head.status, 200);
+    let foreign = minter::Key::new(minter::Kind::P256, "p256");
+    let forged = foreign.token(&minter::claims_with(
+        &json!({ "iat": minter::now() - 600, "exp": minter::now() - 120 }),
+    ));
+    assert_eq!(statuses((0..2).map(|_| list(&server, HERE, &forged))), [401, 401]);
+    too_many(&list(&server, HERE, &forged));
+}
+
+#[test]
+fn a_blocked_address_may_go_on_with_tokens_that_are_known_and_with_no_others() {
+    let server =
+        start(json!({ "address": { "failed_authentications": "1/h", "failed_burst": 2 } }));
+    let (known, new) = (minter::token("alice"), minter::token("bob"));
+    assert_eq!(list(&server, HERE, &known).head.status, 200);
+    assert_eq!(statuses((0..2).map(|_| list(&server, HERE, "guess"))), [401, 401]);
+    too_many(&list(&server, HERE, &new));
+    assert_eq!(list(&server, HERE, &known).head.status, 200);
+    assert_eq!(list(&server, ELSEWHERE, &new).head.status, 200);
+    assert_eq!(list(&server, HERE, &new).head.status, 200, "known from elsewhere");
 }
 
 #[test]

@@ -257,18 +257,54 @@ fn alices_session_in_bobs_hands_is_not_there() {
     let world = start(|_| {});
     let alice = Client::session_of(world.server.mcp, SESSION, &minter::token("alice"));
     let bob = Client::session_of(world.server.mcp, SESSION, &minter::token("bob"));
-    let stolen = |request: e2e::http::Request| {
-        let request = request.with("Mcp-Session-Id", alice.session_id().unwrap());
-        once(world.server.mcp, &request.header("Connection", "close")).head.status
-    };
-    assert_eq!(stolen(bob.request("tools/list", json!({}))), 404);
-    assert_eq!(stolen(bob.bodiless("GET").header("Accept", "text/event-stream")), 404);
-    assert_eq!(stolen(bob.bodiless("DELETE")), 404);
+    assert_eq!(alice.call("tools/list", json!({})).status(), 200, "it is hers");
+    drop(alice.listen());
+    assert_eq!(taken_over(&world, &alice, &bob), [404; 3]);
     let unknown = bob.request("tools/list", json!({})).with("Mcp-Session-Id", "unknown");
     let unknown = once(world.server.mcp, &unknown).head.status;
     assert_eq!(unknown, 404, "as a session that there never was");
     assert_eq!(alice.call("tools/list", json!({})).status(), 200, "it lives on");
     assert_eq!(bob.call("tools/list", json!({})).status(), 200);
+}
+
+/// What comes of a call, a stream and an end of the owner's session with the headers of somebody else.
+fn taken_over(world: &World, owner: &Client, other: &Client) -> [u16; 3] {
+    [
+        other.request("tools/list", json!({})),
+        other.bodiless("GET").header("Accept", "text/event-stream"),
+        other.bodiless("DELETE"),
+    ]
+    .map(|request| {
+        let request = request.with("Mcp-Session-Id", owner.session_id().unwrap());
+        once(world.server.mcp, &request.header("Connection", "close")).head.status
+    })
+}
+
+#[test]
+fn a_sessions_owner_opens_its_stream_and_ends_it() {
+    let world = start(|_| {});
+    let alice = Client::session_of(world.server.mcp, SESSION, &minter::token("alice"));
+    let mut stream = alice.listen();
+    assert!(stream.event().unwrap().is_some(), "the first byte comes at once");
+    assert_eq!(alice.delete().status(), 204);
+    assert_eq!(stream.rest(), Vec::<Value>::new(), "the stream ends with its session");
+    assert_eq!(alice.call("tools/list", json!({})).status(), 404);
+}
+
+#[test]
+fn a_session_without_an_owner_is_not_for_who_has_a_token_nor_the_other_way_round() {
+    let world = with_rules(json!([
+        { "name": "public", "who": "anyone", "tools": ["*"], "backends": ["open"] },
+    ]));
+    let nobody = Client::session(world.server.mcp, SESSION);
+    let alice = Client::session_of(world.server.mcp, SESSION, &minter::token("alice"));
+    assert_eq!(taken_over(&world, &nobody, &alice), [404; 3]);
+    assert_eq!(taken_over(&world, &alice, &nobody), [404; 3]);
+    for owner in [nobody, alice] {
+        assert_eq!(owner.call("tools/list", json!({})).status(), 200, "it lives on");
+        assert!(owner.listen().event().unwrap().is_some(), "and has its stream");
+        assert_eq!(owner.delete().status(), 204);
+    }
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! A real OpenID provider: tokens by client credentials, rotation of keys, other algorithms, outages.
 
-use std::time::{Duration, Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use e2e::{
     mcp::Client,
     minter::AUDIENCE,
     process::PATIENCE,
-    provider::{Provider, free_port, issuer},
+    provider::{KeptPort, Provider},
     server::{Server, guarded_by, verification},
 };
 use serde_json::{Value, json};
@@ -29,16 +34,16 @@ fn status(server: &Server, token: &str) -> u16 {
 }
 
 /// Asks again until the status is `wanted`: keys are fetched again ten seconds after the last time at most.
-#[expect(clippy::disallowed_methods, reason = "nobody tells when keys were fetched")]
 fn until(server: &Server, token: &str, wanted: u16) {
+    wait_until(&format!("{wanted}"), || status(server, token) == wanted);
+}
+
+#[expect(clippy::disallowed_methods, reason = "nobody tells when keys were fetched")]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let status = status(server, token);
-        if status == wanted {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{status} and never {wanted}");
-        std::thread::sleep(Duration::from_millis(200));
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -134,45 +139,86 @@ fn tokens_of_unknown_keys_do_not_make_us_a_burden_to_the_provider() {
 
 #[test]
 fn starting_while_the_provider_is_down_works() {
-    let port = free_port();
-    let server = Server::promgate(&config(&issuer(port)));
+    let port = KeptPort::any();
+    let server = Server::promgate(&config(&port.issuer()));
     let mut claims = e2e::minter::claims("alice");
-    claims["iss"] = json!(issuer(port));
-    let answer = Client::stateless(server.mcp)
-        .bearing(&e2e::minter::keys().rsa.token(&claims))
-        .call("tools/list", json!({}));
-    assert_eq!(answer.status(), 503, "{}", answer.http.text());
-    assert!(answer.http.head.header("Retry-After").is_some(), "{:?}", answer.http.head);
-    let provider = Provider::start_on(port);
+    claims["iss"] = json!(port.issuer());
+    unavailable(&server, &e2e::minter::keys().rsa.token(&claims));
+    let provider = Provider::start_on(&port);
     let token = provider.token(AUDIENCE, "metrics:read");
     until(&server, &token, 200);
 }
 
+/// A token that cannot be checked now is not called invalid: its holder would throw it away.
+fn unavailable(server: &Server, token: &str) {
+    let answer = Client::stateless(server.mcp).bearing(token).call("tools/list", json!({}));
+    assert_eq!(answer.status(), 503, "{}", answer.http.text());
+    let seconds = answer.http.head.header("Retry-After").and_then(|value| value.parse().ok());
+    assert!(seconds.is_some_and(|seconds: u32| seconds > 0), "{:?}", answer.http.head);
+    assert_eq!(answer.http.head.header("WWW-Authenticate"), None);
+}
+
+#[test]
+fn a_token_of_a_new_key_while_the_provider_is_down_is_not_called_invalid() {
+    let (provider, server) = start();
+    let old = provider.token(AUDIENCE, "metrics:read");
+    assert_eq!(status(&server, &old), 200);
+    provider.hide_keys(true);
+    provider.rotate(true);
+    let new = provider.token(AUDIENCE, "metrics:read");
+    unavailable(&server, &new);
+    assert_eq!(status(&server, &old), 200, "what is known goes on");
+    provider.hide_keys(false);
+    until(&server, &new, 200);
+}
+
+/// Asks with every token in turn, on several threads, until `over` says so. Every request must be let in.
+fn under_load(server: &Server, tokens: &[String], over: impl FnOnce()) -> usize {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let ask = |tokens: &[String]| {
+            let clients: Vec<_> =
+                tokens.iter().map(|token| Client::stateless(server.mcp).bearing(token)).collect();
+            let mut asked = 0;
+            while !ended.load(Ordering::Relaxed) {
+                for client in &clients {
+                    let answer = client.call("tools/list", json!({}));
+                    assert_eq!(answer.status(), 200, "{}", answer.http.text());
+                    asked += 1;
+                }
+            }
+            asked
+        };
+        let askers: Vec<_> =
+            tokens.chunks(5).map(|tokens| scope.spawn(move || ask(tokens))).collect();
+        let outcome = catch_unwind(AssertUnwindSafe(over));
+        ended.store(true, Ordering::Relaxed);
+        let asked = askers.into_iter().map(|asker| asker.join().unwrap()).sum();
+        outcome.map_or_else(|panic| resume_unwind(panic), |()| asked)
+    })
+}
+
 #[test]
 fn an_outage_in_mid_load_costs_not_one_good_request() {
-    let (provider, server) = start();
+    let provider = Provider::start();
+    let mut config = config(&provider.issuer());
+    verification(&mut config)["cache_interval"] = json!("10s");
+    // Nothing is remembered, so that keys are needed for every request.
+    verification(&mut config)["cache_entries_max"] = json!(1);
+    let server = Server::promgate(&config);
     let tokens: Vec<_> = (0..20).map(|_| provider.token(AUDIENCE, "metrics:read")).collect();
-    assert_eq!(status(&server, &tokens[0]), 200);
-    let clients: Vec<_> =
-        tokens.iter().map(|token| Client::stateless(server.mcp).bearing(token)).collect();
-    let ask_all = || {
-        for client in &clients {
-            assert_eq!(client.call("tools/list", json!({})).status(), 200);
-        }
-    };
-    ask_all();
-    provider.hide_keys(true);
-    // A name that is unknown makes for a fetch, which fails; what is known stays.
-    let stranger = e2e::minter::Key::new(e2e::minter::Kind::P256, "nobody-knows");
-    let claims = e2e::minter::claims_with(&json!({ "iss": provider.issuer() }));
-    let _refused = status(&server, &stranger.token(&claims));
     let fresh = provider.token(AUDIENCE, "metrics:read");
-    for _ in 0..20 {
-        ask_all();
-    }
-    drop(provider);
-    for _ in 0..20 {
-        ask_all();
-    }
+    assert_eq!(status(&server, &tokens[0]), 200);
+    let asked = under_load(&server, &tokens, || {
+        provider.hide_keys(true);
+        let before = provider.fetches();
+        wait_until("two refreshes have failed", || provider.fetches() >= before + 2);
+        // And a machine that is not there at all.
+        drop(provider);
+        for _ in 0..20 {
+            assert_eq!(status(&server, &tokens[0]), 200);
+        }
+    });
+    assert!(asked > 100, "{asked} requests were under way");
     assert_eq!(status(&server, &fresh), 200, "a token that nobody had shown before");
 }

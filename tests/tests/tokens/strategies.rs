@@ -118,6 +118,18 @@ fn no_authentication_is_refused_off_loopback_unless_it_is_called_insecure() {
 }
 
 #[test]
+fn no_authentication_off_loopback_that_is_called_insecure_is_warned_of_loudly() {
+    let mut config = config(&backends());
+    config["server"]["transport"]["http"]["host"] = json!("0.0.0.0:0");
+    config["server"]["transport"]["http"]["allowed_hosts"] = json!(["localhost", "127.0.0.1"]);
+    config["middleware"]["jwt"]["insecure"] = json!(true);
+    let server = Server::promgate(&config);
+    let loud = |line: &str| line.contains("WARN") && line.contains("NO AUTHENTICATION");
+    let _line = server.process().stderr().wait_for("the warning", loud);
+    assert_eq!(list(&server, &[]).head.status, 200);
+}
+
+#[test]
 fn without_authentication_a_token_is_not_looked_at() {
     let server = Server::promgate(&config(&backends()));
     assert_eq!(list(&server, &[]).head.status, 200);
