@@ -7,10 +7,7 @@ use std::sync::Arc;
 use cel::{ExecutionError, Value};
 
 pub use crate::expression::Payload;
-use crate::expression::{Evaluated, Expression, ExpressionError};
-
-/// Why an expression cannot be a condition, which comes to light when it is read.
-pub type ConditionError = ExpressionError;
+use crate::expression::{Evaluated, Expression};
 
 /// An expression that is true or false of a token's claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +47,6 @@ impl Condition {
     #[must_use]
     pub fn of(expression: &Expression) -> Self {
         Self(expression.clone())
-    }
-
-    /// As [`Condition::of()`], for callers who are ready for more.
-    ///
-    /// # Errors
-    /// None: the expression was read.
-    pub fn compile(expression: &Expression) -> Result<Self, ConditionError> {
-        Ok(Self::of(expression))
     }
 
     /// Whether it is true of these claims.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use self::rule::{Fit, Rule};
 use crate::{
-    condition::{Condition, ConditionError, ConditionFailed, Payload},
+    condition::{Condition, ConditionFailed, Payload},
     config::{Authorization, Issuer, Verification},
 };
 
@@ -102,27 +102,16 @@ pub struct Failure {
     pub source: ConditionFailed,
 }
 
-/// A part of the settings that cannot be used.
+/// A glob of a rule that is none.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// An expression that is no condition.
-    #[error("{place} cannot be a condition")]
-    Condition {
-        /// Its place in the configuration.
-        place: Arc<str>,
-        /// Why.
-        source: ConditionError,
-    },
-    /// A glob that is none.
-    #[error("rule `{rule}`: `{glob}` is no glob")]
-    Glob {
-        /// The name of the rule.
-        rule: Arc<str>,
-        /// The glob as written.
-        glob: String,
-        /// Why.
-        source: globset::Error,
-    },
+#[error("rule `{rule}`: `{glob}` is no glob")]
+pub struct Fault {
+    /// The name of the rule.
+    pub rule: Arc<str>,
+    /// The glob as written.
+    pub glob: String,
+    /// Why.
+    pub source: globset::Error,
 }
 
 /// A rule that would hold but for scopes.
@@ -143,7 +132,7 @@ impl Policy {
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let issuers = verification.map_or(&[][..], |verification| &verification.issuers);
-        let issuers = issuers.iter().map(|issuer| Entry::new(issuer, &mut faults)).collect();
+        let issuers = issuers.iter().map(Entry::new).collect();
         let rules = &authorization.rules;
         let compiled: Vec<_> =
             rules.iter().filter_map(|rule| Rule::compile(rule, &mut faults)).collect();
@@ -254,17 +243,10 @@ impl Policy {
 }
 
 impl Entry {
-    fn new(issuer: &Issuer, faults: &mut Vec<Fault>) -> Self {
-        let compile = |expression| match Condition::compile(expression) {
-            Ok(condition) => Some(condition),
-            Err(source) => {
-                faults.push(Fault::Condition { place: Arc::clone(&expression.place), source });
-                None
-            }
-        };
+    fn new(issuer: &Issuer) -> Self {
         Self {
             scopes_required: issuer.scopes_required.clone(),
-            conditions: issuer.allow_conditions.iter().filter_map(compile).collect(),
+            conditions: issuer.allow_conditions.iter().map(Condition::of).collect(),
         }
     }
 

@@ -134,6 +134,13 @@ impl Reloader {
                 warn_if_open(&self.config, &self.running.live.load());
             }
             Err(error) => {
+                // What the new one names may be what it waits for, such as a secret that is not there yet.
+                if let ReloadError::Config(faults) = &error {
+                    let new = faults.sources().iter();
+                    let known = |new: &&Source| self.seen.iter().any(|old| old.path == new.path);
+                    let new: Vec<_> = new.filter(|new| !known(new)).cloned().collect();
+                    self.seen.extend(new);
+                }
                 self.running.metrics.reloaded(ReloadOutcome::Refused);
                 let error = Chain(&error);
                 tracing::error!(%error, "configuration not reloaded; the old one goes on");
@@ -175,7 +182,7 @@ impl Reloader {
     async fn sources_now(&self) -> Vec<Source> {
         let seen = self.seen.clone();
         let look = move || seen.iter().map(Source::now).collect();
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+        tokio::task::spawn_blocking(look).await.unwrap_or_else(|_panic| self.seen.clone())
     }
 }
 

@@ -46,26 +46,17 @@ impl Rule {
         let tools = globs(&rule.tools, &rule.name, faults);
         let backends = globs(&rule.backends, &rule.name, faults);
         let whom = match &rule.who {
-            Who::Anyone => Some(None),
-            Who::Principal { issuers, subjects, groups, scopes, condition } => {
-                let compiled = condition.as_ref().map(Condition::compile).transpose();
-                if let (Err(source), Some(expression)) = (&compiled, condition) {
-                    let (place, source) = (Arc::clone(&expression.place), source.clone());
-                    faults.push(Fault::Condition { place, source });
-                }
-                compiled.ok().map(|condition| {
-                    Some(Whom {
-                        issuers: issuers.clone(),
-                        subjects: subjects.clone(),
-                        groups: groups.clone(),
-                        scopes: scopes.clone(),
-                        condition,
-                    })
-                })
-            }
+            Who::Anyone => None,
+            Who::Principal { issuers, subjects, groups, scopes, condition } => Some(Whom {
+                issuers: issuers.clone(),
+                subjects: subjects.clone(),
+                groups: groups.clone(),
+                scopes: scopes.clone(),
+                condition: condition.as_ref().map(Condition::of),
+            }),
         };
         let grant = Arc::new(Grant { tools: tools?, backends: backends? });
-        Some(Self { name: Arc::clone(&rule.name), whom: whom?, grant })
+        Some(Self { name: Arc::clone(&rule.name), whom, grant })
     }
 
     pub(super) fn name(&self) -> Arc<str> {
@@ -120,7 +111,7 @@ fn globs(patterns: &[String], rule: &Arc<str>, faults: &mut Vec<Fault>) -> Optio
     let before = faults.len();
     let mut set = GlobSetBuilder::new();
     let mut fault = |glob: &str, source| {
-        faults.push(Fault::Glob { rule: Arc::clone(rule), glob: glob.to_owned(), source });
+        faults.push(Fault { rule: Arc::clone(rule), glob: glob.to_owned(), source });
     };
     for pattern in patterns {
         match Glob::new(pattern) {

@@ -433,6 +433,8 @@ fn everything_changes(backend: &str, folder: &Path) -> (Value, Value) {
     ] });
     let mut second = first.clone();
     second["authorization"]["rules"][0]["name"] = json!("other");
+    // Where there are several, a rule about groups says whose.
+    second["authorization"]["rules"][0]["who"]["issuers"] = json!([ISSUER]);
     second["backends"]["main"]["timeout"] = json!("21s");
     let limits = &mut second["middleware"]["rate_limits"];
     limits["principal"] = json!({ "requests": "100000/s", "in_flight_max": 1000 });
