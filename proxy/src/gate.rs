@@ -3,6 +3,8 @@
 //! Order: token → its issuer, signature and claims → scopes and conditions → rate and calls in flight. A
 //! caller's tools are asked for later, where the tool is known.
 
+mod pass;
+
 use std::{
     net::IpAddr,
     sync::{
@@ -16,7 +18,6 @@ use http::HeaderMap;
 use jsonwebtoken_jwks::{
     bearer::Place,
     jwks::Jwks,
-    policy::LEEWAY_MAX,
     refused::{Reason, Refused},
     verified::Verified,
     verifier::{Accepted, Issuer, Verifier},
@@ -27,11 +28,14 @@ use mcp_core::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::pass::Leave;
+pub use self::pass::Pass;
+use self::pass::Share;
 use crate::{
     challenge::Challenges,
     client_address::{FORWARDED_FOR, holder},
     config::{Authentication, Config, Verification},
-    limits::{Exceeded, Limits, Permit},
+    limits::{Exceeded, Limits},
     metrics::{Metrics, labels::TokenOutcome},
     policy::{Admitted, Denied, Failure, Fault, Policy},
     refusal::{Denial, Refusal},
@@ -70,57 +74,6 @@ pub struct Visitor<'r> {
     pub address: Option<IpAddr>,
     /// Whether the connection comes from a trusted proxy.
     pub peer_is_trusted: bool,
-}
-
-/// A caller who was let in. Dropping it gives back its place among the calls in flight.
-#[derive(Debug)]
-pub struct Pass {
-    /// Who calls, and what may be used.
-    pub caller: Caller,
-    /// The token and what was made of it; none for a caller without.
-    pub accepted: Option<Arc<Accepted<Admitted>>>,
-    /// Under which name the caller's share is counted.
-    counted: Option<PrincipalId>,
-    permit: Option<Permit>,
-    /// Ends with the gate.
-    retired: CancellationToken,
-}
-
-/// A caller's part of what there is.
-struct Share {
-    counted: Option<PrincipalId>,
-    permit: Option<Permit>,
-}
-
-/// When a stream that only waits must end.
-#[derive(Debug)]
-pub(crate) struct Leave {
-    /// When the token has run out under every policy, so that who comes back with it is refused.
-    pub(crate) until: Option<SystemTime>,
-    /// When the configuration that let the caller in is another: who comes back is judged by the new one.
-    pub(crate) retired: CancellationToken,
-}
-
-impl Pass {
-    fn without_token(access: Arc<Access>, share: Share, retired: CancellationToken) -> Self {
-        let Share { counted, permit } = share;
-        Self {
-            caller: Caller { access, ..Caller::anyone() },
-            accepted: None,
-            permit,
-            counted,
-            retired,
-        }
-    }
-
-    /// Gives back the place among the calls in flight, for a stream that only waits. Returns when the stream
-    /// must end.
-    pub(crate) fn release(&mut self) -> Leave {
-        self.permit = None;
-        let expires = self.accepted.as_ref().and_then(|accepted| accepted.verified.expires);
-        let until = expires.and_then(|expires| expires.checked_add(LEEWAY_MAX));
-        Leave { until, retired: self.retired.clone() }
-    }
 }
 
 impl Gate {
