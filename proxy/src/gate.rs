@@ -243,7 +243,9 @@ impl Gate {
             let retry_after = refused.retry_after;
             return Denial { why, retry_after, ..Refusal::TokenUncheckable.into() };
         }
-        if let Some(address) = address.filter(|_| is_forgery(refused.reason)) {
+        if let Some(address) =
+            address.filter(|_| is_forgery(refused.reason) || refused.claim == Some("iss"))
+        {
             self.limits.failed(address);
         }
         let challenge = Some(self.challenges.refused.clone());

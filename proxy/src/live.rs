@@ -54,7 +54,7 @@ pub struct Live {
 }
 
 /// What the gate was made from: as long as these are the same it stays, with all that it remembers.
-type Terms = (Authentication, Authorization, Option<ProtectedResource>);
+type Terms = (Authentication, Authorization, Option<ProtectedResource>, Vec<IpNet>);
 
 /// Where requests find the snapshot of the moment.
 pub type Current = Arc<ArcSwap<Live>>;
@@ -114,6 +114,7 @@ impl Live {
             config.authentication.clone(),
             config.authorization.clone(),
             config.protected_resource.clone(),
+            config.server.http.trusted_proxies.clone(),
         );
         let kept = previous
             .filter(|live| live.judged_by == judged_by && Arc::ptr_eq(&live.limits.1, &limits));

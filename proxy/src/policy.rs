@@ -26,7 +26,22 @@ use crate::{
 const SHARED_MAX: usize = 1024;
 
 /// Claims that differ from one token to the next of the same person.
-const OF_ONE_TOKEN: [&str; 6] = ["exp", "iat", "nbf", "jti", "auth_time", "nonce"];
+const OF_ONE_TOKEN: [&str; 14] = [
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "auth_time",
+    "nonce",
+    "scope",
+    "scp",
+    "sid",
+    "session_state",
+    "at_hash",
+    "uti",
+    "aio",
+    "rh",
+];
 
 /// What callers may do, compiled.
 #[derive(Debug)]

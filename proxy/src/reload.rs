@@ -168,11 +168,12 @@ impl Reloader {
         let regated = !Arc::ptr_eq(&live.gate, &old.gate);
         self.running.tools.replace(&edition);
         self.running.live.store(Arc::new(live));
-        if regated {
-            old.gate.retire();
-        }
+        // Told first, so that a stream that is to end carries the news before.
         if regated || shown {
             self.running.changes.announce(&Change::Tools);
+        }
+        if regated {
+            old.gate.retire();
         }
         self.seen.clone_from(&next.sources);
         self.config = next;

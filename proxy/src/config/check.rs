@@ -57,7 +57,8 @@ impl Check<'_> {
         let worker_limits = self.worker_limits(&server.limits, &sessions);
         let serves_http =
             self.may_serve_http && matches!(server.transport.kind, raw::TransportKind::Http);
-        let public = self.protected_resource(&oauth_protected_resource);
+        let in_front = matches!(middleware.jwt.validation.strategy, Some(raw::Strategy::External));
+        let public = self.protected_resource(&oauth_protected_resource, in_front);
         let server = self.server(&server, public.host);
         let resource = public.document.as_ref().map(|document| &*document.resource_text);
         let authentication =

@@ -49,12 +49,16 @@ impl Check<'_> {
         raw.enabled.then(|| AuthorizationServer { issuer: issuer.to_owned(), url_suffix, terms })
     }
 
-    pub(super) fn protected_resource(&mut self, raw: &raw::ProtectedResource) -> Public {
+    pub(super) fn protected_resource(
+        &mut self,
+        raw: &raw::ProtectedResource,
+        in_front: bool,
+    ) -> Public {
         let at = At::from(["oauth_protected_resource"]);
         let url_suffix = self.suffix(&at.key("url_suffix"), raw.url_suffix.as_deref());
         self.links(&at, raw);
         let scopes_supported = self.scopes(&at.key("scopes_supported"), &raw.scopes_supported);
-        self.promises(&at, raw);
+        self.promises(&at, raw, in_front);
         let resource = self.resource(&at.key("resource"), raw);
         let host = resource.as_ref().and_then(|url| host::authority(url.host_str()?));
         let servers = at.key("auth_servers");
@@ -122,8 +126,8 @@ impl Check<'_> {
         }
     }
 
-    /// What the document may not promise, since it would not be kept.
-    fn promises(&mut self, at: &At, raw: &raw::ProtectedResource) {
+    /// What the document may not promise, since it would not be kept. A proxy in front may keep more.
+    fn promises(&mut self, at: &At, raw: &raw::ProtectedResource, in_front: bool) {
         let methods = at.key("bearer_methods_supported");
         for (place, method) in self.items(&methods, &raw.bearer_methods_supported) {
             match method {
@@ -149,8 +153,12 @@ impl Check<'_> {
             ),
         ];
         for (key, promised, what) in bound {
-            if promised && raw.enabled {
-                self.faults.push(&at.key(key), what, "write `false`, or remove it");
+            if promised && raw.enabled && !in_front {
+                self.faults.push(
+                    &at.key(key),
+                    what,
+                    "write `false`, or let a proxy check it and write `strategy: external`",
+                );
             }
         }
     }
@@ -177,6 +185,7 @@ fn document(raw: &raw::ProtectedResource) -> Vec<(&'static str, Value)> {
     let text = |text: &Option<String>| filled(text.as_deref()).map(Value::from);
     let list = |list: &[String]| (!list.is_empty()).then(|| Value::from(list.to_vec()));
     let methods = list(&raw.bearer_methods_supported).or_else(|| Some(vec!["header"].into()));
+    let promised = |is: bool| is.then_some(Value::Bool(true));
     let members = [
         ("resource", text(&raw.resource)),
         ("authorization_servers", list(&raw.auth_servers)),
@@ -188,8 +197,13 @@ fn document(raw: &raw::ProtectedResource) -> Vec<(&'static str, Value)> {
         ("resource_documentation", text(&raw.resource_documentation)),
         ("resource_policy_uri", text(&raw.resource_policy_uri)),
         ("resource_tos_uri", text(&raw.resource_tos_uri)),
+        (
+            "tls_client_certificate_bound_access_tokens",
+            promised(raw.tls_client_certificate_bound_access_tokens),
+        ),
         ("authorization_details_types_supported", list(&raw.authorization_details_types_supported)),
         ("dpop_signing_alg_values_supported", list(&raw.dpop_signing_alg_values_supported)),
+        ("dpop_bound_access_tokens_required", promised(raw.dpop_bound_access_tokens_required)),
     ];
     members.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

@@ -68,13 +68,15 @@ pub(crate) struct ProtectedResource {
     pub(crate) resource_policy_uri: Option<String>,
     /// Address of the terms of service.
     pub(crate) resource_tos_uri: Option<String>,
-    /// Must be `false`: tokens bound to TLS client certificates are not checked for it.
+    /// Whether tokens are bound to TLS client certificates. `true` only where a proxy in front checks it
+    /// (`strategy: external`).
     pub(crate) tls_client_certificate_bound_access_tokens: bool,
     /// Types of authorization details.
     pub(crate) authorization_details_types_supported: Vec<String>,
     /// Algorithms of `DPoP` proofs.
     pub(crate) dpop_signing_alg_values_supported: Vec<String>,
-    /// Must be `false`: `DPoP` proofs are not checked.
+    /// Whether tokens must be bound by `DPoP`. `true` only where a proxy in front checks it
+    /// (`strategy: external`).
     pub(crate) dpop_bound_access_tokens_required: bool,
     /// Appended to the document's path.
     pub(crate) url_suffix: Option<String>,

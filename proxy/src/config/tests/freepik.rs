@@ -181,3 +181,43 @@ fn a_file_of_prometheus_mcp_behind_a_proxy_that_checks_tokens_is_told_what_is_op
          `&name` before its first use, or write the value"
     );
 }
+
+#[test]
+fn what_a_proxy_in_front_keeps_the_document_may_promise_in_freepiks_order() {
+    let text = r#"
+server: { transport: { http: { trusted_proxies: [10.0.0.1] } } }
+middleware:
+  jwt:
+    enabled: true
+    validation:
+      strategy: external
+      forwarded_header: X-Validated-Jwt
+      local: { issuer: "https://id.example.com" }
+oauth_protected_resource:
+  enabled: true
+  resource: "https://mcp.example.com/mcp"
+  auth_servers: ["https://id.example.com"]
+  resource_tos_uri: "https://tos.example.com"
+  tls_client_certificate_bound_access_tokens: true
+  authorization_details_types_supported: [a]
+  dpop_signing_alg_values_supported: [ES256]
+  dpop_bound_access_tokens_required: true
+backends: { p: { url: "http://p:9090" } }
+"#;
+    let document = parsed_with(text, &Variables::default()).protected_resource.unwrap().document;
+    let names: Vec<&str> = document.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        names,
+        [
+            "resource",
+            "authorization_servers",
+            "bearer_methods_supported",
+            "resource_tos_uri",
+            "tls_client_certificate_bound_access_tokens",
+            "authorization_details_types_supported",
+            "dpop_signing_alg_values_supported",
+            "dpop_bound_access_tokens_required",
+        ]
+    );
+    assert_eq!(document.last().unwrap().1, true);
+}
