@@ -164,6 +164,9 @@ impl Default for ToolLimits {
 pub struct WorkerLimits {
     /// Most sessions open at once; one more is refused with 503.
     pub sessions_max: usize,
+    /// Most sessions that one principal has open at once, in all workers of the process; one more is refused with
+    /// 429. Callers without a token are not counted.
+    pub principal_sessions_max: usize,
     /// Most calls in flight at once in one session; one more is refused with 429.
     pub session_calls_max: usize,
     /// Most calls in flight at once in the worker; one more is refused with 503.
@@ -186,6 +189,7 @@ impl Default for WorkerLimits {
     fn default() -> Self {
         Self {
             sessions_max: 100_000,
+            principal_sessions_max: 100,
             session_calls_max: 64,
             calls_max: 10_000,
             listeners_max: 10_000,

@@ -13,9 +13,13 @@ use std::{
 
 use http::HeaderName;
 use ipnet::IpNet;
-use mcp_core::config::{BackendConfig, ToolLimits, WorkerLimits};
+use mcp_core::{
+    config::{BackendConfig, ToolLimits, WorkerLimits},
+    secret::Secret,
+};
 
 mod admission;
+mod cluster;
 mod stamp;
 
 mod file;
@@ -46,6 +50,9 @@ pub use admission::{
     Authentication, Authorization, AuthorizationServer, Issuer, KeySource, ProtectedResource, Rate,
     RateLimits, Rule, Verification, Who,
 };
+pub use cluster::{
+    Cluster, ClusterTls, Peers, Probe, RedisStore, SessionStore, Sessions, WhenDown,
+};
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
@@ -70,6 +77,10 @@ pub struct Config {
     pub protected_resource: Option<ProtectedResource>,
     /// The authorization server whose metadata is served here too.
     pub authorization_server: Option<AuthorizationServer>,
+    /// Sessions, beyond the bounds of each worker.
+    pub sessions: Sessions,
+    /// Other replicas; none when this one is alone.
+    pub cluster: Option<Cluster>,
     /// Bounds of each worker, sessions included.
     pub worker_limits: WorkerLimits,
     /// Bounds of the tools.
@@ -93,8 +104,12 @@ pub struct Server {
     pub http: Http,
     /// Listener of `/metrics`, `/healthz` and `/readyz`; none when off.
     pub admin: Option<SocketAddr>,
-    /// Number of MCP workers.
-    pub workers: NonZeroU16,
+    /// What a caller must show to change something through that listener; none: nothing can be changed there.
+    pub admin_token: Option<Secret>,
+    /// Number of MCP workers; none: requests are answered by other replicas.
+    pub workers: Option<NonZeroU16>,
+    /// Socket through which a new process takes over from this one.
+    pub upgrade_socket: Option<PathBuf>,
     /// How long calls in flight may go on after SIGTERM.
     pub drain_timeout: Duration,
     /// How often the configuration and the files that it names are looked at for changes; never when none.

@@ -120,7 +120,7 @@ pub enum Stopped {
 pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, StartError> {
     let backends: Vec<_> =
         config.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
-    let workers = config.server.workers.get().into();
+    let workers = config.server.workers.map_or(0, |workers| workers.get().into());
     Ok(Arc::new(Metrics::new(Subjects { tools, backends: &backends, workers })?))
 }
 
@@ -147,7 +147,11 @@ pub async fn start(
     let for_keys = Arc::clone(&live);
     metrics.read_keys_from(Box::new(move || for_keys.load().key_figures()));
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
-    let workers = Arc::new(Workers::new(config.server.workers, service, config.worker_limits));
+    let workers = Arc::new(Workers::new(
+        config.server.workers.map_or(0, std::num::NonZeroU16::get),
+        service,
+        config.worker_limits,
+    ));
     let (for_scrapes, for_readiness) = (Arc::clone(&workers), Arc::clone(&workers));
     metrics.read_workers_from(Box::new(move || for_scrapes.figures()));
 

@@ -1,7 +1,6 @@
 //! The workers of this process and who owns which session.
 
 use std::{
-    num::NonZeroU16,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -41,10 +40,9 @@ pub struct Chosen<'a> {
 }
 
 impl Workers {
-    /// Makes `count` workers that serve `service`.
+    /// Makes `count` workers that serve `service`; none in a process that only routes.
     #[must_use]
-    pub fn new(count: NonZeroU16, service: &Arc<Service>, limits: WorkerLimits) -> Self {
-        let count = count.get();
+    pub fn new(count: u16, service: &Arc<Service>, limits: WorkerLimits) -> Self {
         let all = (0..count).map(|_| Worker::new(Arc::clone(service), limits)).collect();
         let ring = SharedRing::new(Ring::new((0..count).map(WorkerIndex)));
         Self { all, ring, next: AtomicUsize::new(0) }

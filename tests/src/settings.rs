@@ -5,14 +5,14 @@ use std::{num::NonZeroU16, time::Duration};
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
     AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http, HttpLimits,
-    OriginRule, RateLimits, Server, Transport,
+    OriginRule, RateLimits, Server, SessionStore, Sessions, Transport,
 };
 use serde::{Deserialize, Serialize};
 
 /// What a test wants to be different; times in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Settings {
-    /// Number of workers.
+    /// Number of workers; 0 for none.
     pub workers: u16,
     /// Sessions in each worker.
     pub sessions_max: usize,
@@ -71,9 +71,6 @@ impl Default for Settings {
 
 impl Settings {
     /// The configuration of a server on free ports of the loopback interface.
-    ///
-    /// # Panics
-    /// When the number of workers is zero.
     #[must_use]
     pub fn config(&self) -> Config {
         let millis = Duration::from_millis;
@@ -108,7 +105,9 @@ impl Settings {
                     },
                 },
                 admin: Some(free),
-                workers: NonZeroU16::new(self.workers).expect("at least one worker"),
+                admin_token: None,
+                workers: NonZeroU16::new(self.workers),
+                upgrade_socket: None,
                 drain_timeout: millis(self.drain_timeout_ms),
                 reload_interval: None,
             },
@@ -131,6 +130,12 @@ impl Settings {
             },
             protected_resource: None,
             authorization_server: None,
+            sessions: Sessions {
+                keys: Vec::new(),
+                age_max: Duration::from_hours(24),
+                store: SessionStore::Memory,
+            },
+            cluster: None,
             worker_limits: self.worker_limits(),
             tools: ToolLimits::default(),
             backends: Vec::new(),
@@ -140,6 +145,7 @@ impl Settings {
 
     fn worker_limits(&self) -> WorkerLimits {
         WorkerLimits {
+            principal_sessions_max: self.sessions_max,
             sessions_max: self.sessions_max,
             session_calls_max: self.session_calls_max,
             idle_timeout: Duration::from_millis(self.session_idle_ms),

@@ -20,7 +20,7 @@ use promgate::{
     config::{
         AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http,
         HttpLimits, Issuer, KeySource, OriginRule, ProtectedResource, Rate, RateLimits, Server,
-        Transport, Verification,
+        SessionStore, Sessions, Transport, Verification,
     },
     server::{self, Running},
 };
@@ -85,7 +85,9 @@ fn config(access_log: PathBuf) -> Config {
                 },
             },
             admin: None,
-            workers: workers.unwrap_or(NonZeroU16::MIN),
+            admin_token: None,
+            workers: Some(workers.unwrap_or(NonZeroU16::MIN)),
+            upgrade_socket: None,
             drain_timeout: seconds(1),
             reload_interval: None,
         },
@@ -108,6 +110,12 @@ fn config(access_log: PathBuf) -> Config {
         },
         protected_resource: None,
         authorization_server: None,
+        sessions: Sessions {
+            keys: Vec::new(),
+            age_max: Duration::from_hours(24),
+            store: SessionStore::Memory,
+        },
+        cluster: None,
         worker_limits: WorkerLimits { sessions_max: SESSIONS_MAX, ..WorkerLimits::default() },
         tools: ToolLimits::default(),
         backends: Vec::new(),

@@ -9,7 +9,8 @@ use http::HeaderName;
 use url::Url;
 
 use super::{
-    Authentication, Config, Server, Source, Transport, fault::Faults, place::At, raw, units,
+    Authentication, Config, Server, SessionStore, Sessions, Source, Transport, fault::Faults,
+    place::At, raw, units,
 };
 
 mod access_log;
@@ -76,6 +77,12 @@ impl Check<'_> {
             authentication,
             protected_resource: public.document,
             authorization_server: self.authorization_server(&oauth_authorization_server),
+            sessions: Sessions {
+                keys: Vec::new(),
+                age_max: Duration::from_hours(24),
+                store: SessionStore::Memory,
+            },
+            cluster: None,
             worker_limits,
             tools: self.tools(&tools),
             backends: self.backends(backends),
@@ -101,7 +108,9 @@ impl Check<'_> {
             },
             http,
             admin,
-            workers: self.workers(&at.key("workers"), raw.workers),
+            admin_token: None,
+            upgrade_socket: None,
+            workers: Some(self.workers(&at.key("workers"), raw.workers)),
             drain_timeout: self.span(
                 &at.key("drain_timeout"),
                 &raw.drain_timeout,

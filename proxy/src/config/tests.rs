@@ -162,7 +162,10 @@ fn a_bare_port_is_every_address() {
 fn no_workers_means_one_for_each_core() {
     let cores =
         u16::try_from(std::thread::available_parallelism().expect("cores").get()).expect("few");
-    assert_eq!(parsed(&with_backend("server: {workers: 0}\n")).server.workers.get(), cores);
+    assert_eq!(
+        parsed(&with_backend("server: {workers: 0}\n")).server.workers.unwrap().get(),
+        cores
+    );
 }
 
 #[test]
@@ -192,7 +195,7 @@ fn a_variable_may_stand_for_any_kind_of_value() {
         ),
         &env,
     );
-    assert_eq!(config.server.workers.get(), 3);
+    assert_eq!(config.server.workers.unwrap().get(), 3);
     assert_eq!(config.server.version, "1.10");
     assert_eq!(config.server.transport, Transport::Stdio);
     assert!(!config.server.http.h2c);

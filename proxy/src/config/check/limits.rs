@@ -29,6 +29,7 @@ impl Check<'_> {
                 sessions.per_worker_max,
                 1..=COUNT_MAX,
             ),
+            principal_sessions_max: 100,
             session_calls_max: self.count(
                 &of.key("calls_per_session_max"),
                 sessions.calls_per_session_max,

@@ -66,7 +66,7 @@ fn the_settings_of_the_process_arrive() {
     assert_eq!((server.name.as_str(), server.version.as_str()), ("n", "1.10"));
     assert_eq!(server.transport, Transport::Stdio);
     assert_eq!(server.admin, None);
-    assert_eq!((server.workers.get(), server.drain_timeout), (3, secs(0)));
+    assert_eq!((server.workers.unwrap().get(), server.drain_timeout), (3, secs(0)));
 }
 
 #[test]
@@ -99,6 +99,7 @@ fn the_bounds_of_workers_and_tools_arrive() {
     let config = parsed(EVERYTHING);
     let limits = WorkerLimits {
         sessions_max: 13,
+        principal_sessions_max: 100,
         session_calls_max: 14,
         calls_max: 7,
         listeners_max: 8,
