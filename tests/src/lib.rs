@@ -15,6 +15,10 @@
 //! 11. [`server`]: the server under test
 //! 12. [`clients`]: real MCP clients and the official conformance suite
 //! 13. [`provider`]: a real OpenID provider
+//! 14. [`cut`]: a piece of network that can be cut
+//! 15. [`balancer`]: a round-robin balancer
+//! 16. [`replicas`]: several servers that share sessions
+//! 17. [`crowd`]: many clients that ask at once
 
 #![expect(
     clippy::expect_used,
@@ -49,3 +53,11 @@ pub mod server;
 pub mod clients;
 
 pub mod provider;
+
+pub mod cut;
+
+pub mod balancer;
+
+pub mod replicas;
+
+pub mod crowd;

@@ -254,6 +254,19 @@ pub fn run(
     (status, [process.stdout().whole(), process.stderr().whole()].concat().join("\n"))
 }
 
+/// Looks again until it is so.
+///
+/// # Panics
+/// When it is not within [`PATIENCE`].
+#[expect(clippy::disallowed_methods, reason = "a test thread has nothing else to do")]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// `PATH` with `first` before everything else.
 #[must_use]
 pub fn path_with(first: &Path) -> OsString {
