@@ -1,4 +1,4 @@
-//! Costs of single steps: what every request pays (a lookup on the ring, a message read and routed, a token
+//! Costs of single steps: what every request pays (a lookup on the ring, a session id, a message read and routed, a token
 //! that is known, an access record), what a token costs that is new, and what a worker takes from a message to
 //! its answer.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start says why and stops")]
@@ -30,35 +30,55 @@ use jsonwebtoken_jwks::{
 use mcp_core::{
     access::Caller,
     config::WorkerLimits,
+    principal::PrincipalId,
     server::{
         Accepts, Asker, Changes, Reply, Service, Worker,
         era::{self, Route},
         wire::{self, Message},
     },
-    session::SessionId,
+    session::{Seats, SessionId, SessionKeys},
 };
 use promgate::{
     access_log::{AccessLog, Record},
     config,
     metrics::{Metrics, Subjects, labels::Outcome},
-    ring::{Ring, SharedRing, WorkerIndex},
+    ring::{NodeName, Ring},
 };
 use rmcp::model::ProtocolVersion;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SESSION_ID: &str = "zm5dO4pEJ0m3mGWMSrYh8fV2cYdXTR0aLq9w1B7uKxE";
-
 fn ring(criterion: &mut Criterion) {
+    let node = |number: u16| {
+        let name = format!("promgate-{number}.promgate.svc:8090");
+        (NodeName::parse(&name).expect("a good name"), 1)
+    };
+    let mut seats = Seats::new();
+    let seats: Vec<_> = (0..1024).map(|_| seats.next().expect("randomness")).collect();
     for workers in [4, 64] {
-        let ring = SharedRing::new(Ring::new((0..workers).map(WorkerIndex)));
+        let ring = Ring::new((0..workers).map(node));
+        let mut next = seats.iter().cycle();
         criterion.bench_function(&format!("ring/owner_of_{workers}"), |bencher| {
-            bencher.iter(|| ring.owner(black_box(SESSION_ID)));
+            bencher.iter(|| ring.owner(black_box(next.next().expect("a cycle").as_str())));
         });
     }
     criterion.bench_function("ring/build_64", |bencher| {
-        bencher.iter(|| Ring::new((0..64).map(WorkerIndex)));
+        bencher.iter(|| Ring::new((0..64).map(node)));
+    });
+}
+
+/// What an id costs: one when a session opens, one check for each of its requests.
+fn session_id(criterion: &mut Criterion) {
+    let keys = SessionKeys::random().expect("randomness");
+    let mut seats = Seats::new();
+    let (now, principal) = (SystemTime::now(), Some(PrincipalId([7; 16])));
+    let expires = now + Duration::from_secs(3600);
+    let mut sign = || keys.sign(&seats.next().expect("randomness"), principal, black_box(expires));
+    let id = sign();
+    criterion.bench_function("session_id/sign", |bencher| bencher.iter(&mut sign));
+    criterion.bench_function("session_id/check", |bencher| {
+        bencher.iter(|| keys.check(black_box(&id), principal, now).expect("our own"));
     });
 }
 
@@ -233,5 +253,5 @@ fn token(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(micro, ring, access_log, message, token, worker);
+criterion_group!(micro, ring, session_id, access_log, message, token, worker);
 criterion_main!(micro);

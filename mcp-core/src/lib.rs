@@ -2,10 +2,10 @@
 //!
 //! It knows nothing of Pingora. Modules stand in this order and name only modules before them:
 //!
-//! 1. [`secret`]: values that are never shown
-//! 2. [`session`]: the name of a session
+//! 1. [`secret`]: values that are never shown, and [`signing`]: what is signed with them
+//! 2. [`principal`], [`session`]: the name of a caller, and of a session
 //! 3. [`config`]: checked settings
-//! 4. [`principal`], [`access`]: who calls, and what that caller may use
+//! 4. [`access`]: what a caller may use
 //! 5. [`observe`]: what is reported to whoever counts
 //! 6. [`call`]: a tool's line to its client and to the record
 //! 7. [`backend`]: clients of the metrics backends
@@ -15,11 +15,13 @@
 
 pub mod secret;
 
+pub mod signing;
+
+pub mod principal;
+
 pub mod session;
 
 pub mod config;
-
-pub mod principal;
 
 pub mod access;
 

@@ -1,256 +1,268 @@
-//! Which worker owns a session.
+//! Which worker of which replica owns a session.
 //!
-//! A session id alone decides. The ring is consistent: when a worker comes or goes, only the
-//! sessions that it gains or loses move. Every ring built from the same workers, in whatever order
-//! and on whatever machine, gives the same answers, since exactly the bytes written here are hashed.
+//! The seat in a session id alone decides. The ring is consistent: when a replica comes or goes, only the sessions
+//! that it gains or loses move. Every ring built from the same replicas, in whatever order and on whatever machine,
+//! gives the same answers, since exactly the bytes written here are hashed.
+//!
+//! Each worker has [`POINTS`] points on the circle. A seat is looked up at [`PLACES`] places and belongs to the point
+//! that lies nearest behind one of them. At a single place, the share of a worker would differ from the mean by 7 %
+//! (one over the root of its points), and the largest of 64 be often over 15 % above it. With three places a point
+//! gains little from a long way before it, since another place is likely to lie nearer to its own point: the shares
+//! differ by 3 %, and 15 % is almost five times that.
 
 use std::{
     fmt,
-    hash::{Hash, Hasher},
+    hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
 
-use arc_swap::ArcSwap;
-use hashring::HashRing;
+use hashring::{DefaultHashBuilder, HashRing};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+mod share;
 
 /// Points of each worker on the ring. More even out the shares and cost memory and lookup time.
 const POINTS: u16 = 200;
 
-/// Begins the bytes of every point.
-///
-/// With 200 points the shares of a ring differ by about 7 %, and the largest of 64 is often over
-/// 15 % above the mean. This number was the best of 1.5 million tried: among the workers 0 to n-1, at
-/// every n up to 64, the largest share is at most 14 % above the mean, and up to 8 workers no share is
-/// more than 9 % off it. Changing it moves nearly every session.
-const SEED: u32 = 117_096;
+/// Places at which each seat is looked up. More even out the shares and cost lookup time.
+const PLACES: u64 = 3;
 
-/// The number of a worker, from 0.
+/// Begins what a version is made from: rings of different rules do not get the same version.
+const RULES: &str = "promgate ring 1: 200 points, 3 places";
+
+/// Longest name of a replica: a DNS name of 253 bytes, a colon and a port.
+const NODE_NAME_BYTES_MAX: usize = 259;
+
+/// The name of a replica, the same everywhere: `host:port`, as its `cluster.advertise` writes it.
+///
+/// 1 to 259 bytes of visible ASCII. Names that differ only in case are different names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct NodeName(Arc<str>);
+
+/// A name that is empty, too long, or holds bytes other than visible ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name of a replica is 1 to {NODE_NAME_BYTES_MAX} visible ASCII characters")]
+pub struct MalformedNodeName;
+
+/// The number of a worker in its process, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerIndex(pub u16);
 
+/// The one worker that holds a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner<'r> {
+    /// The replica.
+    pub node: &'r NodeName,
+    /// Which of its workers.
+    pub worker: WorkerIndex,
+}
+
 /// An immutable ring.
 pub struct Ring {
-    points: HashRing<Point>,
-    workers: Box<[WorkerIndex]>,
+    points: HashRing<Point, AsWritten>,
+    /// Sorted by name.
+    nodes: Box<[(NodeName, u16)]>,
+    /// The part of all seats that each of `nodes` owns.
+    shares: Box<[f64]>,
+    version: u64,
 }
 
-/// The ring in use, replaced as a whole.
-#[derive(Debug)]
-pub struct SharedRing(ArcSwap<Ring>);
-
-/// One point of a worker. Its place is the hash of the bytes that [`Hash`] writes here.
-#[derive(Debug, Clone, Copy)]
+/// One point of a worker. Its hash is its place.
+#[derive(Clone, Copy)]
 struct Point {
-    worker: WorkerIndex,
-    number: u16,
+    place: u64,
+    /// Index of its replica.
+    node: u32,
+    worker: u16,
 }
 
-/// What is looked up: the bytes of an id and nothing more.
-struct Key<'a>(&'a str);
+/// One place where a seat is looked up.
+struct Place(u64);
 
-impl Ring {
-    /// A ring of `workers`; naming one twice changes nothing.
-    pub fn new(workers: impl IntoIterator<Item = WorkerIndex>) -> Self {
-        let mut workers: Vec<WorkerIndex> = workers.into_iter().collect();
-        workers.sort_unstable();
-        workers.dedup();
-        let point = |worker| (0..POINTS).map(move |number| Point { worker, number });
-        let mut points = HashRing::new();
-        points.batch_add(workers.iter().copied().flat_map(point).collect());
-        Self { points, workers: workers.into() }
+/// Takes a place for a hash, since a place is one already.
+#[derive(Clone, Copy)]
+struct AsWritten;
+
+/// What [`AsWritten`] makes.
+struct Written(u64);
+
+impl NodeName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// [`MalformedNodeName`] when it is empty, longer than 259 bytes, or holds anything but visible ASCII.
+    pub fn parse(name: &str) -> Result<Self, MalformedNodeName> {
+        let visible = name.bytes().all(|byte| byte.is_ascii_graphic());
+        if name.is_empty() || name.len() > NODE_NAME_BYTES_MAX || !visible {
+            return Err(MalformedNodeName);
+        }
+        Ok(Self(name.into()))
     }
 
-    /// The worker that owns the session; `None` only when the ring has no worker.
+    /// The name of a replica that has no others: `local`.
     #[must_use]
-    pub fn owner(&self, session_id: &str) -> Option<WorkerIndex> {
-        self.points.get(&Key(session_id)).map(|point| point.worker)
+    pub fn local() -> Self {
+        Self("local".into())
+    }
+
+    /// The name as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Ring {
+    /// A ring of replicas, each with its number of workers. Their order and repetitions change nothing; of different
+    /// numbers for one name the largest counts. A replica without workers owns nothing.
+    pub fn new(nodes: impl IntoIterator<Item = (NodeName, u16)>) -> Self {
+        let mut nodes: Vec<(NodeName, u16)> = nodes.into_iter().collect();
+        nodes.sort_unstable_by(|(a, more), (b, fewer)| a.cmp(b).then(fewer.cmp(more)));
+        nodes.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        let of_node =
+            |(node, (name, workers)): (u32, &(NodeName, u16))| points(node, name, *workers);
+        let all: Vec<Point> = (0_u32..).zip(&nodes).flat_map(of_node).collect();
+        let shares = share::shares(&all, nodes.len());
+        let mut points = HashRing::with_hasher(AsWritten);
+        points.batch_add(all);
+        let version = version(&nodes);
+        Self { points, nodes: nodes.into(), shares, version }
+    }
+
+    /// The worker that owns the session with that seat; `None` only when the ring has no worker.
+    #[must_use]
+    pub fn owner(&self, seat: &str) -> Option<Owner<'_>> {
+        let mut nearest: Option<(u64, &Point)> = None;
+        for place in places(seat) {
+            let point = self.points.get(&Place(place))?;
+            let distance = point.place.wrapping_sub(place);
+            if nearest.is_none_or(|(least, _)| distance < least) {
+                nearest = Some((distance, point));
+            }
+        }
+        let (_, point) = nearest?;
+        let (node, _) = self.nodes.get(usize::try_from(point.node).ok()?)?;
+        Some(Owner { node, worker: WorkerIndex(point.worker) })
+    }
+
+    /// A digest of the replicas and their numbers of workers, of at most 48 bits, so that a metric holds it exactly.
+    /// Two replicas whose rings have the same version agree on the owner of every session.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The replicas and their numbers of workers, sorted by name.
+    #[must_use]
+    pub fn nodes(&self) -> &[(NodeName, u16)] {
+        &self.nodes
+    }
+
+    /// The part of all seats, from 0 to 1, that the replica owns; 0 for one that is not on the ring.
+    #[must_use]
+    pub fn share(&self, node: &NodeName) -> f64 {
+        let place = self.nodes.binary_search_by(|(name, _)| name.cmp(node));
+        place.ok().and_then(|place| self.shares.get(place)).copied().unwrap_or_default()
+    }
+}
+
+/// The points of a replica. Names hold no zero byte, so no two replicas write the same.
+fn points(node: u32, name: &NodeName, workers: u16) -> impl Iterator<Item = Point> + use<> {
+    let mut of_node = DefaultHashBuilder.build_hasher();
+    of_node.write(name.as_str().as_bytes());
+    of_node.write(&[0]);
+    (0..workers).flat_map(move |worker| {
+        (0..POINTS).map(move |number| {
+            let mut place = of_node;
+            place.write(&worker.to_be_bytes());
+            place.write(&number.to_be_bytes());
+            Point { place: place.finish(), node, worker }
+        })
+    })
+}
+
+/// Where a seat is looked up. One hash of its bytes is enough for all places: each is a mixture of all its bits.
+fn places(seat: &str) -> impl Iterator<Item = u64> {
+    let mut hasher = DefaultHashBuilder.build_hasher();
+    hasher.write(seat.as_bytes());
+    let hash = hasher.finish();
+    (0..PLACES).map(move |number| mixed(hash.wrapping_add(number.wrapping_mul(GOLDEN))))
+}
+
+/// 2⁶⁴ divided by the golden ratio, odd: its multiples lie far apart.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Turns numbers that differ a little into numbers that have nothing in common, one to one.
+///
+/// Spec: the output function of `SplitMix64` (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+const fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}
+
+fn version(nodes: &[(NodeName, u16)]) -> u64 {
+    let mut digest = DefaultHashBuilder.build_hasher();
+    digest.write(RULES.as_bytes());
+    for (name, workers) in nodes {
+        digest.write(&[0]);
+        digest.write(name.as_str().as_bytes());
+        digest.write(&[0]);
+        digest.write(&workers.to_be_bytes());
+    }
+    digest.finish() >> 16
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 
 impl fmt::Debug for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring").field("workers", &self.workers).finish_non_exhaustive()
-    }
-}
-
-impl SharedRing {
-    /// Begins with `ring`.
-    #[must_use]
-    pub fn new(ring: Ring) -> Self {
-        Self(ArcSwap::from_pointee(ring))
-    }
-
-    /// The worker that owns the session, by the ring in use now.
-    #[must_use]
-    pub fn owner(&self, session_id: &str) -> Option<WorkerIndex> {
-        self.0.load().owner(session_id)
-    }
-
-    /// Puts `ring` in use. Lookups see the old ring or the new one, never a mixture.
-    pub fn replace(&self, ring: Ring) {
-        self.0.store(Arc::new(ring));
+        f.debug_struct("Ring").field("nodes", &self.nodes).finish_non_exhaustive()
     }
 }
 
 impl Hash for Point {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let bits = u64::from(SEED) << 32 | u64::from(self.worker.0) << 16 | u64::from(self.number);
-        state.write(&bits.to_be_bytes());
+        Place(self.place).hash(state);
     }
 }
 
-impl Hash for Key<'_> {
+impl Hash for Place {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.0.as_bytes());
+        state.write(&self.0.to_be_bytes());
+    }
+}
+
+impl BuildHasher for AsWritten {
+    type Hasher = Written;
+
+    fn build_hasher(&self) -> Written {
+        Written(0)
+    }
+}
+
+impl Hasher for Written {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::hash::BuildHasher as _;
-
-    use hashring::DefaultHashBuilder;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "precise enough here")]
-    fn part_of_the_circle(arc: u64) -> f64 {
-        arc as f64 / 2_f64.powi(64)
-    }
-
-    fn workers(count: u16) -> Vec<WorkerIndex> {
-        (0..count).map(WorkerIndex).collect()
-    }
-
-    /// Ids of the length of ours, the same in every run.
-    fn ids(count: u32) -> impl Iterator<Item = String> {
-        (0..count).map(|number| format!("{number:0>8}-bcdefghijklmnopqrstuvwxyz_ABCDEFGH"))
-    }
-
-    /// The exact share of each worker, times the number of workers: the arcs that end at its points.
-    fn shares(count: u16) -> Vec<f64> {
-        let ring = Ring::new(workers(count)).points;
-        let points: Vec<(u64, WorkerIndex)> = ring
-            .into_iter()
-            .map(|point| (DefaultHashBuilder.hash_one(point), point.worker))
-            .collect();
-        let mut before = points.last().unwrap().0;
-        let mut shares = vec![0.0; usize::from(count)];
-        for (place, worker) in points {
-            let arc = place.wrapping_sub(before);
-            shares[usize::from(worker.0)] += part_of_the_circle(arc) * f64::from(count);
-            before = place;
-        }
-        shares
-    }
-
-    #[test]
-    fn the_largest_share_is_within_15_percent_of_the_mean_up_to_64_workers() {
-        for count in 2..=64 {
-            let shares = shares(count);
-            let whole: f64 = shares.iter().sum();
-            assert!((whole - f64::from(count)).abs() < 1e-6, "the shares make a whole: {whole}");
-            let largest = shares.into_iter().fold(0.0, f64::max);
-            assert!(largest <= 1.14, "{count} workers: {largest}");
-        }
-    }
-
-    #[test]
-    fn few_workers_share_almost_evenly() {
-        for count in 2..=8 {
-            for share in shares(count) {
-                assert!((share - 1.0).abs() <= 0.09, "{count} workers: {share}");
-            }
-        }
-    }
-
-    #[test]
-    fn sessions_fall_on_64_workers_as_the_shares_say() {
-        let sessions = 400_000;
-        let ring = Ring::new(workers(64));
-        let mut counts = [0.0; 64];
-        for id in ids(sessions) {
-            counts[usize::from(ring.owner(&id).unwrap().0)] += 1.0;
-        }
-        let mean = f64::from(sessions) / 64.0;
-        let largest = counts.into_iter().fold(0.0, f64::max) / mean;
-        assert!(largest <= 1.15, "{largest}");
-        assert!(counts.into_iter().fold(f64::MAX, f64::min) / mean > 0.8);
-    }
-
-    #[test]
-    fn a_lost_worker_moves_its_own_sessions_and_no_others() {
-        let sessions = 100_000;
-        for count in [2_u16, 4, 16, 64] {
-            let whole = Ring::new(workers(count));
-            for lost in [0, count / 2, count - 1].map(WorkerIndex) {
-                let rest = Ring::new(workers(count).into_iter().filter(|worker| *worker != lost));
-                let mut moved = 0_u32;
-                for id in ids(sessions) {
-                    let (before, after) = (whole.owner(&id).unwrap(), rest.owner(&id).unwrap());
-                    assert_ne!(after, lost);
-                    assert!(before == lost || before == after, "a session moved for no reason");
-                    moved += u32::from(before != after);
-                }
-                let share = f64::from(moved) / f64::from(sessions) * f64::from(count);
-                assert!(share <= 1.2, "{lost:?} of {count} moved {share} / {count}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_owners_of_these_ids_are_the_same_in_every_build() {
-        let ring = Ring::new(workers(4));
-        let owners: Vec<u16> = ids(8).map(|id| ring.owner(&id).unwrap().0).collect();
-        assert_eq!(owners, [2, 2, 3, 2, 3, 3, 2, 2]);
-    }
-
-    #[test]
-    fn an_empty_ring_has_no_owner_and_a_single_worker_owns_all() {
-        assert_eq!(Ring::new([]).owner("a"), None);
-        let ring = Ring::new([WorkerIndex(9)]);
-        assert!(ids(100).all(|id| ring.owner(&id) == Some(WorkerIndex(9))));
-    }
-
-    #[test]
-    fn a_replaced_ring_answers_from_then_on() {
-        let shared = SharedRing::new(Ring::new([WorkerIndex(0)]));
-        assert_eq!(shared.owner("a"), Some(WorkerIndex(0)));
-        shared.replace(Ring::new([WorkerIndex(1)]));
-        assert_eq!(shared.owner("a"), Some(WorkerIndex(1)));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-
-        #[test]
-        fn the_order_of_adding_and_repetition_change_nothing(
-            members in proptest::collection::vec(0_u16..1000, 1..24),
-            shift in 0_usize..24,
-        ) {
-            let ring = Ring::new(members.iter().copied().map(WorkerIndex));
-            let mut other = members.clone();
-            other.reverse();
-            other.rotate_left(shift % members.len());
-            other.push(members[0]);
-            let same = Ring::new(other.into_iter().map(WorkerIndex));
-            for id in ids(200) {
-                prop_assert_eq!(ring.owner(&id), same.owner(&id));
-            }
-        }
-
-        #[test]
-        fn whoever_joins_takes_sessions_only_for_itself(
-            members in proptest::collection::btree_set(0_u16..1000, 1..24),
-            joins in 1000_u16..2000,
-        ) {
-            let before = Ring::new(members.iter().copied().map(WorkerIndex));
-            let after = Ring::new(members.iter().copied().chain([joins]).map(WorkerIndex));
-            for id in ids(500) {
-                let (was, is) = (before.owner(&id), after.owner(&id));
-                prop_assert!(was == is || is == Some(WorkerIndex(joins)));
-            }
-        }
-    }
-}
+mod tests;

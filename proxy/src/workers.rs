@@ -17,7 +17,7 @@ use mcp_core::{
 
 use tokio::sync::watch;
 
-use crate::ring::{Ring, SharedRing, WorkerIndex};
+use crate::ring::{NodeName, Ring, WorkerIndex};
 
 /// How often idle sessions and overdue calls are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Workers {
     all: Box<[Arc<Worker>]>,
-    ring: SharedRing,
+    ring: Ring,
     next: AtomicUsize,
 }
 
@@ -44,14 +44,14 @@ impl Workers {
     #[must_use]
     pub fn new(count: u16, service: &Arc<Service>, limits: WorkerLimits) -> Self {
         let all = (0..count).map(|_| Worker::new(Arc::clone(service), limits)).collect();
-        let ring = SharedRing::new(Ring::new((0..count).map(WorkerIndex)));
+        let ring = Ring::new([(NodeName::local(), count)]);
         Self { all, ring, next: AtomicUsize::new(0) }
     }
 
     /// The worker that owns the session. Nothing but the id decides.
     #[must_use]
     pub fn owner(&self, id: &SessionId) -> Option<Chosen<'_>> {
-        self.chosen(self.ring.owner(id.as_str())?)
+        self.chosen(self.ring.owner(id.seat())?.worker)
     }
 
     /// Makes an id for a new session, and says who will own it.
