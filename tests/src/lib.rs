@@ -15,10 +15,12 @@
 //! 11. [`server`]: the server under test
 //! 12. [`clients`]: real MCP clients and the official conformance suite
 //! 13. [`provider`]: a real OpenID provider
-//! 14. [`cut`]: a piece of network that can be cut
-//! 15. [`balancer`]: a round-robin balancer
-//! 16. [`replicas`]: several servers that share sessions
-//! 17. [`crowd`]: many clients that ask at once
+//! 14. [`place`]: addresses that are free, and stay so
+//! 15. [`redis`]: a real one
+//! 16. [`cut`]: a piece of network that can be cut
+//! 17. [`balancer`]: a round-robin balancer
+//! 18. [`replicas`]: several servers that share sessions
+//! 19. [`crowd`]: many clients that ask at once
 
 #![expect(
     clippy::expect_used,
@@ -53,6 +55,10 @@ pub mod server;
 pub mod clients;
 
 pub mod provider;
+
+pub mod place;
+
+pub mod redis;
 
 pub mod cut;
 

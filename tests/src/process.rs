@@ -258,13 +258,18 @@ pub fn run(
 ///
 /// # Panics
 /// When it is not within [`PATIENCE`].
-#[expect(clippy::disallowed_methods, reason = "a test thread has nothing else to do")]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(20));
+        pause();
     }
+}
+
+/// A moment before looking again at what tells nobody when it changes.
+#[expect(clippy::disallowed_methods, reason = "a test thread has nothing else to do")]
+pub fn pause() {
+    thread::sleep(Duration::from_millis(20));
 }
 
 /// `PATH` with `first` before everything else.

@@ -1,11 +1,6 @@
 //! Several Promgates that share sessions, with a balancer in front.
 
-use std::{
-    fmt,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
-    sync::atomic::{AtomicU16, Ordering},
-};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use parking_lot::Mutex;
 use rustix::process::Signal;
@@ -17,78 +12,17 @@ use crate::{
     http::{self, Request},
     mcp::Client,
     paths::temporary_folder,
+    place::Place,
     process::{PATIENCE, until},
     server::{Server, guarded, write_whole},
 };
 
-/// Where MCP is served, on a replica's own address.
-const MCP_PORT: u16 = 8080;
-/// Where metrics and rings are served.
-const ADMIN_PORT: u16 = 9090;
-/// Where other replicas connect.
-const PEER_PORT: u16 = 7946;
-/// Held by whoever uses an address of the loopback network, so that nobody else does.
-const CLAIM_PORT: u16 = 7000;
-
 /// What admin calls are made with.
-pub const ADMIN_TOKEN: &str = "an admin token that nobody guesses";
+pub const ADMIN_TOKEN: &str = "an-admin-token-that-nobody-guesses";
 /// A key of sessions.
 pub const SESSION_KEY: &str = "a key of sessions for the tests: 32 bytes and more";
 /// A key of what replicas tell one another.
 pub const CLUSTER_KEY: &str = "a key of replicas for the tests: 32 bytes and more";
-
-/// An address of this machine for one replica. All of 127.0.0.0/8 is ours, and connections to elsewhere come from
-/// 127.0.0.1 alone, so that a port of such an address is still free after a restart.
-#[derive(Debug)]
-pub struct Place {
-    address: Ipv4Addr,
-    _claim: TcpListener,
-}
-
-static NEXT_PLACE: AtomicU16 = AtomicU16::new(0);
-
-impl Place {
-    /// Finds one that nobody uses.
-    ///
-    /// # Panics
-    /// When there is none left.
-    #[must_use]
-    pub fn find() -> Self {
-        let [.., high, low] = std::process::id().to_be_bytes();
-        for _attempt in 0..1000 {
-            let [more, last] = NEXT_PLACE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-            let address = Ipv4Addr::new(127, high.wrapping_add(more) | 1, low, last);
-            if let Ok(claim) = TcpListener::bind((address, CLAIM_PORT)) {
-                return Self { address, _claim: claim };
-            }
-        }
-        panic!("no address of the loopback network is free")
-    }
-
-    /// Finds several.
-    #[must_use]
-    pub fn several(count: usize) -> Vec<Self> {
-        (0..count).map(|_| Self::find()).collect()
-    }
-
-    /// Where MCP is served.
-    #[must_use]
-    pub fn mcp(&self) -> SocketAddr {
-        (self.address, MCP_PORT).into()
-    }
-
-    /// Where metrics and rings are served.
-    #[must_use]
-    pub fn admin(&self) -> SocketAddr {
-        (self.address, ADMIN_PORT).into()
-    }
-
-    /// Where other replicas connect: its name among them.
-    #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        (self.address, PEER_PORT).into()
-    }
-}
 
 /// Changes the configuration of one replica, told by its number.
 type Change = dyn Fn(usize, &mut Value) + Send + Sync;
@@ -176,7 +110,7 @@ impl Replicas {
         let number = self.all.len();
         let upgrade_socket = self.files.path().join(format!("upgrade-{number}"));
         let mut config = config(&place);
-        config["cluster"]["peers"] = json!({ "file": { "path": self.peers, "interval": "1s" } });
+        config["cluster"]["peers"] = json!({ "file": { "path": self.peers, "interval": "200ms" } });
         config["server"]["upgrade_socket"] = json!(upgrade_socket);
         (self.change)(number, &mut config);
         self.balancer.add(place.mcp(), place.admin());
@@ -443,7 +377,7 @@ fn config(place: &Place) -> Value {
         "advertise": place.peer().to_string(),
         "keys": [CLUSTER_KEY],
         // A busy machine must not make a replica look dead; one whose port is shut is known to be at once.
-        "probe": { "interval": "200ms", "timeout": "5s" },
+        "probe": { "interval": "500ms", "timeout": "500ms", "down_after": 10, "up_after": 1 },
     });
     config
 }

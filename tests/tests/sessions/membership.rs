@@ -1,0 +1,82 @@
+//! Replicas come, go, and are replaced.
+
+use e2e::{process::until, redis::Redis, replicas::count};
+
+use super::parts;
+
+#[test]
+fn a_fourth_replica_takes_its_share_of_the_sessions_and_no_more() {
+    const SESSIONS: u64 = 1500;
+    let redis = Redis::start();
+    let mut replicas = parts::start_stored(&redis, 3);
+    let crowd = parts::crowd(&replicas, 1500);
+    replicas.add();
+    replicas.settle();
+    crowd.ask(1).assert_clean();
+
+    let moved = count(&replicas.at(3).sessions(), "restored");
+    assert!(moved <= SESSIONS * 12 / 40, "{moved} of {SESSIONS} are more than 1.2 / 4");
+    assert!(moved > SESSIONS / 8, "it takes part: {moved}");
+    for old in &replicas.all()[..3] {
+        assert_eq!(count(&old.sessions(), "restored"), 0, "only the new one takes");
+    }
+    until("each session is held once", || replicas.sessions() == SESSIONS);
+    assert_eq!(count(&replicas.at(3).sessions(), "sessions"), moved);
+    crowd.ask(1).assert_clean();
+}
+
+#[test]
+fn all_replicas_are_restarted_in_turn_under_load_and_no_request_fails() {
+    let redis = Redis::start();
+    let replicas = parts::start_stored(&redis, 3);
+    let crowd = parts::crowd(&replicas, 300);
+    let (tally, ()) = crowd.ask_while(|| {
+        for replica in replicas.all() {
+            crowd.wait_for(200);
+            let _log = replica.stop();
+            replicas.settle();
+            crowd.wait_for(200);
+            replica.start();
+            replicas.settle();
+        }
+        crowd.wait_for(300);
+    });
+    tally.assert_clean();
+    crowd.ask(1).assert_clean();
+    until("each session is held once", || replicas.sessions() == 300);
+}
+
+#[test]
+fn a_process_is_replaced_in_place_under_load_and_no_request_fails() {
+    let redis = Redis::start();
+    let replicas = parts::start_stored(&redis, 2);
+    let crowd = parts::crowd(&replicas, 300);
+    let before = replicas.at(0).ring()["version"].clone();
+    let (tally, ()) = crowd.ask_while(|| {
+        crowd.wait_for(200);
+        let _old = replicas.at(0).upgrade();
+        crowd.wait_for(200);
+        let _old = replicas.at(1).upgrade();
+        crowd.wait_for(300);
+    });
+    tally.assert_clean();
+    replicas.settle();
+    assert_eq!(replicas.at(0).ring()["version"], before, "the same members");
+    crowd.ask(1).assert_clean();
+    until("each session is held once", || replicas.sessions() == 300);
+}
+
+#[test]
+fn a_lone_process_is_replaced_in_place() {
+    let redis = Redis::start();
+    let replicas = parts::start_stored(&redis, 1);
+    let crowd = parts::crowd(&replicas, 100);
+    let (tally, ()) = crowd.ask_while(|| {
+        crowd.wait_for(100);
+        let _old = replicas.at(0).upgrade();
+        crowd.wait_for(100);
+    });
+    tally.assert_clean();
+    assert_eq!(crowd.ask(1).asked, 100);
+    assert_eq!(replicas.balancer().turned_away(), 0, "somebody listens all the time");
+}
