@@ -9,14 +9,14 @@
 //! 5. [`http`]: HTTP/1.1 by hand
 //! 6. [`mcp`]: an MCP client that hides nothing
 //! 7. [`backend`]: a metrics backend that misbehaves as told
-//! 8. [`tls`]: certificates for one that speaks TLS
+//! 8. [`tls`]: certificates for servers that speak TLS
 //! 9. [`prometheus`]: a real one
-//! 10. [`minter`]: keys and tokens of an issuer made by hand
-//! 11. [`server`]: the server under test
-//! 12. [`clients`]: real MCP clients and the official conformance suite
-//! 13. [`provider`]: a real OpenID provider
-//! 14. [`place`]: addresses that are free, and stay so
-//! 15. [`redis`]: a real one
+//! 10. [`place`]: addresses that are free, and stay so
+//! 11. [`redis`]: a real Redis
+//! 12. [`minter`]: keys and tokens of an issuer made by hand
+//! 13. [`server`]: the server under test
+//! 14. [`clients`]: real MCP clients and the official conformance suite
+//! 15. [`provider`]: a real OpenID provider
 //! 16. [`cut`]: a piece of network that can be cut
 //! 17. [`balancer`]: a round-robin balancer
 //! 18. [`replicas`]: several servers that share sessions
@@ -48,6 +48,10 @@ pub mod tls;
 
 pub mod prometheus;
 
+pub mod place;
+
+pub mod redis;
+
 pub mod minter;
 
 pub mod server;
@@ -55,10 +59,6 @@ pub mod server;
 pub mod clients;
 
 pub mod provider;
-
-pub mod place;
-
-pub mod redis;
 
 pub mod cut;
 

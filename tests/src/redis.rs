@@ -1,125 +1,231 @@
-//! A real Redis.
+//! A real Redis, for whoever keeps sessions in it.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
 };
 
+use redis::{
+    Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo as _, RedisConnectionInfo,
+    RedisResult,
+};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
     paths::{temporary_folder, tool},
     place::Place,
-    process::{PATIENCE, Process, until},
+    process::{PATIENCE, Process},
+    tls::{Authority, Leaf},
 };
 
-/// A Redis on an address of its own; dropping it kills it. It keeps nothing on disk.
+/// How a server is to be.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Asked of everybody who connects.
+    pub password: Option<String>,
+    /// It speaks TLS, with a certificate of an authority of its own.
+    pub tls: bool,
+    /// It refuses to keep more than this many bytes.
+    pub memory_bytes_max: Option<u64>,
+    /// It writes every change to its disk, so that a kill loses nothing.
+    pub durable: bool,
+}
+
+/// A Redis on a port of its own; dropping it kills it.
 #[derive(Debug)]
 pub struct Redis {
-    place: Place,
-    files: TempDir,
-    process: Option<Process>,
+    address: SocketAddr,
+    /// For our own questions, always without TLS.
+    backdoor: SocketAddr,
+    _place: Place,
+    settings: Settings,
+    tls: Option<(Authority, Leaf)>,
+    data: TempDir,
+    server: Option<Process>,
 }
 
 impl Redis {
-    /// Starts one.
+    /// Starts one without password and TLS that keeps everything in memory.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
     pub fn start() -> Self {
-        let mut redis = Self { place: Place::find(), files: temporary_folder(), process: None };
+        Self::start_with(Settings::default())
+    }
+
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_with(settings: Settings) -> Self {
+        let mut redis = Self::stopped(settings);
         redis.start_again();
         redis
     }
 
-    /// Its address, as the configuration has it.
+    /// Prepares one that is not there yet.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("redis://{}/0", self.address())
+    pub fn stopped(settings: Settings) -> Self {
+        let tls = settings.tls.then(|| {
+            let authority = Authority::new("redis");
+            let leaf = authority.issue();
+            (authority, leaf)
+        });
+        // Its ports must be free when it starts again.
+        let place = Place::find();
+        let backdoor = place.at(6379);
+        let address = if tls.is_some() { place.at(6380) } else { backdoor };
+        let data = temporary_folder();
+        Self { address, backdoor, _place: place, settings, tls, data, server: None }
     }
 
-    fn address(&self) -> SocketAddr {
-        self.place.at(6379)
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// Kills it.
+    /// The authority that its certificate is of, when it speaks TLS.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Authority> {
+        self.tls.as_ref().map(|(authority, _)| authority)
+    }
+
+    /// Starts it at its old address, with what its disk keeps.
     ///
     /// # Panics
-    /// When it does not run.
-    pub fn stop(&mut self) {
-        let process = self.process.take().expect("it runs");
-        process.signal(rustix::process::Signal::KILL);
-        assert!(process.wait(PATIENCE).is_some(), "it runs on");
-    }
-
-    /// Starts it anew after [`Redis::stop`]: at the same address, and empty.
-    ///
-    /// # Panics
-    /// When it does not come up.
+    /// When it does not come up within [`PATIENCE`].
     pub fn start_again(&mut self) {
-        let address = self.address();
-        let arguments = [
-            "--bind".to_owned(),
-            address.ip().to_string(),
-            "--port".to_owned(),
-            address.port().to_string(),
-            "--dir".to_owned(),
-            self.files.path().display().to_string(),
-            "--save".to_owned(),
-            String::new(),
-            "--rdbcompression".to_owned(),
-            "no".to_owned(),
-        ];
-        self.process = Some(Process::start(&tool("redis/redis-server"), arguments));
-        until("Redis listens", || TcpStream::connect(address).is_ok());
+        assert!(self.server.is_none(), "it runs");
+        let server = Process::start(&tool("redis/redis-server"), self.arguments());
+        let ready = |line: &str| line.contains("Ready to accept connections");
+        server.stdout().wait_for("that Redis is ready", ready);
+        self.server = Some(server);
     }
 
-    /// Forgets everything.
+    /// Kills it. What is not on its disk is gone.
     ///
     /// # Panics
-    /// When it does not.
-    pub fn empty(&self) {
-        assert_eq!(self.ask("FLUSHALL"), "+OK");
+    /// When it lives on.
+    pub fn kill(&mut self) {
+        let server = self.server.take().expect("it runs");
+        server.signal(Signal::KILL);
+        assert!(server.wait(PATIENCE).is_some(), "a killed process ends");
     }
 
-    /// Sets how many bytes it may take; 0 for any number. What it has stays; it takes nothing more when it is full.
-    ///
-    /// # Panics
-    /// When it does not.
-    pub fn set_memory_max(&self, bytes: usize) {
-        assert_eq!(self.ask("CONFIG SET maxmemory-policy noeviction"), "+OK");
-        assert_eq!(self.ask(&format!("CONFIG SET maxmemory {bytes}")), "+OK");
+    /// Stops it as a debugger would: connections stay, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
     }
 
-    /// Number of keys that it holds.
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.server.as_ref().expect("it runs").signal(signal);
+    }
+
+    /// Asks it something, word by word.
     ///
     /// # Panics
-    /// When it does not say.
+    /// When it refuses.
+    #[expect(clippy::must_use_candidate, reason = "an order has no answer worth a look")]
+    pub fn ask<T: FromRedisValue>(&self, words: &[&[u8]]) -> T {
+        self.try_ask(words).expect("it does as it is told")
+    }
+
+    /// Asks it something that it may refuse.
+    ///
+    /// # Errors
+    /// What it says, or that it is not there.
+    pub fn try_ask<T: FromRedisValue>(&self, words: &[&[u8]]) -> RedisResult<T> {
+        let address = ConnectionAddr::Tcp(self.backdoor.ip().to_string(), self.backdoor.port());
+        let mut introduction = RedisConnectionInfo::default();
+        if let Some(password) = &self.settings.password {
+            introduction = introduction.set_password(password);
+        }
+        let there = address.into_connection_info()?.set_redis_settings(introduction);
+        let mut question = Cmd::new();
+        for word in words {
+            question.arg(*word);
+        }
+        question.query(&mut Client::open(there)?.get_connection()?)
+    }
+
+    /// The names of all that it keeps that begin so, in order.
     #[must_use]
-    pub fn keys(&self) -> usize {
-        let answer = self.ask("DBSIZE");
-        let number = answer.strip_prefix(':').and_then(|number| number.parse().ok());
-        number.unwrap_or_else(|| panic!("{answer}"))
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut keys: Vec<String> = self.ask(&[b"KEYS", format!("{prefix}*").as_bytes()]);
+        keys.sort();
+        keys
     }
 
-    /// Everything that it holds, in the form of a snapshot, not compressed.
+    /// All bytes that it keeps: names, texts, members of sets.
+    #[must_use]
+    pub fn everything(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for key in self.keys("") {
+            let text = self.try_ask::<Vec<u8>>(&[b"GET", key.as_bytes()]);
+            let held = text.unwrap_or_else(|_a_set| {
+                let range: [&[u8]; 5] = [b"ZRANGE", key.as_bytes(), b"0", b"-1", b"WITHSCORES"];
+                self.ask::<Vec<Vec<u8>>>(&range).join(&b' ')
+            });
+            bytes.extend([key.into_bytes(), held].join(&b' '));
+        }
+        bytes
+    }
+
+    /// Waits until `wanted` is so.
     ///
     /// # Panics
-    /// When it cannot write one.
-    #[must_use]
-    pub fn contents(&self) -> Vec<u8> {
-        assert_eq!(self.ask("SAVE"), "+OK");
-        std::fs::read(self.files.path().join("dump.rdb")).expect("the snapshot was written")
+    /// When it is not within [`PATIENCE`].
+    pub fn wait_until(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !wanted(self) {
+            assert!(Instant::now() < deadline, "not so: {what}");
+            pause();
+        }
     }
+}
 
-    /// The first line of the answer to a command.
-    fn ask(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect(self.address()).expect("Redis listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("the bound is not zero");
-        stream.write_all(format!("{command}\r\n").as_bytes()).expect("Redis reads");
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).expect("Redis answers");
-        line.trim_end().to_owned()
+impl Redis {
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let mut set = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
+        set("bind", self.backdoor.ip().to_string());
+        set("port", self.backdoor.port().to_string());
+        set("dir", self.data.path().display().to_string());
+        set("save", String::new());
+        set("maxmemory-policy", "noeviction".to_owned());
+        if self.settings.durable {
+            set("appendonly", "yes".to_owned());
+            set("appendfsync", "always".to_owned());
+        }
+        if let Some(bytes) = self.settings.memory_bytes_max {
+            set("maxmemory", bytes.to_string());
+        }
+        if let Some(password) = &self.settings.password {
+            set("requirepass", password.clone());
+        }
+        if let Some((authority, leaf)) = &self.tls {
+            set("tls-port", self.address.port().to_string());
+            set("tls-ca-cert-file", authority.certificate().display().to_string());
+            set("tls-cert-file", leaf.certificate.display().to_string());
+            set("tls-key-file", leaf.key.display().to_string());
+            set("tls-auth-clients", "no".to_owned());
+        }
+        arguments
     }
+}
+
+/// A server tells nobody what it has come to; it can only be asked again.
+#[expect(clippy::disallowed_methods, reason = "a test thread has nothing else to do")]
+fn pause() {
+    thread::sleep(Duration::from_millis(20));
 }

@@ -358,7 +358,7 @@ pub fn count(said: &Value, name: &str) -> u64 {
 /// Names of the nodes that live, as a ring says.
 fn living(ring: &Value) -> Vec<String> {
     let nodes = ring["nodes"].as_array().into_iter().flatten();
-    let up = nodes.filter(|node| node["state"] == "up");
+    let up = nodes.filter(|node| node["state"] == "up" || node["self"] == true);
     let mut names: Vec<_> = up.filter_map(|node| Some(node["name"].as_str()?.to_owned())).collect();
     names.sort();
     names

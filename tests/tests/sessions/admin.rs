@@ -151,7 +151,7 @@ fn a_principal_has_so_many_sessions_and_no_more() {
 #[test]
 fn with_a_store_the_sessions_of_a_principal_are_counted_over_all_replicas() {
     let redis = e2e::redis::Redis::start();
-    let url = redis.url();
+    let url = parts::url(&redis);
     let replicas = Replicas::start_with(2, move |_, config| {
         parts::stored_at(&url, config);
         config["sessions"]["per_principal_max"] = json!(3);

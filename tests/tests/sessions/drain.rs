@@ -19,7 +19,7 @@ use super::parts;
 #[test]
 fn streams_end_as_they_should_and_their_sessions_go_on_elsewhere() {
     let redis = Redis::start();
-    let url = redis.url();
+    let url = parts::url(&redis);
     let replicas = Replicas::start_with(2, move |_, config| parts::stored_at(&url, config));
     let alice = minter::token("alice");
     let session = replicas.at(1).session(&alice);

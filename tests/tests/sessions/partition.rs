@@ -57,7 +57,7 @@ impl Torn {
 #[test]
 fn a_partition_of_two_heals_and_each_session_has_one_owner_again() {
     let redis = Redis::start();
-    let url = redis.url();
+    let url = parts::url(&redis);
     let probe = json!({ "interval": "400ms", "timeout": "400ms", "down_after": 4, "up_after": 2 });
     let torn = Torn::start(probe, move |config| {
         parts::stored_at(&url, config);

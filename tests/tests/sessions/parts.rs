@@ -26,9 +26,19 @@ pub(super) fn crowded(config: &mut Value) {
         json!({ "requests": "off", "in_flight_max": 0 });
 }
 
+/// The address of a Redis, as the configuration has it.
+pub(super) fn url(redis: &Redis) -> String {
+    format!("redis://{}/0", redis.address())
+}
+
+/// How many sessions it holds.
+pub(super) fn saved(redis: &Redis) -> usize {
+    redis.keys("promgate:s:").len()
+}
+
 /// Replicas with a store that serve a crowd.
 pub(super) fn start_stored(redis: &Redis, count: usize) -> Replicas {
-    let url = redis.url();
+    let url = url(redis);
     Replicas::start_with(count, move |_, config| {
         stored_at(&url, config);
         crowded(config);

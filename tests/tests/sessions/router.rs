@@ -72,7 +72,7 @@ fn a_replica_without_workers_says_so_when_nobody_is_left() {
 #[test]
 fn requests_without_a_session_touch_neither_ring_nor_peers_nor_store() {
     let mut redis = Redis::start();
-    let url = redis.url();
+    let url = parts::url(&redis);
     let replicas = Replicas::start_with(2, move |_, config| {
         parts::stored_at(&url, config);
         parts::crowded(config);
@@ -94,7 +94,7 @@ fn requests_without_a_session_touch_neither_ring_nor_peers_nor_store() {
     };
     all();
     assert_eq!(figures(), before);
-    redis.stop();
+    redis.kill();
     let _log = replicas.at(1).kill();
     all();
 }

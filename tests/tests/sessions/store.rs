@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 
 use super::parts;
 
+/// Sets how many bytes it may keep; 0 for any number. What it has stays.
+fn memory_max(redis: &Redis, bytes: &str) {
+    redis.ask::<()>(&[b"CONFIG", b"SET", b"maxmemory", bytes.as_bytes()]);
+}
+
 fn start(redis: &Redis, when_down: &'static str) -> Replicas {
-    let url = redis.url();
+    let url = parts::url(redis);
     Replicas::start_with(2, move |_, config| {
         parts::stored_at(&url, config);
         config["sessions"]["redis"]["when_down"] = json!(when_down);
@@ -32,7 +37,7 @@ fn while_the_store_is_down_new_sessions_are_refused_and_the_others_go_on() {
     let replicas = start(&redis, "refuse");
     let crowd = parts::crowd(&replicas, 40);
     assert!(store_is_up(&replicas));
-    redis.stop();
+    redis.kill();
     until("the store is known to be down", || opens(&replicas) == 503);
     assert!(!store_is_up(&replicas));
     crowd.ask(4).assert_clean();
@@ -47,13 +52,13 @@ fn while_the_store_is_down_sessions_are_opened_in_memory_where_that_is_wanted() 
     let mut redis = Redis::start();
     let replicas = start(&redis, "memory");
     let before = parts::crowd(&replicas, 20);
-    redis.stop();
+    redis.kill();
     let during = parts::crowd(&replicas, 20);
     before.ask(2).assert_clean();
     during.ask(2).assert_clean();
     redis.start_again();
     until("the store is known to be up", || store_is_up(&replicas));
-    until("all are saved", || redis.keys() >= 40);
+    until("all are saved", || parts::saved(&redis) >= 40);
     let _log = replicas.at(0).kill();
     replicas.settle();
     before.ask(1).assert_clean();
@@ -65,10 +70,10 @@ fn a_full_store_refuses_new_sessions_and_loses_none() {
     let redis = Redis::start();
     let replicas = start(&redis, "refuse");
     let crowd = parts::crowd(&replicas, 40);
-    redis.set_memory_max(1);
+    memory_max(&redis, "1");
     assert_eq!(opens(&replicas), 503);
     crowd.ask(4).assert_clean();
-    redis.set_memory_max(0);
+    memory_max(&redis, "0");
     until("sessions are opened again", || opens(&replicas) == 200);
     let _log = replicas.at(1).kill();
     replicas.settle();
@@ -80,10 +85,10 @@ fn a_store_that_comes_back_empty_gets_all_sessions_anew() {
     let mut redis = Redis::start();
     let replicas = start(&redis, "refuse");
     let crowd = parts::crowd(&replicas, 60);
-    redis.stop();
+    redis.kill();
     redis.start_again();
     crowd.ask(2).assert_clean();
-    until("all are saved anew", || redis.keys() >= 60);
+    until("all are saved anew", || parts::saved(&redis) >= 60);
     let _log = replicas.at(0).kill();
     replicas.settle();
     crowd.ask(2).assert_clean();
@@ -94,9 +99,9 @@ fn a_store_that_is_emptied_while_it_runs_gets_all_sessions_anew() {
     let redis = Redis::start();
     let replicas = start(&redis, "refuse");
     let crowd = parts::crowd(&replicas, 60);
-    redis.empty();
+    redis.ask::<()>(&[b"FLUSHALL"]);
     crowd.ask(2).assert_clean();
-    until("all are saved anew", || redis.keys() >= 60);
+    until("all are saved anew", || parts::saved(&redis) >= 60);
     let _log = replicas.at(1).kill();
     replicas.settle();
     crowd.ask(2).assert_clean();
@@ -127,7 +132,7 @@ fn what_is_stored_shows_nobody_who_opened_a_session() {
     }});
     let reply = client.send(&client.post(&message));
     let id = reply.http.head.header("Mcp-Session-Id").unwrap();
-    let all = redis.contents();
+    let all = redis.everything();
     assert!(!all.is_empty(), "it is stored");
     let has = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
     for secret in [canary, &id, "ann", minter::ISSUER] {
