@@ -1,6 +1,10 @@
 //! Replicas come, go, and are replaced.
 
-use e2e::{process::until, redis::Redis, replicas::count};
+use e2e::{
+    process::until,
+    redis::Redis,
+    replicas::{Replicas, count},
+};
 
 use super::parts;
 
@@ -67,9 +71,8 @@ fn a_process_is_replaced_in_place_under_load_and_no_request_fails() {
 }
 
 #[test]
-fn a_lone_process_is_replaced_in_place() {
-    let redis = Redis::start();
-    let replicas = parts::start_stored(&redis, 1);
+fn a_lone_process_without_a_store_is_replaced_in_place() {
+    let replicas = Replicas::start_with(1, |_, config| parts::crowded(config));
     let crowd = parts::crowd(&replicas, 100);
     let (tally, ()) = crowd.ask_while(|| {
         crowd.wait_for(100);
@@ -77,6 +80,26 @@ fn a_lone_process_is_replaced_in_place() {
         crowd.wait_for(100);
     });
     tally.assert_clean();
-    assert_eq!(crowd.ask(1).asked, 100);
+    let tally = crowd.ask(1);
+    tally.assert_clean();
+    assert_eq!(tally.asked, 100, "none is lost");
     assert_eq!(replicas.balancer().turned_away(), 0, "somebody listens all the time");
+}
+
+#[test]
+fn without_a_store_replicas_that_come_and_go_hand_their_sessions_over() {
+    let mut replicas = Replicas::start_with(2, |_, config| parts::crowded(config));
+    let crowd = parts::crowd(&replicas, 120);
+    let _log = replicas.at(0).stop();
+    replicas.settle();
+    crowd.ask(1).assert_clean();
+    assert_eq!(count(&replicas.at(1).sessions(), "sessions"), 120);
+    replicas.at(0).start();
+    replicas.add();
+    replicas.settle();
+    crowd.ask(2).assert_clean();
+    until("each session is held once", || replicas.sessions() == 120);
+    for replica in replicas.all() {
+        assert!(count(&replica.sessions(), "sessions") > 10, "all take part");
+    }
 }

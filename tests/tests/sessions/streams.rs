@@ -12,13 +12,16 @@ use std::{
 
 use e2e::{
     backend::{Backend, answer},
-    http::{Connection, Event, Events},
-    mcp::Client,
+    http::{Connection, Event, Events, Request, once},
+    mcp::{Client, Reply},
     minter,
     process::{pause, until},
+    redis::Redis,
     replicas::{Replica, Replicas},
 };
 use serde_json::{Value, json};
+
+use super::parts;
 
 /// Replicas in front of this backend.
 fn start(url: &str, change: impl Fn(&mut Value) + Send + Sync + 'static) -> Replicas {
@@ -85,6 +88,61 @@ fn comments_that_keep_a_stream_open_cross_the_hop() {
     }
 }
 
+/// The request with which a client comes back to its session's stream.
+fn resume(client: &Client, last_id: &str) -> Request {
+    let request = client.bodiless("GET").header("Accept", "text/event-stream");
+    request.header("Last-Event-ID", last_id)
+}
+
+#[test]
+fn a_client_that_comes_back_through_another_replica_gets_what_it_missed_and_no_more() {
+    let replicas = start("http://127.0.0.1:9", |_| {});
+    let session = replicas.at(1).session(&minter::token("alice"));
+    let through = session.through(replicas.at(0).mcp());
+    let stream = open(&through);
+    let first = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    change_tools(replicas.at(1));
+    let mut stream = through.stream(&resume(&through, &first));
+    assert_eq!(stream.message()["method"], "notifications/tools/list_changed");
+    let second = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    let mut stream = through.stream(&resume(&through, &second));
+    assert!(stream.event().unwrap().is_some(), "it is open");
+    assert_eq!(session.delete().status(), 204);
+    assert_eq!(stream.rest(), Vec::<Value>::new(), "nothing was missed");
+}
+
+#[test]
+fn a_client_that_names_an_event_nobody_keeps_is_refused_with_advice() {
+    let replicas = start("http://127.0.0.1:9", |_| {});
+    let session = replicas.at(1).session(&minter::token("alice"));
+    let through = session.through(replicas.at(0).mcp());
+    let stream = open(&through);
+    let (epoch, _) = stream.last_id().unwrap().split_once('-').unwrap();
+    for unknown in ["0", "x", "-1", &format!("{epoch}-77"), &"9".repeat(1000)] {
+        let reply = Reply::of(once(replicas.at(0).mcp(), &resume(&through, unknown)));
+        assert_eq!(reply.status(), 400, "{unknown}");
+        let said = reply.response()["error"]["message"].to_string();
+        assert!(said.contains("without Last-Event-ID"), "{said}");
+    }
+    assert_eq!(through.call("ping", json!({})).status(), 200);
+}
+
+#[test]
+fn a_client_whose_session_has_moved_is_told_that_lists_may_have_changed() {
+    let redis = Redis::start();
+    let url = parts::url(&redis);
+    let replicas = start("http://127.0.0.1:9", move |config| parts::stored_at(&url, config));
+    let session = replicas.at(1).session(&minter::token("alice"));
+    let stream = open(&session);
+    let last = stream.last_id().unwrap().to_owned();
+    let _log = replicas.at(1).kill();
+    let moved = session.through(replicas.at(0).mcp());
+    let mut stream = moved.stream(&resume(&moved, &last));
+    assert_eq!(stream.message()["method"], "notifications/tools/list_changed");
+}
+
 /// A backend that never answers, and counts who waits for it.
 struct Silent {
     backend: Backend,
@@ -133,7 +191,7 @@ fn a_call_is_cancelled_by_a_notification_through_another_replica() {
     let params = json!({ "name": "prometheus_query", "arguments": { "query": "1" } });
     let request = session.request_with_id(&json!("slow"), "tools/call", params);
     thread::scope(|scope| {
-        let call = scope.spawn(|| e2e::http::once(replicas.at(1).mcp(), &request));
+        let call = scope.spawn(|| once(replicas.at(1).mcp(), &request));
         silent.wait_for(1);
         let through = session.through(replicas.at(0).mcp());
         let reply = through.notify("notifications/cancelled", json!({ "requestId": "slow" }));
