@@ -25,9 +25,15 @@ mod request;
 
 mod changes;
 
+mod principals;
+
 mod facts;
 
+mod saved;
+
 mod sessions;
+
+mod table;
 
 mod listeners;
 
@@ -44,9 +50,13 @@ mod worker;
 pub use self::{
     changes::{Change, Changes},
     figures::Figures,
+    principals::PrincipalCounts,
     reply::{Accepts, Asker, Body, Reply},
     running::{Bound, Ending},
+    saved::{CannotRestore, SavedSession},
     service::Service,
+    sessions::Opening,
     stream::{EventStream, StreamKind},
+    table::EndedSession,
     worker::{Swept, Worker},
 };

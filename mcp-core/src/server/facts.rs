@@ -30,7 +30,8 @@ const BYTES_MIN: usize = 16 << 20;
 pub(super) struct Facts {
     /// Stands for the client in rmcp's eyes; nothing can be sent through it.
     peer: Option<Peer<RoleServer>>,
-    init: InitializeRequestParams,
+    /// What it said, without what nobody reads later.
+    pub(super) init: InitializeRequestParams,
     /// The version agreed on.
     pub(super) version: ProtocolVersion,
     bytes: usize,
