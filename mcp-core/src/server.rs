@@ -25,6 +25,8 @@ mod request;
 
 mod changes;
 
+mod events;
+
 mod principals;
 
 mod facts;

@@ -43,6 +43,11 @@ pub(super) struct Facts {
 pub(super) struct TooMuch;
 
 impl Facts {
+    /// Whether the client is given ids of events.
+    pub(super) fn has_event_ids(&self) -> bool {
+        self.version.as_str() >= ProtocolVersion::V_2025_11_25.as_str()
+    }
+
     /// Gives a call what rmcp asks of its client.
     pub(super) fn introduce(
         &self,

@@ -11,6 +11,7 @@ use std::{
     time::SystemTime,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rmcp::model::RequestId;
 use tokio::sync::oneshot;
@@ -164,9 +165,12 @@ impl Session {
         asker.send(answer).is_ok()
     }
 
-    /// Opens the GET stream; an older one ends.
-    pub(super) fn open_stream(&self, frames_max: usize) -> Option<Arc<Outbox>> {
+    /// Opens the GET stream, in which `beginning` waits; an older one ends.
+    pub(super) fn open_stream(&self, frames_max: usize, beginning: Bytes) -> Option<Arc<Outbox>> {
         let outbox = Arc::new(Outbox::new(frames_max));
+        if !beginning.is_empty() {
+            outbox.try_push(beginning).ok()?;
+        }
         let mut state = self.state.lock();
         if state.life != Life::Open {
             return None;

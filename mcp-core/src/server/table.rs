@@ -247,9 +247,11 @@ impl Table {
         Expired { idle, aged, ended: self.end_all(taken) }
     }
 
-    /// The GET streams that are open.
-    pub(super) fn streams(&self) -> Vec<Arc<Outbox>> {
-        self.sessions.lock().by_id.values().filter_map(|session| session.stream()).collect()
+    /// The GET streams that are open, each with whether its client is given ids of events.
+    pub(super) fn streams(&self) -> Vec<(Arc<Outbox>, bool)> {
+        let sessions = self.sessions.lock();
+        let streams = sessions.by_id.values();
+        streams.filter_map(|one| Some((one.stream()?, one.facts.has_event_ids()))).collect()
     }
 
     /// Takes a session out of the table, if it is there and `condition` holds.

@@ -7,6 +7,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
 use rmcp::{
     ErrorData,
     model::{ClientRequest, InitializeRequestParams, ProtocolVersion, ServerResult},
@@ -15,6 +16,7 @@ use rmcp::{
 
 use super::{
     calls::Calls,
+    events::EventLog,
     facts::{Facts, FactsTable, TooMuch},
     figures::{Counts, Figures, wide},
     json::result_json,
@@ -46,6 +48,7 @@ pub struct Worker {
     limits: WorkerLimits,
     sessions: Table,
     facts: FactsTable,
+    events: Mutex<EventLog>,
     listeners: Arc<Listeners>,
     calls: Calls,
     counts: Counts,
@@ -71,6 +74,7 @@ impl Worker {
         let worker = Arc::new(Self {
             sessions: Table::new(limits, counts),
             facts: FactsTable::new(limits.sessions_max),
+            events: Mutex::new(EventLog::new()),
             listeners: Arc::new(Listeners::new(limits.listeners_max)),
             calls: Calls::new(Arc::clone(&service), limits),
             counts: Counts::default(),

@@ -41,13 +41,13 @@ async fn the_end_of_a_cancelled_call_does_not_free_the_id_of_its_successor() {
 async fn a_released_session_lets_its_calls_go_on_and_nothing_else() {
     let session = session();
     let running = session.begin(&id(), CALLS_MAX).unwrap();
-    let stream = session.open_stream(1).unwrap();
+    let stream = session.open_stream(1, Bytes::new()).unwrap();
     let (_question, answer) = session.ask().unwrap();
     session.release();
     assert!(!running.ct.is_cancelled());
     assert!(stream.try_push("x".into()).is_err(), "the stream has ended");
     assert!(answer.await.is_err(), "no answer comes here");
-    assert!(session.ask().is_none() && session.open_stream(1).is_none());
+    assert!(session.ask().is_none() && session.open_stream(1, Bytes::new()).is_none());
     let late = session.begin(&RequestId::Number(1), CALLS_MAX);
     assert!(late.is_ok(), "it had found the session before");
     session.end();

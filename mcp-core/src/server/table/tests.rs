@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use rmcp::model::{ClientCapabilities, Implementation, InitializeRequestParams, ProtocolVersion};
 
 use super::*;
@@ -149,7 +150,7 @@ async fn a_session_ends_at_its_age_however_busy_it_is() {
     tables.open(&table, "busy", ALICE).unwrap();
     let session = table.get(&id("busy"), ALICE).unwrap();
     let call = session.begin(&rmcp::model::RequestId::Number(1), 1).unwrap();
-    let stream = session.open_stream(1).unwrap();
+    let stream = session.open_stream(1, Bytes::new()).unwrap();
     assert_eq!(table.expire(later(&table, 900)), Expired::default(), "it is not idle");
     let expired = table.expire(later(&table, 1001));
     assert_eq!((expired.aged, expired.idle), (1, 0));
@@ -178,7 +179,7 @@ async fn a_session_in_which_nothing_happens_ends_and_is_told() {
     let table = tables.table();
     tables.open(&table, "idle", BOB).unwrap();
     tables.open(&table, "listens", BOB).unwrap();
-    let _stream = table.get(&id("listens"), BOB).unwrap().open_stream(1).unwrap();
+    let _stream = table.get(&id("listens"), BOB).unwrap().open_stream(1, Bytes::new()).unwrap();
     let expired = table.expire(later(&table, 61));
     assert_eq!((expired.aged, expired.idle), (0, 1));
     assert_eq!(expired.ended, [EndedSession { id: id("idle"), principal: BOB }]);

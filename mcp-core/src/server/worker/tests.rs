@@ -25,6 +25,8 @@ use crate::{
 
 mod moves;
 
+mod streams;
+
 const HOUR: Duration = Duration::from_hours(1);
 const JSON: Accepts = Accepts { json: true, sse: true };
 const PING: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -79,18 +81,20 @@ fn with_some_access() -> Caller {
 }
 
 async fn open(worker: &Worker, caller: &Caller) -> SessionId {
-    ask_to_open(worker, caller, HOUR).await.session.unwrap()
+    ask_to_open(worker, caller, "2025-11-25").await.session.unwrap()
 }
 
-async fn ask_to_open(worker: &Worker, caller: &Caller, lifetime: Duration) -> Reply {
-    let body = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":
-        "2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
-    let message = wire::parse(body).unwrap();
+async fn ask_to_open(worker: &Worker, caller: &Caller, version: &str) -> Reply {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{version}",
+        "capabilities":{{}},"clientInfo":{{"name":"test","version":"1"}}}}}}"#
+    );
+    let message = wire::parse(body.as_bytes()).unwrap();
     let Route::Initialize(params) = era::route(&message, &HeaderMap::new()).unwrap() else {
         panic!("not initialize");
     };
     let Message::Request(request) = message else { panic!("not a request") };
-    let opening = Opening { id: new_id(), expires: SystemTime::now() + lifetime };
+    let opening = Opening { id: new_id(), expires: SystemTime::now() + HOUR };
     let asker = Asker { accepts: JSON, caller };
     worker.initialize(opening, &request, *params, asker).await
 }
@@ -135,8 +139,8 @@ async fn a_session_of_somebody_else_is_answered_like_one_that_does_not_exist() {
                 assert_eq!(foreign.status, StatusCode::NOT_FOUND);
                 assert_eq!(seen(&foreign), seen(&unknown));
             }
-            let unknown = seen(&worker.open_stream(&nobodys, &stranger));
-            assert_eq!(seen(&worker.open_stream(&id, &stranger)), unknown);
+            let unknown = seen(&worker.open_stream(&nobodys, &stranger, None));
+            assert_eq!(seen(&worker.open_stream(&id, &stranger, None)), unknown);
             assert_eq!(unknown.0, StatusCode::NOT_FOUND);
             assert_eq!(
                 seen(&worker.close(&id, &stranger)),
@@ -144,7 +148,7 @@ async fn a_session_of_somebody_else_is_answered_like_one_that_does_not_exist() {
             );
         }
         assert_eq!(say(&worker, &id, PING, &owner).await.status, StatusCode::OK, "it lives on");
-        assert_eq!(worker.open_stream(&id, &owner).status, StatusCode::OK);
+        assert_eq!(worker.open_stream(&id, &owner, None).status, StatusCode::OK);
         assert_eq!(worker.close(&id, &owner).status, StatusCode::NO_CONTENT);
         assert_eq!(say(&worker, &id, PING, &owner).await.status, StatusCode::NOT_FOUND);
     }
