@@ -131,7 +131,7 @@ fn an_id_that_is_not_in_our_form_is_refused() {
         format!("{epoch}-1."),
         format!("{epoch}-1.2.3"),
         format!("{epoch}-1 "),
-        format!("abc-1"),
+        "abc-1".into(),
         format!("{}-1", epoch.to_uppercase()),
         format!("{epoch}-18446744073709551616"),
         "é".into(),
