@@ -33,7 +33,7 @@ use mcp_core::{
     principal::PrincipalId,
     secret::Secret,
     server::{
-        Accepts, Asker, Changes, Reply, Service, Worker,
+        Accepts, Asker, Changes, Opening, Reply, Service, Worker,
         era::{self, Route},
         wire::{self, Message},
     },
@@ -218,7 +218,7 @@ fn worker(criterion: &mut Criterion) {
     let _inside = runtime.enter();
     let stub = Stub::new().expect("the stub is well formed");
     let service = Arc::new(Service::new(stub, Changes::default()));
-    let worker = Worker::new(service, WorkerLimits::default());
+    let worker = Worker::new(service, WorkerLimits::default(), Arc::default());
     let caller = Caller::anyone();
     let asker = Asker { accepts: ACCEPTS, caller: &caller };
     for (name, case) in
@@ -248,11 +248,12 @@ fn open_session(worker: &Worker) -> SessionId {
     let (headers, body) = parts(&cases::initialize("bench"));
     let message = wire::parse(&body).expect("a message");
     let route = era::route(&message, &headers).expect("a route");
-    let id = SessionId::mint().expect("randomness");
+    let expires = SystemTime::now() + Duration::from_hours(1);
+    let opening = Opening { id: SessionId::mint().expect("randomness"), expires };
     let opened = match (route, message) {
         (Route::Initialize(params), Message::Request(request)) => {
             now(worker.initialize(
-                id,
+                opening,
                 &request,
                 *params,
                 Asker { accepts: ACCEPTS, caller: &Caller::anyone() },
