@@ -70,13 +70,13 @@ impl Redis {
     /// Prepares one that is not there yet.
     #[must_use]
     pub fn stopped(settings: Settings) -> Self {
-        let tls = settings.tls.then(|| {
-            let authority = Authority::new("redis");
-            let leaf = authority.issue();
-            (authority, leaf)
-        });
         // Its ports must be free when it starts again.
         let place = Place::find();
+        let tls = settings.tls.then(|| {
+            let authority = Authority::new("redis");
+            let leaf = authority.issue_for(place.at(0).ip());
+            (authority, leaf)
+        });
         let backdoor = place.at(6379);
         let address = if tls.is_some() { place.at(6380) } else { backdoor };
         let data = temporary_folder();
@@ -135,7 +135,7 @@ impl Redis {
     ///
     /// # Panics
     /// When it refuses.
-    #[expect(clippy::must_use_candidate, reason = "an order has no answer worth a look")]
+    #[expect(clippy::must_use_candidate, reason = "not every answer says something")]
     pub fn ask<T: FromRedisValue>(&self, words: &[&[u8]]) -> T {
         self.try_ask(words).expect("it does as it is told")
     }
