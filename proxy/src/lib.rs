@@ -4,7 +4,7 @@
 //!
 //! - what an operator says: [`expression`], [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
-//! - who serves: [`ring`], [`hop`], [`workers`]
+//! - who serves: [`ring`], [`hop`], [`cluster`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
@@ -24,6 +24,8 @@ pub mod access_log;
 pub mod ring;
 
 pub mod hop;
+
+pub mod cluster;
 
 pub mod workers;
 
