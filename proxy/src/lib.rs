@@ -4,7 +4,7 @@
 //!
 //! - what an operator says: [`expression`], [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
-//! - who serves: [`store`], [`ring`], [`hop`], [`workers`]
+//! - who serves: [`ring`], [`hop`], [`cluster`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
@@ -21,11 +21,11 @@ pub mod metrics;
 
 pub mod access_log;
 
-pub mod store;
-
 pub mod ring;
 
 pub mod hop;
+
+pub mod cluster;
 
 pub mod workers;
 
