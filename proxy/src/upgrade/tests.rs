@@ -22,7 +22,7 @@ use super::{Inherited, Message, News, Successor, UpgradeError, batches_of};
 mod faults;
 
 /// Far longer than anything takes here.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// For what is expected not to come.
 const SHORT: Duration = Duration::from_millis(200);
 

@@ -15,6 +15,9 @@ use super::*;
 /// What the other side has for each answer. Whoever answers here does so at once.
 const STEP: Duration = Duration::from_secs(1);
 
+/// Whether an error is the one that is expected.
+type Wanted = fn(&UpgradeError) -> bool;
+
 fn frame(json: &str) -> Vec<u8> {
     let mut frame = u32::try_from(json.len()).unwrap().to_be_bytes().to_vec();
     frame.extend_from_slice(json.as_bytes());
@@ -201,7 +204,6 @@ async fn old_before_raw() -> (Successor, UnixStream) {
 
 #[tokio::test]
 async fn after_a_fault_of_the_new_process_everything_fails_at_once() {
-    type Wanted = fn(&UpgradeError) -> bool;
     let cases: [(&[u8], bool, Wanted); 5] = [
         (b"", true, |error| matches!(error, UpgradeError::Late)),
         (b"", false, |error| matches!(error, UpgradeError::Closed)),
@@ -309,7 +311,6 @@ async fn new_before_raw() -> (News, UnixStream) {
 async fn messages_that_are_none_end_the_handover() {
     let (mut news, _stream) = new_before_raw().await;
     assert!(matches!(news.next().await, Err(UpgradeError::Late)), "nothing comes");
-    type Wanted = fn(&UpgradeError) -> bool;
     let cases: [(Vec<u8>, Wanted); 5] = [
         (frame("{\"message\":{\"sessions\":[[\"canary\"]]}}"), |error| {
             matches!(error, UpgradeError::Malformed)
