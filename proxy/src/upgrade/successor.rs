@@ -22,7 +22,7 @@ const SENDS_MAX: usize = 64;
 /// everything fails at once with [`UpgradeError::Closed`].
 #[derive(Debug)]
 pub struct Successor {
-    sends: mpsc::Sender<Send>,
+    sends: mpsc::Sender<Sending>,
     yields: mpsc::Sender<Yield>,
 }
 
@@ -30,7 +30,7 @@ pub struct Successor {
 type Outcome = oneshot::Sender<Result<(), UpgradeError>>;
 
 /// A frame to be sent and acknowledged.
-struct Send {
+struct Sending {
     frame: Vec<u8>,
     outcome: Outcome,
 }
@@ -45,7 +45,7 @@ struct Yield {
 /// message does not leave half of it on the wire.
 struct Attendant {
     wire: Wire,
-    sends: mpsc::Receiver<Send>,
+    sends: mpsc::Receiver<Sending>,
     /// Apart from the messages: the new process may wait for this before it acknowledges the last of those.
     yields: mpsc::Receiver<Yield>,
     /// Until when the last message is to be acknowledged, and to whom.
@@ -107,8 +107,8 @@ impl Successor {
     /// Tells the new process something, and returns when it has taken it, within 10 seconds once those before
     /// it are taken.
     ///
-    /// Messages go in the order in which this is called, also while another task waits in
-    /// [`Successor::wait_until_serving`]. Once this has begun, the message goes even if the wait is given up.
+    /// Messages go in the order in which this is called, also while another task is in
+    /// [`Successor::wait_until_serving`]. Once there is room among the 64 that may wait, it goes even if this is given up.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Successor {
     pub async fn send(&self, message: &Message) -> Result<(), UpgradeError> {
         let frame = framed(&Word::Message(message), MESSAGE_BYTES_MAX)?;
         let (outcome, done) = oneshot::channel();
-        let send = Send { frame, outcome };
+        let send = Sending { frame, outcome };
         self.sends.send(send).await.map_err(|_ended| UpgradeError::Closed)?;
         done.await.unwrap_or(Err(UpgradeError::Closed))
     }
@@ -170,7 +170,7 @@ impl Attendant {
         }
     }
 
-    async fn send(&mut self, Send { frame, outcome }: Send) -> Result<(), UpgradeError> {
+    async fn send(&mut self, Sending { frame, outcome }: Sending) -> Result<(), UpgradeError> {
         self.sent = Some((Instant::now() + self.wire.step(), outcome));
         self.wire.say_frame(&frame).await
     }
