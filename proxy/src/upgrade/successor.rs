@@ -108,7 +108,8 @@ impl Successor {
     /// it are taken.
     ///
     /// Messages go in the order in which this is called, also while another task is in
-    /// [`Successor::wait_until_serving`]. Once there is room among the 64 that may wait, it goes even if this is given up.
+    /// [`Successor::wait_until_serving`]. Once there is room among the 64 that may wait, a message goes even
+    /// if this is given up.
     ///
     /// # Errors
     ///
