@@ -8,7 +8,7 @@
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
-//! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
+//! - the process: [`listener`], [`upgrade`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
 //!   [`enquiry`], [`online`], [`explain`], [`cli`]
 
 pub mod expression;
@@ -58,6 +58,8 @@ mod guard;
 pub mod edge;
 
 pub mod listener;
+
+pub mod upgrade;
 
 pub mod admin;
 
