@@ -233,7 +233,7 @@ impl Table {
         let is_over = |_id: &SessionId, session: &mut Arc<Session>| {
             if session.expires_s <= now.unix_s {
                 aged += 1;
-            } else if session.idles_s(now.up_s) >= idle_s {
+            } else if session.idles_s(now.up_s).is_some_and(|idles_s| idles_s >= idle_s) {
                 idle += 1;
             } else {
                 soonest_expiry_s = soonest_expiry_s.min(session.expires_s);
