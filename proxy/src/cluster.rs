@@ -46,14 +46,19 @@ mod messages;
 mod names;
 mod probe;
 mod roster;
+mod served;
 mod status;
 mod watched;
 
 pub use self::{
     certificates::CertificateError,
     letters::Answer,
-    messages::{HeardError, LEAVE_PATH, TellError},
+    messages::{
+        CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX, HeardError, LEAVE_PATH, SESSIONS_END_PATH,
+        SESSIONS_TAKE_PATH, TellError,
+    },
     roster::{Membership, Node, NodeState},
+    served::{Departure, NodeView, View},
 };
 use self::{
     certificates::Certificates,
@@ -75,6 +80,10 @@ pub struct Cluster {
 /// The way to the others.
 struct Others {
     shared: Arc<Shared>,
+    keys: Arc<HopKeys>,
+    hops_max: u8,
+    clock_skew: Duration,
+    started: SystemTime,
     news: mpsc::Sender<News>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -119,7 +128,8 @@ impl Cluster {
         let certificates = config.tls.as_ref().map(Certificates::read).transpose()?;
         let membership = Membership::alone(name.clone(), workers);
         let published = Arc::new(Published::new(membership, false));
-        let started_ms = unix_ms(SystemTime::now());
+        let started = SystemTime::now();
+        let started_ms = unix_ms(started);
         let shared = Arc::new(Shared {
             letters: Letters::new(keys, &name, instance, config.clock_skew)?,
             own: Own { name, instance, started_ms, workers },
@@ -135,7 +145,18 @@ impl Cluster {
             tokio::spawn(keeper.run(inbox)),
             tokio::spawn(look_for_ever(discovery, news.clone())),
         ];
-        Ok(Arc::new(Self { published, others: Some(Others { shared, news, tasks }) }))
+        Ok(Arc::new(Self {
+            published,
+            others: Some(Others {
+                shared,
+                keys: Arc::clone(keys),
+                hops_max: config.hops_max.get(),
+                clock_skew: config.clock_skew,
+                started,
+                news,
+                tasks,
+            }),
+        }))
     }
 
     /// The replicas now. To be held for one decision, not across one request.

@@ -102,6 +102,9 @@ impl fmt::Debug for Message {
 /// Why an upgrade in place did not come about, or broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
+    /// The configuration names no socket.
+    #[error("the configuration has no `server.upgrade_socket`")]
+    NoSocket,
     /// The socket could not be made.
     #[error("cannot listen at the upgrade socket")]
     Listen(#[source] io::Error),

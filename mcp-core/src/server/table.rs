@@ -200,6 +200,12 @@ impl Table {
         released.inspect(|session| session.release()).count()
     }
 
+    /// Forgets one session. `false` when it is not here.
+    pub(super) fn release_one(&self, id: &SessionId) -> bool {
+        let released = self.take(id, |_session| true);
+        released.inspect(|session| session.release()).is_some()
+    }
+
     /// Ends all sessions of a principal.
     pub(super) fn end_of(&self, principal: PrincipalId) -> Vec<SessionId> {
         let mut sessions = self.sessions.lock();

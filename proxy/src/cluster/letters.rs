@@ -86,6 +86,16 @@ impl Letters {
         })
     }
 
+    /// Signs a request of a client that is passed on.
+    pub(super) fn pass_on(
+        &self,
+        hop: &Hop,
+        method: &str,
+        path: &str,
+    ) -> Result<HeaderValue, CannotSign> {
+        self.signer.sign(hop, method, path, SystemTime::now())
+    }
+
     /// Signs a question.
     pub(super) fn question(
         &self,

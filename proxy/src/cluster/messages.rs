@@ -40,6 +40,9 @@ pub enum TellError {
     /// What came back is no replica's answer.
     #[error("the answer cannot be believed")]
     NotAuthentic(#[source] Box<dyn Error + Send + Sync>),
+    /// It is not on the ring any more.
+    #[error("the replica is not on the ring any more")]
+    Gone,
     /// Another replica answered.
     #[error("another replica answered")]
     OtherNode,
@@ -51,6 +54,9 @@ pub enum HeardError {
     /// There are no replicas that could have sent it.
     #[error("there are no other replicas")]
     Alone,
+    /// Nobody knows such a message.
+    #[error("there is no such message")]
+    Unknown,
     /// The body is not the one that was signed.
     #[error("the body is not the one that was signed")]
     Body,
@@ -72,7 +78,33 @@ struct Leave {
 #[derive(Debug, Serialize)]
 struct Heard {}
 
+/// Where a replica is told that all sessions of a principal end.
+pub const SESSIONS_END_PATH: &str = "/_promgate/sessions/end";
+/// Where a replica is given sessions that fall to it.
+pub const SESSIONS_TAKE_PATH: &str = "/_promgate/sessions/take";
+/// Begins every path of what replicas tell one another beside clients' requests.
+pub const CONTROL_PREFIX: &str = "/_promgate/";
+/// Largest control message, in bytes: sessions are handed over some hundred at a time.
+pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
+
 impl Cluster {
+    /// Tells one replica, and gives what it answered.
+    ///
+    /// # Errors
+    /// [`TellError`] when it cannot be told, or its answer cannot be believed.
+    pub async fn tell_one(
+        &self,
+        node: &NodeName,
+        path: &'static str,
+        body: Vec<u8>,
+    ) -> Result<Vec<u8>, TellError> {
+        let link = self.membership().links.get(node).cloned();
+        let (Some(others), Some(link)) = (&self.others, link) else {
+            return Err(TellError::Gone);
+        };
+        tell_one(&others.shared, (node, &link), path, body.into()).await
+    }
+
     /// Tells every replica that answers, those that are about to end included, and gives what each answered. Asks
     /// all at once and waits for none longer than for a probe.
     pub async fn tell(
