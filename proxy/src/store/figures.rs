@@ -121,6 +121,15 @@ pub struct StoreFigures {
 type Counts<T> = [[T; Outcome::ALL.len()]; Operation::ALL.len()];
 
 impl StoreFigures {
+    /// Every operation and outcome in their words, and how often it ended so.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        Operation::ALL.into_iter().flat_map(move |operation| {
+            let count =
+                move |end: Outcome| (operation.word(), end.word(), self.count(operation, end));
+            Outcome::ALL.map(count)
+        })
+    }
+
     /// How often an operation ended so.
     #[must_use]
     pub fn count(&self, operation: Operation, outcome: Outcome) -> u64 {
