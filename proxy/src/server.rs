@@ -447,7 +447,8 @@ fn peer_endpoint(
         ..edge.limits
     };
     let metrics = Arc::clone(&edge.metrics);
-    let app = Bounded::new(proxy(edge, tls.is_none()), metrics, &limits);
+    // HTTP/2 in both cases: with TLS too it is told by its first bytes.
+    let app = Bounded::new(proxy(edge, true), metrics, &limits);
     let mut endpoint = listening::Service::new("replicas".to_owned(), app);
     match tls {
         Some(tls) => endpoint.add_tls_with_settings(&address.to_string(), None, tls),

@@ -224,7 +224,7 @@ impl Sessions {
     #[must_use]
     pub fn has_room(&self) -> bool {
         if self.workers.is_empty() {
-            return !self.cluster.membership().ring.nodes().is_empty();
+            return self.cluster.membership().ring.nodes().iter().any(|(_, workers)| *workers > 0);
         }
         self.workers.has_room()
     }

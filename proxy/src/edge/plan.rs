@@ -115,6 +115,8 @@ impl<'a> Plan<'a> {
                 context.reason = Some(why);
                 return Err(unknown().into());
             }
+            // Whoever has it may be back at once: a client must not give its session up.
+            (Route::Session(_), Aim::Nobody) => return Err(unavailable(id_raw(&message)).into()),
             (Route::Session(_), _) => return Err(unknown().into()),
             // The id comes first: it decides the worker.
             (Route::Initialize(_), Aim::Open(aimed, chosen)) => {
