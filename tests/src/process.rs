@@ -258,12 +258,20 @@ pub fn run(
 ///
 /// # Panics
 /// When it is not within [`PATIENCE`].
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(settles(is_so), "never: {what}");
+}
+
+/// Looks again until it is so; `false` when it is not within [`PATIENCE`].
+pub fn settles(mut is_so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         pause();
     }
+    true
 }
 
 /// A moment before looking again at what tells nobody when it changes.

@@ -13,7 +13,7 @@ use crate::{
     mcp::Client,
     paths::temporary_folder,
     place::Place,
-    process::{PATIENCE, until},
+    process::{PATIENCE, settles, until},
     server::{Server, guarded, write_whole},
 };
 
@@ -153,7 +153,18 @@ impl Replicas {
     /// # Panics
     /// When they do not agree.
     pub fn settle(&self) {
-        until("the replicas agree on the ring", || self.is_settled());
+        let settled = settles(|| self.is_settled());
+        assert!(settled, "the replicas do not agree on the ring:\n{}", self.said());
+    }
+
+    /// What all that run say of the ring, and the ends of their logs.
+    fn said(&self) -> String {
+        let said = self.running().map(|replica| {
+            let log = replica.with(|server| server.process().stderr().lines());
+            let end = log.len().saturating_sub(8);
+            format!("{} {:#}\n{}\n", replica.name(), replica.ring(), log[end..].join("\n"))
+        });
+        said.collect()
     }
 
     fn is_settled(&self) -> bool {

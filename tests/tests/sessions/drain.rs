@@ -57,10 +57,10 @@ fn a_call_in_flight_is_finished_and_the_others_are_told_before() {
     let name = replicas.at(1).name();
     let params = json!({ "name": "prometheus_query", "arguments": { "query": "42" } });
     thread::scope(|scope| {
-        let request = session.request("tools/call", params);
         // One at the replica itself, one over the other.
         let calls = [1, 0].map(|number| {
-            let (request, address) = (request.clone(), replicas.at(number).mcp());
+            let address = replicas.at(number).mcp();
+            let request = session.request("tools/call", params.clone());
             scope.spawn(move || Reply::of(once(address, &request)))
         });
         let _asked = backend.wait_for_requests(2);

@@ -16,6 +16,7 @@ use e2e::{
 };
 use http::Request;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::parts;
 
@@ -87,6 +88,8 @@ impl Tapped {
 
 /// The requests that somebody sent over an HTTP/2 connection, as its server reads them.
 fn requests(sent: &[u8]) -> Vec<Hop> {
+    // All of it is there: who waits longer waits for nothing.
+    const SILENCE: Duration = Duration::from_millis(200);
     runtime().block_on(async {
         let (client, server) = tokio::io::duplex(1 << 20);
         let (mut answers, mut asks) = tokio::io::split(client);
@@ -95,24 +98,19 @@ fn requests(sent: &[u8]) -> Vec<Hop> {
             let mut nowhere = tokio::io::sink();
             tokio::io::copy(&mut answers, &mut nowhere).await
         });
+        // The connection stays open: a server forgets the requests of one that has ended.
         tokio::io::AsyncWriteExt::write_all(&mut asks, sent).await.unwrap();
-        tokio::io::AsyncWriteExt::shutdown(&mut asks).await.unwrap();
-        let mut requests = Vec::new();
+        let (mut open, mut requests) = (Vec::new(), Vec::new());
         let Ok(mut connection) = h2::server::handshake(server).await else { return requests };
-        while let Some(Ok((request, _respond))) = connection.accept().await {
+        while let Ok(Some(Ok(accepted))) = timeout(SILENCE, connection.accept()).await {
+            open.push(accepted);
+        }
+        for (request, _respond) in open {
             let (head, mut body) = request.into_parts();
-            let read = async {
-                let mut whole = Vec::new();
-                while let Some(Ok(piece)) = body.data().await {
-                    whole.extend_from_slice(&piece);
-                }
-                whole
-            };
-            // The body arrives while the connection is driven.
-            let whole = tokio::select! {
-                whole = read => whole,
-                _next = connection.accept() => Vec::new(),
-            };
+            let mut whole = Vec::new();
+            while let Ok(Some(Ok(piece))) = timeout(SILENCE, body.data()).await {
+                whole.extend_from_slice(&piece);
+            }
             requests.push(Request::from_parts(head, whole));
         }
         ignored.abort();
@@ -136,7 +134,7 @@ fn send(target: SocketAddr, hop: &Hop) -> Option<u16> {
         if !body.is_empty() {
             stream.send_data(body.into(), true).ok()?;
         }
-        let status = tokio::time::timeout(e2e::process::PATIENCE, answer).await.expect("an answer");
+        let status = timeout(e2e::process::PATIENCE, answer).await.expect("an answer");
         driving.abort();
         Some(status.ok()?.status().as_u16())
     })
