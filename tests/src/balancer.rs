@@ -108,9 +108,9 @@ impl fmt::Debug for Balancer {
 impl Shared {
     async fn serve(self: Arc<Self>, mut client: TcpStream) {
         let targets = self.targets.read().clone();
-        for _attempt in 0..targets.len() {
-            let turn = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(target) = targets.get(turn % targets.len()) else { break };
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        for attempt in 0..targets.len() {
+            let Some(target) = targets.get((turn + attempt) % targets.len()) else { break };
             if !is_ready(target.admin).await {
                 continue;
             }

@@ -77,8 +77,8 @@ impl Redis {
             let leaf = authority.issue_for(place.at(0).ip());
             (authority, leaf)
         });
-        let backdoor = place.at(6379);
-        let address = if tls.is_some() { place.at(6380) } else { backdoor };
+        let backdoor = place.at(17_004);
+        let address = if tls.is_some() { place.at(17_005) } else { backdoor };
         let data = temporary_folder();
         Self { address, backdoor, _place: place, settings, tls, data, server: None }
     }
