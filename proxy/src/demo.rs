@@ -24,13 +24,19 @@ pub mod child;
 
 mod supervisor;
 
+mod ready;
+
 mod settings;
+
+mod prometheus;
 
 mod backend;
 
 mod call;
 
 mod clients;
+
+mod cluster;
 
 use std::{env, io::Write};
 
