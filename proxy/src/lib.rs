@@ -4,7 +4,7 @@
 //!
 //! - what an operator says: [`expression`], [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
-//! - who serves: [`ring`], [`workers`]
+//! - who serves: [`ring`], [`hop`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
@@ -22,6 +22,8 @@ pub mod metrics;
 pub mod access_log;
 
 pub mod ring;
+
+pub mod hop;
 
 pub mod workers;
 

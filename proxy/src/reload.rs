@@ -16,12 +16,18 @@ use mcp_core::{
 };
 use tokio::{task::JoinError, time::sleep};
 
+use self::settled::{same_cluster, same_secret, same_sessions, settle_keys};
 use crate::{
     config::{self, Authentication, Config, ConfigFaults, ProcessEnvironment, Source},
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, labels::ReloadOutcome},
     telemetry::Chain,
 };
+
+mod settled;
+
+#[cfg(test)]
+mod tests;
 
 /// How long new keys may take to arrive before the settings that need them are used all the same: their issuer
 /// may be down, and the other settings must not wait for it.
@@ -187,7 +193,8 @@ impl Reloader {
     }
 }
 
-/// Says loudly that everyone is let in, where others than this machine can come.
+/// Says loudly that everyone is let in, where others than this machine can come, and that what replicas tell one
+/// another can be read, where it leaves this machine.
 pub fn warn_if_open(config: &Config, live: &Live) {
     let address = config.server.http.listen;
     if live.gate.is_open() && !address.ip().is_loopback() {
@@ -195,6 +202,16 @@ pub fn warn_if_open(config: &Config, live: &Live) {
             %address,
             "NO AUTHENTICATION: whoever reaches this address can query every backend; \
              switch `middleware.jwt` on, or listen on loopback"
+        );
+    }
+    if let Some(cluster) = &config.cluster
+        && cluster.tls.is_none()
+        && !cluster.listen.ip().is_loopback()
+    {
+        tracing::warn!(
+            address = %cluster.listen,
+            "what replicas tell one another is signed, but can be read on the way; \
+             write `cluster.tls`, or see that nobody else is on that network"
         );
     }
 }
@@ -248,9 +265,15 @@ fn needing_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.transport.http.h2c", was.http.h2c == is.http.h2c),
         ("server.transport.http.limits", was.http.limits == is.http.limits),
         ("server.admin.host", was.admin == is.admin),
+        ("server.admin.token", same_secret(was.admin_token.as_ref(), is.admin_token.as_ref())),
         ("server.workers", was.workers == is.workers),
+        ("server.upgrade_socket", was.upgrade_socket == is.upgrade_socket),
         ("server.drain_timeout", was.drain_timeout == is.drain_timeout),
-        ("server.limits or sessions", old.worker_limits == new.worker_limits),
+        (
+            "server.limits or sessions",
+            old.worker_limits == new.worker_limits && same_sessions(&old.sessions, &new.sessions),
+        ),
+        ("cluster", same_cluster(old.cluster.as_ref(), new.cluster.as_ref())),
         ("middleware.access_logs", old.access_log == new.access_log),
     ]
     .into_iter()
@@ -269,9 +292,12 @@ fn with_settled(wanted: Config, running: &Config) -> Config {
     next.server.http.h2c = settled.http.h2c;
     next.server.http.limits = settled.http.limits;
     next.server.admin = settled.admin;
+    next.server.admin_token.clone_from(&settled.admin_token);
     next.server.workers = settled.workers;
+    next.server.upgrade_socket.clone_from(&settled.upgrade_socket);
     next.server.drain_timeout = settled.drain_timeout;
     next.worker_limits = running.worker_limits;
+    settle_keys(&mut next, running);
     next.access_log = running.access_log.clone();
     next
 }

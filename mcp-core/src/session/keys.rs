@@ -62,8 +62,7 @@ impl SessionKeys {
         let mut id = String::with_capacity(SESSION_ID_BYTES_MAX);
         // Writing into a string cannot fail.
         write!(id, "1.{}.{expires_s}.{}.", key.id(), seat.as_str()).unwrap_or_default();
-        let signed = id.clone();
-        key.sign_onto(&mut id, &[signed.as_bytes(), bytes(principal.as_ref())]);
+        id.push_str(&key.sign(&[id.as_bytes(), bytes(principal.as_ref())]));
         SessionId(id.into())
     }
 

@@ -3,31 +3,30 @@
 //! A check that finds a fault records it and goes on with a stand-in, so that one run finds every
 //! fault; the stand-ins are never used, since a configuration with a fault is not returned.
 
-use std::{mem, net::SocketAddr, num::NonZeroU16, ops::RangeInclusive, path::Path, time::Duration};
+use std::{mem, ops::RangeInclusive, path::Path, time::Duration};
 
 use http::HeaderName;
 use url::Url;
 
-use super::{
-    Authentication, Config, Server, SessionStore, Sessions, Source, Transport, fault::Faults,
-    place::At, raw, units,
-};
+use super::{Authentication, Config, Source, fault::Faults, place::At, raw, units};
 
 mod access_log;
 mod authorization;
 mod backend;
+mod cluster;
+mod cluster_tls;
 mod host;
 mod http_listener;
 mod issuer;
 mod keys;
 mod limits;
 mod oauth;
+mod peers;
 mod rate_limits;
 mod secret;
+mod server;
+mod sessions;
 mod tokens;
-
-/// Most MCP workers: far over the cores of any machine, and each costs a table.
-const WORKERS_MAX: u64 = 1024;
 
 /// Longest name or version given to clients, in bytes.
 const LABEL_BYTES_MAX: usize = 128;
@@ -49,6 +48,7 @@ impl Check<'_> {
             server,
             middleware,
             sessions,
+            cluster,
             tools,
             authorization,
             oauth_authorization_server,
@@ -60,7 +60,9 @@ impl Check<'_> {
             self.may_serve_http && matches!(server.transport.kind, raw::TransportKind::Http);
         let in_front = matches!(middleware.jwt.validation.strategy, Some(raw::Strategy::External));
         let public = self.protected_resource(&oauth_protected_resource, in_front);
-        let server = self.server(&server, public.host);
+        let server = self.server(server, public.host, cluster.is_some());
+        let sessions = self.sessions(sessions, worker_limits.idle_timeout, cluster.is_some());
+        let cluster = cluster.and_then(|cluster| self.cluster(cluster, &server));
         let resource = public.document.as_ref().map(|document| &*document.resource_text);
         let authentication =
             self.authentication(&middleware.jwt, &server.http, serves_http, resource);
@@ -74,94 +76,16 @@ impl Check<'_> {
                 .rate_limits(&middleware.rate_limits, authentication != Authentication::None),
             authorization: self.authorization(authorization, &authentication, &names),
             server,
+            sessions,
+            cluster,
             authentication,
             protected_resource: public.document,
             authorization_server: self.authorization_server(&oauth_authorization_server),
-            sessions: Sessions {
-                keys: Vec::new(),
-                age_max: Duration::from_hours(24),
-                store: SessionStore::Memory,
-            },
-            cluster: None,
             worker_limits,
             tools: self.tools(&tools),
             backends: self.backends(backends),
             sources: mem::take(&mut self.sources),
         }
-    }
-
-    fn server(&mut self, raw: &raw::Server, public_host: Option<String>) -> Server {
-        let at = At::from(["server"]);
-        let http = self.http(&raw.transport.http, public_host);
-        let admin = self.admin(&raw.admin.host, http.listen);
-        let own_version = env!("CARGO_PKG_VERSION");
-        Server {
-            name: self.label(&at.key("name"), &raw.name, "promgate"),
-            version: self.label(
-                &at.key("version"),
-                raw.version.as_deref().unwrap_or_default(),
-                own_version,
-            ),
-            transport: match raw.transport.kind {
-                raw::TransportKind::Http => Transport::Http,
-                raw::TransportKind::Stdio => Transport::Stdio,
-            },
-            http,
-            admin,
-            admin_token: None,
-            upgrade_socket: None,
-            workers: Some(self.workers(&at.key("workers"), raw.workers)),
-            drain_timeout: self.span(
-                &at.key("drain_timeout"),
-                &raw.drain_timeout,
-                Duration::ZERO..=Duration::from_hours(1),
-            ),
-            reload_interval: Some(self.span(
-                &at.key("reload_interval"),
-                &raw.reload_interval,
-                Duration::ZERO..=Duration::from_hours(1),
-            ))
-            .filter(|interval| !interval.is_zero()),
-        }
-    }
-
-    fn workers(&mut self, at: &At, wanted: u64) -> NonZeroU16 {
-        let one_per_core = || {
-            let cores = std::thread::available_parallelism().ok();
-            cores.and_then(|cores| NonZeroU16::try_from(cores).ok()).unwrap_or(NonZeroU16::MIN)
-        };
-        let workers = self.count(at, wanted, 0..=WORKERS_MAX);
-        u16::try_from(workers).ok().and_then(NonZeroU16::new).unwrap_or_else(one_per_core)
-    }
-
-    fn admin(&mut self, text: &str, http: SocketAddr) -> Option<SocketAddr> {
-        if text == "off" {
-            return None;
-        }
-        let at = At::from(["server", "admin", "host"]);
-        let listen = self.listen(&at, text)?;
-        let same_ip =
-            listen.ip() == http.ip() || listen.ip().is_unspecified() || http.ip().is_unspecified();
-        if listen.port() != 0 && listen.port() == http.port() && same_ip {
-            self.faults.push_unless_known(
-                &at,
-                "the admin listener has the port of the HTTP listener",
-                "give it another port, such as `127.0.0.1:9091`, or write `off`",
-            );
-        }
-        Some(listen)
-    }
-
-    /// A text for clients; an empty one counts as absent.
-    fn label(&mut self, at: &At, text: &str, default: &str) -> String {
-        if text.len() > LABEL_BYTES_MAX || text.chars().any(char::is_control) {
-            self.faults.push(
-                at,
-                "is longer than 128 bytes or holds a control character",
-                "write a short text, or remove the key",
-            );
-        }
-        if text.is_empty() { default.to_owned() } else { text.to_owned() }
     }
 
     /// A duration within the range.

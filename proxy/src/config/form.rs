@@ -67,7 +67,9 @@ impl<'s> Form<'s> {
                     return true;
                 }
             }
-            (Value::Number(number), Wanted::TextOrNumber) if number.is_u64() => {
+            (Value::Number(number), Wanted::TextOrNumber | Wanted::NumberOrWord)
+                if number.is_u64() =>
+            {
                 *value = Value::from(number.to_string());
                 return true;
             }
@@ -75,10 +77,18 @@ impl<'s> Form<'s> {
             (Value::Bool(_), Wanted::Flag) | (Value::String(_), Wanted::TextOrNumber) => {
                 return true;
             }
+            (Value::String(text), Wanted::NumberOrWord)
+                if text.parse::<u64>().is_ok() || is_word(text, schema) =>
+            {
+                return true;
+            }
             (Value::String(text), Wanted::Text) => return choice(text, schema, at, faults),
             _ => {}
         }
-        let (what, mend) = wrong_type(value, wanted, schema);
+        let (what, mut mend) = wrong_type(value, wanted, schema);
+        if let (Value::Array(_), Some(better)) = (value, hint::listed(at)) {
+            better.clone_into(&mut mend);
+        }
         faults.push(at, what, mend);
         false
     }
@@ -146,6 +156,8 @@ enum Wanted {
     Text,
     TextOrNumber,
     Number,
+    /// A number, or one word that stands for something else.
+    NumberOrWord,
     Flag,
 }
 
@@ -157,6 +169,9 @@ impl Wanted {
             }
             Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "array") => {
                 Self::ListOrText
+            }
+            Some(Value::Array(kinds)) if kinds.first().is_some_and(|kind| kind == "integer") => {
+                Self::NumberOrWord
             }
             Some(Value::Array(_)) => Self::TextOrNumber,
             Some(Value::String(name)) => match name.as_str() {
@@ -219,9 +234,8 @@ fn choice(text: &str, schema: &Value, at: &At, faults: &mut Faults) -> bool {
 
 /// Puts the section that a word stands for in its place: `anyone` becomes `{anyone: true}`.
 fn word(value: &mut Value, schema: &Value, at: &At, faults: &mut Faults) -> bool {
-    let known = schema.get("examples").and_then(Value::as_array).map(Vec::as_slice);
     let text = value.as_str().unwrap_or_default().to_owned();
-    if known.unwrap_or_default().iter().any(|word| word.as_str() == Some(&text)) {
+    if is_word(&text, schema) {
         *value = Value::Object(Map::from_iter([(text, true.into())]));
         return true;
     }
@@ -230,15 +244,22 @@ fn word(value: &mut Value, schema: &Value, at: &At, faults: &mut Faults) -> bool
     false
 }
 
+/// Whether the text is one of the words that the schema names.
+fn is_word(text: &str, schema: &Value) -> bool {
+    let known = schema.get("examples").and_then(Value::as_array).map(Vec::as_slice);
+    known.unwrap_or_default().iter().any(|word| word.as_str() == Some(text))
+}
+
 fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String) {
     let found = match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
         Value::String(_) if wanted == Wanted::SectionOrWord => "another word",
-        Value::Number(_) if wanted != Wanted::Number => "a number",
+        Value::String(text) if is_digits(text) => "one that large",
+        Value::String(_) if wanted == Wanted::NumberOrWord => "another word",
+        Value::Number(_) if !matches!(wanted, Wanted::Number | Wanted::NumberOrWord) => "a number",
         Value::Number(number) if number.is_i64() => "a negative one",
         Value::Number(_) => "a fraction",
-        Value::String(text) if is_digits(text) => "one that large",
         Value::String(_) => "text",
         Value::Array(_) => "a list",
         Value::Object(_) => "a section",
@@ -250,6 +271,7 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         Wanted::SectionOrWord | Wanted::ListOrText => named.unwrap_or("a section or a list"),
         Wanted::Text | Wanted::TextOrNumber => named.unwrap_or("text"),
         Wanted::Number => "a whole number",
+        Wanted::NumberOrWord => named.unwrap_or("a whole number"),
         Wanted::Flag => "`true` or `false`",
     };
     let example = schema.get("examples").and_then(|list| list.get(0)).and_then(Value::as_str);
@@ -267,7 +289,12 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         (Wanted::List | Wanted::ListOrText, _, _) => {
             "write `[…]`, or each item on its own line after `- `".to_owned()
         }
-        (Wanted::Number, _, _) => "write digits only, as in `100`".to_owned(),
+        (Wanted::NumberOrWord, Some(word), _) => {
+            format!("write digits only, as in `100`, or `{word}`")
+        }
+        (Wanted::Number | Wanted::NumberOrWord, _, _) => {
+            "write digits only, as in `100`".to_owned()
+        }
         (Wanted::Flag, _, _) => "write one of these words".to_owned(),
         (Wanted::Text | Wanted::TextOrNumber, None, _) => "write one line of text".to_owned(),
     };

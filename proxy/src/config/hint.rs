@@ -12,7 +12,12 @@ struct Moved {
 const NOT_HERE: &str = "this key is known, but not here";
 const NOT_SERVED: &str = "not served by this version";
 
-const MOVED: [Moved; 43] = [
+const WRITE_PEERS: &str =
+    "name the other replicas in `cluster.peers`, as in `static: [\"10.0.0.2:8081\"]`";
+const WRITE_AGE: &str =
+    "write `idle_timeout` for sessions in which nothing happens, `max_age` for all";
+
+const MOVED: [Moved; 63] = [
     Moved {
         at: &["prometheus"],
         what: "this section belongs to prometheus-mcp before 0.6",
@@ -40,6 +45,39 @@ const MOVED: [Moved; 43] = [
     },
     Moved { at: &["server", "http"], what: NOT_HERE, mend: "move it to `server.transport.http`" },
     Moved { at: &["server", "sessions"], what: NOT_HERE, mend: "move it to the top level" },
+    Moved { at: &["server", "cluster"], what: NOT_HERE, mend: "move it to the top level" },
+    Moved { at: &["server", "peers"], what: NOT_HERE, mend: "move it to `cluster.peers`" },
+    Moved { at: &["server", "replicas"], what: NOT_HERE, mend: WRITE_PEERS },
+    Moved {
+        at: &["server", "admin_token"],
+        what: NOT_HERE,
+        mend: "move it to `server.admin.token`",
+    },
+    Moved { at: &["server", "admin", "listen"], what: "unknown key", mend: "write `host`" },
+    Moved { at: &["replicas"], what: NOT_HERE, mend: WRITE_PEERS },
+    Moved { at: &["peers"], what: NOT_HERE, mend: "move it to `cluster.peers`" },
+    Moved { at: &["redis"], what: NOT_HERE, mend: "move it to `sessions.redis`" },
+    Moved { at: &["session"], what: "unknown key", mend: "write `sessions`" },
+    Moved { at: &["upgrade_socket"], what: NOT_HERE, mend: "move it to `server.upgrade_socket`" },
+    Moved { at: &["sessions", "ttl"], what: "unknown key", mend: WRITE_AGE },
+    Moved { at: &["sessions", "timeout"], what: "unknown key", mend: WRITE_AGE },
+    Moved {
+        at: &["sessions", "secret"],
+        what: "unknown key",
+        mend: "write `keys: [\"${VARIABLE}\"]`",
+    },
+    Moved { at: &["sessions", "url"], what: NOT_HERE, mend: "move it to `sessions.redis.url`" },
+    Moved { at: &["cluster", "host"], what: "unknown key", mend: "write `listen`" },
+    Moved { at: &["cluster", "name"], what: "unknown key", mend: "write `advertise`" },
+    Moved { at: &["cluster", "replicas"], what: "unknown key", mend: WRITE_PEERS },
+    Moved {
+        at: &["cluster", "secret"],
+        what: "unknown key",
+        mend: "write `keys: [\"${VARIABLE}\"]`",
+    },
+    Moved { at: &["cluster", "static"], what: NOT_HERE, mend: "move it to `cluster.peers.static`" },
+    Moved { at: &["cluster", "dns"], what: NOT_HERE, mend: "move it to `cluster.peers.dns`" },
+    Moved { at: &["cluster", "srv"], what: NOT_HERE, mend: "move it to `cluster.peers.srv`" },
     Moved {
         at: &["server", "transport", "host"],
         what: NOT_HERE,
@@ -133,7 +171,6 @@ const MOVED: [Moved; 43] = [
         what: "unknown key",
         mend: "write `auth_servers`",
     },
-    Moved { at: &["cluster"], what: NOT_SERVED, mend: "remove it" },
     Moved {
         at: &["tenancy"],
         what: NOT_SERVED,
@@ -174,6 +211,10 @@ const EMPTY: [Moved; 1] = [Moved {
     mend: "write `type: http` or `type: stdio`",
 }];
 
+/// Sections that one is tempted to write as a list.
+const LISTED: [Moved; 1] =
+    [Moved { at: &["cluster", "peers"], what: "", mend: "write it as `static: […]`" }];
+
 /// What to say of a key that is known elsewhere.
 pub(super) fn moved(at: &At) -> Option<(&'static str, &'static str)> {
     found(&MOVED, at)
@@ -182,6 +223,11 @@ pub(super) fn moved(at: &At) -> Option<(&'static str, &'static str)> {
 /// What to say of an empty choice that does not count as absent.
 pub(super) fn empty(at: &At) -> Option<(&'static str, &'static str)> {
     found(&EMPTY, at)
+}
+
+/// How to mend a list where a section is wanted, if there is more to say than that.
+pub(super) fn listed(at: &At) -> Option<&'static str> {
+    found(&LISTED, at).map(|(_, mend)| mend)
 }
 
 fn found(list: &[Moved], at: &At) -> Option<(&'static str, &'static str)> {

@@ -12,15 +12,19 @@ use serde::{Deserialize, Serialize};
 
 mod admission;
 mod backend;
+mod cluster;
 mod jwt;
 mod oauth;
 mod schema;
+mod sessions;
 
 pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
 pub(super) use backend::{Auth, AuthKind, Backend};
+pub(super) use cluster::{Cluster, ClusterTls, DnsPeers, FilePeers, Peers, Probe, SrvPeers};
 pub(super) use jwt::{Condition, Issuer, Jwt, JwtLocal, JwtValidation, OneOrMore, Strategy};
 pub(super) use oauth::{AuthorizationServer, ProtectedResource};
 pub(super) use schema::{schema, written_schema};
+pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -79,6 +83,8 @@ pub(super) struct Config {
     pub(super) middleware: Middleware,
     /// Sessions of clients that speak MCP up to revision 2025-11-25.
     pub(super) sessions: Sessions,
+    /// Replicas that share sessions. Without this section there are no others.
+    pub(super) cluster: Option<Cluster>,
     /// Bounds of the tools' questions and answers.
     pub(super) tools: Tools,
     /// Who may use which tools on which backends.
@@ -93,7 +99,7 @@ pub(super) struct Config {
 }
 
 /// The process and its listeners.
-#[derive(Deserialize, Serialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Server {
     /// Name given to MCP clients.
@@ -104,14 +110,18 @@ pub(super) struct Server {
     pub(super) transport: Transport,
     /// The listener of `/metrics`, `/healthz` and `/readyz`.
     pub(super) admin: Admin,
-    /// Number of MCP workers; `0` is one for each processor core.
-    pub(super) workers: u64,
+    /// Number of MCP workers; `0` is one for each processor core. With `none` sessions and calls are passed to the
+    /// other replicas of `cluster`.
+    pub(super) workers: Workers,
     /// Bounds of each worker.
     pub(super) limits: WorkerLimits,
     /// How long calls in flight may go on after SIGTERM.
     pub(super) drain_timeout: Span,
     /// How often this file and the files that it names are looked at for changes; `0s` is never.
     pub(super) reload_interval: Span,
+    /// Path of the socket through which a new process takes over the listeners of this one, at most 107 bytes long. A
+    /// relative path starts at the folder of the configuration file.
+    pub(super) upgrade_socket: Option<String>,
 }
 
 impl Default for Server {
@@ -121,13 +131,28 @@ impl Default for Server {
             version: None,
             transport: Transport::default(),
             admin: Admin::default(),
-            workers: 0,
+            workers: Workers("0".to_owned()),
             limits: WorkerLimits::default(),
             drain_timeout: span("30s"),
             reload_interval: span("5s"),
+            upgrade_socket: None,
         }
     }
 }
+
+/// A number of workers, or `none`.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(
+    title = "a whole number, or `none`,",
+    extend(
+        "type" = ["integer", "string"],
+        "minimum" = 0,
+        "examples" = ["none"],
+        "pattern" = "^([0-9]+|none)$"
+    )
+)]
+pub(super) struct Workers(pub(super) String);
 
 /// How clients reach Promgate.
 #[derive(Default, Deserialize, Serialize, JsonSchema)]
@@ -223,17 +248,21 @@ impl Default for HttpLimits {
     }
 }
 
-/// The admin listener. It has no authentication: keep it off public addresses.
-#[derive(Deserialize, Serialize, JsonSchema)]
+/// The admin listener. Whoever reaches it may look: keep it off public addresses.
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Admin {
     /// Address and port to listen on, or `off`.
     pub(super) host: String,
+    /// Bearer token of calls that change something, at least 16 characters. Without one nothing can be changed there.
+    pub(super) token: Option<SecretText>,
+    /// File that holds the token.
+    pub(super) token_file: Option<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { host: "127.0.0.1:9091".to_owned() }
+        Self { host: "127.0.0.1:9091".to_owned(), token: None, token_file: None }
     }
 }
 
@@ -263,25 +292,6 @@ impl Default for WorkerLimits {
             stream_after: span("5s"),
             keep_alive: span("15s"),
         }
-    }
-}
-
-/// Sessions.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Sessions {
-    /// A session in which nothing happened for this long ends. A running call or an open stream
-    /// keeps it.
-    pub(super) idle_timeout: Span,
-    /// Most sessions open at once in each worker; one more is answered with 503.
-    pub(super) per_worker_max: u64,
-    /// Most calls in flight at once in one session; one more is answered with 429.
-    pub(super) calls_per_session_max: u64,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { idle_timeout: span("1h"), per_worker_max: 100_000, calls_per_session_max: 64 }
     }
 }
 

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod admission;
+mod cluster;
 mod faults;
 mod freepik;
 mod hostile;
@@ -74,6 +75,10 @@ fn every_file_in_conf_loads() {
         ("GRAFANA_CLOUD_TOKEN", "glc_x"),
         ("PMM_TOKEN", "glsa_x"),
         ("ISSUER", "https://idp.example.com/realms/a"),
+        ("PROMGATE_SESSION_KEY", "a session key of 32 bytes or more"),
+        ("PROMGATE_CLUSTER_KEY", "a cluster key of 32 bytes or more"),
+        ("PROMGATE_PEER_LISTEN", "127.0.0.1:8181"),
+        ("PROMGATE_ADVERTISE", "127.0.0.1:8181"),
     ]);
     let mut count = 0;
     for entry in fs::read_dir(conf_folder()).expect("conf/") {
@@ -83,7 +88,7 @@ fn every_file_in_conf_loads() {
             count += 1;
         }
     }
-    assert!(count >= 10, "{count}");
+    assert!(count >= 11, "{count}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use e2e::{
     process::{PATIENCE, run},
     server::{Server, config, write_config},
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 fn backends() -> Value {
@@ -106,6 +107,31 @@ fn an_address_that_is_taken_is_said_in_plain_words() {
     assert!(output.contains(&address), "{output}");
     for jargon in ["panicked", "backtrace", "Os {", "StartError"] {
         assert!(!output.contains(jargon), "{output}");
+    }
+}
+
+#[test]
+fn that_replicas_can_be_overheard_is_said_when_it_starts() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let key = "a key for tests that has 32 bytes";
+    for (address, said) in [("0.0.0.0", true), ("127.0.0.1", false)] {
+        let mut config = config(&backends());
+        config["sessions"] = json!({ "keys": [key] });
+        config["cluster"] = json!({
+            "listen": format!("{address}:{free}"), "advertise": format!("127.0.0.1:{free}"),
+            "keys": [key], "peers": { "static": format!("127.0.0.1:{free}") },
+        });
+        let files = write_config(&config);
+        let file = files.path().join("config.yaml");
+        let environment = [("PROMGATE_CONFIG", file.as_os_str())];
+        let process =
+            e2e::process::Process::start_with(&program("promgate"), ["serve"], &environment);
+        let _line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
+        process.signal(Signal::TERM);
+        let whole = process.stderr().whole();
+        let warns =
+            |line: &String| line.contains("WARN") && line.contains("can be read on the way");
+        assert_eq!(whole.iter().any(warns), said, "{whole:?}");
     }
 }
 

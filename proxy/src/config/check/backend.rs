@@ -23,7 +23,7 @@ const BACKENDS_MAX: usize = 64;
 const HEADERS_MAX: usize = 32;
 
 /// Largest file of certificate authorities, in bytes; the public ones of Mozilla take 220 KB.
-const CA_FILE_BYTES_MAX: u64 = 1 << 20;
+pub(super) const CA_FILE_BYTES_MAX: u64 = 1 << 20;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -130,15 +130,8 @@ impl Check<'_> {
 
     fn auth(&mut self, at: &At, raw: raw::Auth) -> BackendAuth {
         let raw::Auth { kind, username, password, password_file, token, token_file } = raw;
-        // An empty secret counts as absent, as in prometheus-mcp; the type says whether it may be.
-        let given =
-            |value: Option<raw::SecretText>| value.filter(|text| !text.0.expose().is_empty());
-        let password = Pair {
-            key: "password",
-            value: given(password),
-            file: filled(password_file.as_deref()),
-        };
-        let token = Pair { key: "token", value: given(token), file: filled(token_file.as_deref()) };
+        let password = Pair::new("password", password, password_file.as_deref());
+        let token = Pair::new("token", token, token_file.as_deref());
         let has_basic = filled(username.as_deref()).is_some() || password.is_given();
         let has_token = token.is_given();
         match kind {

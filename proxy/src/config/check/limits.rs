@@ -29,7 +29,11 @@ impl Check<'_> {
                 sessions.per_worker_max,
                 1..=COUNT_MAX,
             ),
-            principal_sessions_max: 100,
+            principal_sessions_max: self.count(
+                &of.key("per_principal_max"),
+                sessions.per_principal_max,
+                1..=COUNT_MAX,
+            ),
             session_calls_max: self.count(
                 &of.key("calls_per_session_max"),
                 sessions.calls_per_session_max,

@@ -2,11 +2,20 @@
 
 use mcp_core::secret::Secret;
 
-use super::Check;
+use super::{Check, filled};
 use crate::config::{file, place::At, raw};
 
 /// Largest secret file, in bytes. Tokens are below 16 KiB; more is the wrong file.
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Shortest key, in bytes: as many as HMAC-SHA256 gives. Spec: RFC 2104 §3.
+const KEY_BYTES_MIN: usize = 32;
+
+/// Most keys of one kind: each new one costs a look at every id of an old one, and two are enough to change them.
+const KEYS_MAX: usize = 8;
+
+/// How a key comes to be.
+pub(super) const MAKE_KEY: &str = "make a random one, as with `openssl rand -base64 32`";
 
 /// A secret and its `_file` sibling, as written.
 pub(super) struct Pair<'a> {
@@ -16,7 +25,17 @@ pub(super) struct Pair<'a> {
     pub(super) file: Option<&'a str>,
 }
 
-impl Pair<'_> {
+impl<'a> Pair<'a> {
+    /// An empty secret counts as absent, as in prometheus-mcp, and so does an empty name of a file.
+    pub(super) fn new(
+        key: &'static str,
+        value: Option<raw::SecretText>,
+        file: Option<&'a str>,
+    ) -> Self {
+        let value = value.filter(|raw::SecretText(text)| !text.expose().is_empty());
+        Self { key, value, file: filled(file) }
+    }
+
     pub(super) fn is_given(&self) -> bool {
         self.value.is_some() || self.file.is_some()
     }
@@ -36,6 +55,41 @@ impl Check<'_> {
             (None, Some(file)) => self.secret_file(&file_at, file),
             (None, None) => None,
         }
+    }
+
+    /// The keys in the list `keys` of a section, then those in the files of its `key_files`.
+    pub(super) fn keys(
+        &mut self,
+        section: &At,
+        list: Vec<raw::SecretText>,
+        files: &[String],
+    ) -> Vec<Secret> {
+        let (of_list, of_files) = (section.key("keys"), section.key("key_files"));
+        let mut found: Vec<(At, Secret)> = Vec::new();
+        for (index, raw::SecretText(key)) in list.into_iter().enumerate() {
+            found.push((of_list.item(index), key));
+        }
+        for (place, file) in self.items(&of_files, files) {
+            found.extend(self.secret_file(&place, file).map(|key| (place, key)));
+        }
+        if found.len() > KEYS_MAX {
+            let place = if files.is_empty() { of_list } else { of_files };
+            let what = format!("there are more than {KEYS_MAX} keys");
+            self.faults.push(&place, what, "remove those with which nothing is signed any more");
+        }
+        let mut keys: Vec<Secret> = Vec::with_capacity(found.len());
+        for (place, key) in found {
+            if key.expose().is_empty() {
+                self.faults.push_unless_known(&place, "this item is empty", "remove it");
+            } else if key.expose().len() < KEY_BYTES_MIN {
+                let what = format!("is shorter than {KEY_BYTES_MIN} bytes");
+                self.faults.push(&place, what, MAKE_KEY);
+            } else if keys.iter().any(|other| other.expose() == key.expose()) {
+                self.faults.push(&place, "this key is given twice", "keep one of them");
+            }
+            keys.push(key);
+        }
+        keys
     }
 
     /// The secret in a file, without the line end that editors and tools leave there.

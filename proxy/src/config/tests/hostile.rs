@@ -55,6 +55,31 @@ const ISSUER: &str = "        jwks_uri: https://idp.example.com/keys
             jwks: '{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}'
 ";
 
+/// Sessions and replicas, with a value for each kind of key.
+const REPLICAS: &str = "sessions:
+  max_age: 2h
+  keys:
+    - a key of 32 bytes for tests, one
+  store: redis
+  redis:
+    url: redis://127.0.0.1:6379/0
+    username: u
+    password: p
+    key_prefix: p
+    when_down: memory
+cluster:
+  listen: :8081
+  advertise: 127.0.0.1:8081
+  keys:
+    - a key of 32 bytes for tests, two
+  peers:
+    static: 127.0.0.1:8081,127.0.0.1:8082
+  probe:
+    down_after: 3
+    timeout: 1s
+  hops_max: 2
+";
+
 /// A file that has a value for nearly every key.
 fn full() -> String {
     let read = |name: &str| fs::read_to_string(conf_folder().join(name)).expect("the file");
@@ -67,7 +92,7 @@ fn full() -> String {
     let (_, tokens) = tokens.split_once("middleware:").expect("a section");
     let (_, oauth) = FREEPIK_HTTP.split_once("oauth_authorization_server:").expect("a section");
     let (oauth, _) = oauth.split_once("oauth_protected_resource:").expect("a section");
-    let text = format!("{defaults}middleware:{tokens}oauth_authorization_server:{oauth}");
+    let text = format!("{defaults}{REPLICAS}middleware:{tokens}oauth_authorization_server:{oauth}");
     text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .flat_map(|line| [line, "\n"])

@@ -39,7 +39,7 @@ middleware:
     excluded_headers: [x-b]
     redacted_headers: [X-C, x-c]
     queue_bytes_max: 64KiB
-sessions: { idle_timeout: 12s, per_worker_max: 13, calls_per_session_max: 14 }
+sessions: { idle_timeout: 12s, per_worker_max: 13, calls_per_session_max: 14, per_principal_max: 20 }
 tools: { query_bytes_max: 100, answer_bytes_max: 4KiB, points_default_max: 15, page_max: 16 }
 backends:
   b:
@@ -99,7 +99,7 @@ fn the_bounds_of_workers_and_tools_arrive() {
     let config = parsed(EVERYTHING);
     let limits = WorkerLimits {
         sessions_max: 13,
-        principal_sessions_max: 100,
+        principal_sessions_max: 20,
         session_calls_max: 14,
         calls_max: 7,
         listeners_max: 8,
@@ -150,7 +150,12 @@ fn the_settings_of_the_backends_arrive_sorted_by_name() {
 fn the_debug_form_of_a_configuration_shows_no_secret() {
     let text = with_backend("")
         + "    auth: {type: basic, username: u, password: canary1}\n    headers: {X-K: canary2}\n  \
-           q: {url: \"http://q\", auth: {type: token, token: canary3}}\n";
+           q: {url: \"http://q\", auth: {type: token, token: canary3}}\n\
+           server: {admin: {token: canary-of-sixteen}}\n\
+           sessions: {keys: [canary-of-32-bytes-for-all-sessions], store: redis, \
+           redis: {url: \"redis://r\", password: canary4}}\n\
+           cluster: {listen: \":1\", advertise: \"a:1\", keys: [canary-of-32-bytes-for-all-replicas], \
+           peers: {static: \"a:1\"}}\n";
     let shown = format!("{:?}", parsed(&text));
     assert!(!shown.contains("canary"), "{shown}");
 }

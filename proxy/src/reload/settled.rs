@@ -1,0 +1,95 @@
+//! Settings of sessions and replicas that stay as they are until a restart; only their keys change before.
+
+use mcp_core::secret::Secret;
+
+use crate::config::{Cluster, ClusterTls, Config, RedisStore, SessionStore, Sessions};
+
+/// Whether both are the same text, or none.
+pub(super) fn same_secret(one: Option<&Secret>, other: Option<&Secret>) -> bool {
+    one.map(Secret::expose) == other.map(Secret::expose)
+}
+
+/// Whether sessions differ in nothing but their keys. Each type is taken apart, so that no setting is forgotten.
+pub(super) fn same_sessions(one: &Sessions, other: &Sessions) -> bool {
+    let Sessions { keys: _, age_max, store } = one;
+    *age_max == other.age_max
+        && match (store, &other.store) {
+            (SessionStore::Memory, SessionStore::Memory) => true,
+            (SessionStore::Redis(one), SessionStore::Redis(other)) => same_redis(one, other),
+            (SessionStore::Memory, SessionStore::Redis(_))
+            | (SessionStore::Redis(_), SessionStore::Memory) => false,
+        }
+}
+
+fn same_redis(one: &RedisStore, other: &RedisStore) -> bool {
+    let RedisStore {
+        host,
+        port,
+        database,
+        username,
+        password,
+        tls,
+        ca_pem,
+        key_prefix,
+        timeout,
+        when_down,
+    } = one;
+    let place = (host, port, database, tls, ca_pem, key_prefix)
+        == (
+            &other.host,
+            &other.port,
+            &other.database,
+            &other.tls,
+            &other.ca_pem,
+            &other.key_prefix,
+        );
+    place
+        && (username, timeout, when_down) == (&other.username, &other.timeout, &other.when_down)
+        && same_secret(password.as_ref(), other.password.as_ref())
+}
+
+/// Whether replicas differ in nothing but the keys that sign.
+pub(super) fn same_cluster(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
+    let Cluster { listen, advertise, keys: _, tls, peers, probe, hops_max, clock_skew } = one;
+    (listen, advertise, peers, probe, hops_max, clock_skew)
+        == (
+            &other.listen,
+            &other.advertise,
+            &other.peers,
+            &other.probe,
+            &other.hops_max,
+            &other.clock_skew,
+        )
+        && match (tls, &other.tls) {
+            (None, None) => true,
+            (Some(one), Some(other)) => same_tls(one, other),
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+}
+
+fn same_tls(one: &ClusterTls, other: &ClusterTls) -> bool {
+    let ClusterTls { cert_pem, key_pem, ca_pem, server_name } = one;
+    (cert_pem, ca_pem, server_name) == (&other.cert_pem, &other.ca_pem, &other.server_name)
+        && same_secret(Some(key_pem), Some(&other.key_pem))
+}
+
+/// Gives `next` the sessions and replicas of what runs, with keys of its own where what runs can do with them.
+///
+/// Keys may be absent only beside other settings, such as no cluster, that come with a restart: until then the old
+/// ones stay.
+pub(super) fn settle_keys(next: &mut Config, running: &Config) {
+    let stored = matches!(running.sessions.store, SessionStore::Redis(_));
+    let needed = stored || running.cluster.is_some();
+    let mut keys = std::mem::take(&mut next.sessions.keys);
+    if needed && keys.is_empty() {
+        keys.clone_from(&running.sessions.keys);
+    }
+    next.sessions = Sessions { keys, ..running.sessions.clone() };
+    let wanted = next.cluster.take();
+    next.cluster = running.cluster.clone().map(|settled| {
+        let keys = wanted.map(|cluster| cluster.keys);
+        let good = keys.filter(|keys| !keys.is_empty() || settled.tls.is_some());
+        Cluster { keys: good.unwrap_or_else(|| settled.keys.clone()), ..settled }
+    });
+}
