@@ -104,9 +104,13 @@ and as the first line of the configuration:
 Needs the programs `prometheus` and `promtool`; Debian has both in the package `prometheus`.
 What it writes, the access log too, lies in a temporary folder that goes when the demo ends.
 
+With --replicas it starts that many `promgate serve` behind a balancer, kills the one that owns a
+client's session, and shows that the session goes on. That needs `redis-server` too.
+
 Examples:
   promgate demo
   promgate demo --once
+  promgate demo --replicas 3
   promgate demo --prometheus /opt/prometheus/prometheus")]
     Demo(DemoArgs),
 
@@ -178,9 +182,17 @@ pub struct DemoArgs {
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
 
-    /// End after the first question was answered, instead of serving until Ctrl-C.
+    /// End after what is to be shown was shown, instead of serving until Ctrl-C.
     #[arg(long)]
     pub once: bool,
+
+    /// Start several replicas, 2 to 9, and show that sessions outlive them.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(2..=9))]
+    pub replicas: Option<u8>,
+
+    /// The `redis-server` program for the replicas; looked for on the PATH when absent.
+    #[arg(long, value_name = "FILE", requires = "replicas")]
+    pub redis: Option<PathBuf>,
 }
 
 /// Why a command did not end well.
@@ -288,7 +300,13 @@ fn obey(command: Command) -> Result<(), CommandError> {
         Command::Stdio(ConfigArgs { config: path }) => {
             Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
         }
-        Command::Demo(DemoArgs { prometheus, once }) => Ok(run::demo(prometheus, once)?),
+        Command::Demo(DemoArgs { prometheus, once, replicas: None, redis: _ }) => {
+            Ok(run::demo(prometheus, once)?)
+        }
+        Command::Demo(DemoArgs { prometheus, once, replicas: Some(replicas), redis }) => {
+            let options = demo::ClusterOptions { replicas, prometheus, redis };
+            Ok(run::demo_of_replicas(&options, once)?)
+        }
     }
 }
 

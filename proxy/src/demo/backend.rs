@@ -1,9 +1,6 @@
 //! What the demo's edge stands before: Prometheus, and the configuration that names it.
 
-use std::{
-    fs,
-    path::PathBuf,
-};
+use std::{fs, path::PathBuf};
 
 use url::Url;
 

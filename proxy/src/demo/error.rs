@@ -81,7 +81,9 @@ pub enum DemoError {
     #[error("the MCP endpoint opened a session without an id, so it cannot be asked again")]
     NoSession,
     /// A replica does not tell of its ring, or of other replicas than there are.
-    #[error("the replicas do not agree on a ring of {count} after {after_s} s; one said last: {said}")]
+    #[error(
+        "the replicas do not agree on a ring of {count} after {after_s} s; one said last: {said}"
+    )]
     RingNotWhole {
         /// How many there are.
         count: usize,
@@ -97,7 +99,9 @@ pub enum DemoError {
         request_id: String,
     },
     /// The session did not survive its owner's death.
-    #[error("the session is not answered {after_s} s after its owner was killed; the last of {tries} tries")]
+    #[error(
+        "the session is not answered {after_s} s after its owner was killed; the last of {tries} tries"
+    )]
     SessionLost {
         /// How long was tried, in seconds.
         after_s: u64,

@@ -44,8 +44,7 @@ fn a_child_that_dies_is_started_again_and_its_last_words_are_kept() {
 fn a_child_that_will_not_end_is_made_to() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
-    let script =
-        format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", pid.display());
+    let script = format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", pid.display());
     let supervisor = Supervisor::start(shell(folder.path(), &script)).unwrap();
     wait_for("the child", || fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')));
     let process = format!("/proc/{}", fs::read_to_string(&pid).unwrap().trim());
