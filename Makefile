@@ -60,7 +60,7 @@ setup-build:
 setup-run: setup-build $(if $(CONFIG),,$(TOOLS)/prometheus/.ready)
 
 ## setup-test: install what `make test` needs
-setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter py-mcp1 py-mcp2 node))
+setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter redis py-mcp1 py-mcp2 node))
 
 ## setup-fuzz: install what `make fuzz` needs
 setup-fuzz: setup-build
