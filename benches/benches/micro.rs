@@ -1,4 +1,4 @@
-//! Costs of single steps: what every request pays (a lookup on the ring, a session id, a message read and routed, a token
+//! Costs of single steps: what every request pays (a lookup on the ring, a session id, a hop, a message read and routed, a token
 //! that is known, an access record), what a token costs that is new, and what a worker takes from a message to
 //! its answer.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start says why and stops")]
@@ -20,7 +20,7 @@ use benches::{
     tokens::{self, Minter, Signed},
 };
 use bytes::Bytes;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jsonwebtoken_jwks::{
     jwks::Jwks,
@@ -31,8 +31,9 @@ use mcp_core::{
     access::Caller,
     config::WorkerLimits,
     principal::PrincipalId,
+    secret::Secret,
     server::{
-        Accepts, Asker, Changes, Reply, Service, Worker,
+        Accepts, Asker, Changes, Opening, Reply, Service, Worker,
         era::{self, Route},
         wire::{self, Message},
     },
@@ -41,6 +42,7 @@ use mcp_core::{
 use promgate::{
     access_log::{AccessLog, Record},
     config,
+    hop::{Hop, HopChecker, HopKeys, HopSigner, Rules, Traveller},
     metrics::{Metrics, Subjects, labels::Outcome},
     ring::{NodeName, Ring},
 };
@@ -77,12 +79,46 @@ fn session_id(criterion: &mut Criterion) {
     let keys = SessionKeys::random().expect("randomness");
     let mut seats = Seats::new();
     let (now, principal) = (SystemTime::now(), Some(PrincipalId([7; 16])));
-    let expires = now + Duration::from_secs(3600);
+    let expires = now + Duration::from_hours(1);
     let mut sign = || keys.sign(&seats.next().expect("randomness"), principal, black_box(expires));
     let id = sign();
     criterion.bench_function("session_id/sign", |bencher| bencher.iter(&mut sign));
     criterion.bench_function("session_id/check", |bencher| {
         bencher.iter(|| keys.check(black_box(&id), principal, now).expect("our own"));
+    });
+}
+
+/// What a request pays twice when it reaches the wrong replica: that one signs, the owner checks.
+fn hop(criterion: &mut Criterion) {
+    let keys = [Secret::new("0123456789abcdef0123456789abcdef")];
+    let keys = Arc::new(HopKeys::new(&keys).expect("a good key"));
+    let signer = HopSigner::new(Arc::clone(&keys)).expect("randomness");
+    let name = |name| NodeName::parse(name).expect("a good name");
+    let (now, to) = (SystemTime::now(), name("promgate-2.promgate.svc:8090"));
+    let checker =
+        HopChecker::new(keys, to.clone(), Duration::from_secs(30), SystemTime::UNIX_EPOCH);
+    let hop = Hop {
+        from: name("promgate-1.promgate.svc:8090"),
+        to,
+        hops: 1,
+        request_id: "0192f0c1a7d47b3e9a52f1c0de4b8a61".to_owned(),
+        session: Some(SESSION_ID.to_owned()),
+        opens: false,
+        caller: Traveller {
+            principal: Some(PrincipalId([7; 16])),
+            rules: Rules::Named(vec!["readers".into(), "on-call".into()]),
+            until: Some(now),
+        },
+        client: Some(Ipv4Addr::new(192, 168, 100, 200).into()),
+        body_sha256: None,
+    };
+    let sign = || signer.sign(black_box(&hop), "POST", "/mcp", now).expect("it fits");
+    criterion.bench_function("hop/sign", |bencher| bencher.iter(sign));
+    criterion.bench_function("hop/check", |bencher| {
+        let check = |value: HeaderValue| {
+            checker.check(value.as_bytes(), "POST", "/mcp", now).expect("a new hop")
+        };
+        bencher.iter_batched(sign, check, BatchSize::SmallInput);
     });
 }
 
@@ -182,7 +218,7 @@ fn worker(criterion: &mut Criterion) {
     let _inside = runtime.enter();
     let stub = Stub::new().expect("the stub is well formed");
     let service = Arc::new(Service::new(stub, Changes::default()));
-    let worker = Worker::new(service, WorkerLimits::default());
+    let worker = Worker::new(service, WorkerLimits::default(), Arc::default());
     let caller = Caller::anyone();
     let asker = Asker { accepts: ACCEPTS, caller: &caller };
     for (name, case) in
@@ -212,11 +248,12 @@ fn open_session(worker: &Worker) -> SessionId {
     let (headers, body) = parts(&cases::initialize("bench"));
     let message = wire::parse(&body).expect("a message");
     let route = era::route(&message, &headers).expect("a route");
-    let id = SessionId::mint().expect("randomness");
+    let expires = SystemTime::now() + Duration::from_hours(1);
+    let opening = Opening { id: SessionId::mint().expect("randomness"), expires };
     let opened = match (route, message) {
         (Route::Initialize(params), Message::Request(request)) => {
             now(worker.initialize(
-                id,
+                opening,
                 &request,
                 *params,
                 Asker { accepts: ACCEPTS, caller: &Caller::anyone() },
@@ -257,5 +294,5 @@ fn token(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(micro, ring, session_id, access_log, message, token, worker);
+criterion_group!(micro, ring, session_id, hop, access_log, message, token, worker);
 criterion_main!(micro);

@@ -25,9 +25,17 @@ mod request;
 
 mod changes;
 
+mod events;
+
+mod principals;
+
 mod facts;
 
+mod saved;
+
 mod sessions;
+
+mod table;
 
 mod listeners;
 
@@ -44,9 +52,13 @@ mod worker;
 pub use self::{
     changes::{Change, Changes},
     figures::Figures,
+    principals::PrincipalCounts,
     reply::{Accepts, Asker, Body, Reply},
     running::{Bound, Ending},
+    saved::{CannotRestore, SavedSession},
     service::Service,
+    sessions::Opening,
     stream::{EventStream, StreamKind},
+    table::EndedSession,
     worker::{Swept, Worker},
 };

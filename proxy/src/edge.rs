@@ -159,7 +159,11 @@ impl Edge {
         }
         let owner = session_owner(&session.req_header().headers, self.parts(&live), context);
         Ok(Some(match owner {
-            Ok((id, chosen)) if method == Method::GET => chosen.worker.open_stream(&id, &caller),
+            Ok((id, chosen)) if method == Method::GET => {
+                let last_event_id = session.req_header().headers.get("last-event-id");
+                let last_event_id = last_event_id.map(http::HeaderValue::as_bytes);
+                chosen.worker.open_stream(&id, &caller, last_event_id)
+            }
             Ok((id, chosen)) => chosen.worker.close(&id, &caller),
             Err(refused) => *refused,
         }))

@@ -43,7 +43,10 @@ impl Workers {
     /// Makes `count` workers that serve `service`; none in a process that only routes.
     #[must_use]
     pub fn new(count: u16, service: &Arc<Service>, limits: WorkerLimits) -> Self {
-        let all = (0..count).map(|_| Worker::new(Arc::clone(service), limits)).collect();
+        let counts = Arc::default();
+        let all = (0..count)
+            .map(|_| Worker::new(Arc::clone(service), limits, Arc::clone(&counts)))
+            .collect();
         let ring = Ring::new([(NodeName::local(), count)]);
         Self { all, ring, next: AtomicUsize::new(0) }
     }

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use rmcp::model::{
     PromptListChangedNotification, ResourceListChangedNotification, ResourceUpdatedNotification,
-    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
+    ResourceUpdatedNotificationParam, ServerCapabilities, ServerNotification, SubscriptionFilter,
     ToolListChangedNotification,
 };
 
@@ -36,6 +36,19 @@ impl Change {
                 ResourceUpdatedNotification::new(params).into()
             }
         }
+    }
+
+    /// All that a server of these capabilities may have announced to a client that was not there to hear it. Which
+    /// resources have changed nobody knows; that their list may have is the nearest to it.
+    pub(super) fn all_announced(capabilities: &ServerCapabilities) -> Vec<Self> {
+        let ServerCapabilities { tools, prompts, resources, .. } = capabilities;
+        let announced = [
+            (tools.as_ref().and_then(|tools| tools.list_changed), Self::Tools),
+            (prompts.as_ref().and_then(|prompts| prompts.list_changed), Self::Prompts),
+            (resources.as_ref().and_then(|resources| resources.list_changed), Self::Resources),
+        ];
+        let announced = announced.into_iter().filter(|(changes, _)| *changes == Some(true));
+        announced.map(|(_, change)| change).collect()
     }
 
     /// Whether a listener that asked for `filter` wants to hear it.
@@ -80,5 +93,27 @@ impl Changes {
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Changes(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_away_is_told_of_what_the_server_announces_and_of_nothing_else() {
+        let tools = ServerCapabilities::builder().enable_tools().enable_tool_list_changed();
+        assert_eq!(Change::all_announced(&tools.build()), [Change::Tools]);
+        let all = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_prompts()
+            .enable_prompts_list_changed()
+            .enable_resources()
+            .enable_resources_list_changed();
+        let lists = [Change::Tools, Change::Prompts, Change::Resources];
+        assert_eq!(Change::all_announced(&all.build()), lists);
+        let silent = ServerCapabilities::builder().enable_tools().enable_resources();
+        assert_eq!(Change::all_announced(&silent.build()), []);
     }
 }

@@ -30,7 +30,8 @@ const BYTES_MIN: usize = 16 << 20;
 pub(super) struct Facts {
     /// Stands for the client in rmcp's eyes; nothing can be sent through it.
     peer: Option<Peer<RoleServer>>,
-    init: InitializeRequestParams,
+    /// What it said, without what nobody reads later.
+    pub(super) init: InitializeRequestParams,
     /// The version agreed on.
     pub(super) version: ProtocolVersion,
     bytes: usize,
@@ -42,6 +43,11 @@ pub(super) struct Facts {
 pub(super) struct TooMuch;
 
 impl Facts {
+    /// Whether the client is given ids of events.
+    pub(super) fn has_event_ids(&self) -> bool {
+        self.version.as_str() >= ProtocolVersion::V_2025_11_25.as_str()
+    }
+
     /// Gives a call what rmcp asks of its client.
     pub(super) fn introduce(
         &self,

@@ -17,6 +17,14 @@ pub struct Figures {
     pub sessions_deleted: u64,
     /// Sessions that ended because nothing happened in them.
     pub sessions_idle: u64,
+    /// Sessions that ended because they had reached their age.
+    pub sessions_expired: u64,
+    /// Sessions that began elsewhere and go on here.
+    pub sessions_restored: u64,
+    /// Sessions that were forgotten here, as they go on elsewhere.
+    pub sessions_released: u64,
+    /// Sessions that were ended because all of their principal's were.
+    pub sessions_revoked: u64,
 }
 
 /// The counters behind [`Figures`].
@@ -26,6 +34,10 @@ pub(super) struct Counts {
     pub(super) refused: AtomicU64,
     pub(super) deleted: AtomicU64,
     pub(super) idle: AtomicU64,
+    pub(super) expired: AtomicU64,
+    pub(super) restored: AtomicU64,
+    pub(super) released: AtomicU64,
+    pub(super) revoked: AtomicU64,
 }
 
 impl Counts {
@@ -38,6 +50,10 @@ impl Counts {
             sessions_refused: self.refused.load(Ordering::Relaxed),
             sessions_deleted: self.deleted.load(Ordering::Relaxed),
             sessions_idle: self.idle.load(Ordering::Relaxed),
+            sessions_expired: self.expired.load(Ordering::Relaxed),
+            sessions_restored: self.restored.load(Ordering::Relaxed),
+            sessions_released: self.released.load(Ordering::Relaxed),
+            sessions_revoked: self.revoked.load(Ordering::Relaxed),
         }
     }
 }

@@ -147,6 +147,10 @@ impl Reply {
             Bound::Sessions => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open; try again later")
             }
+            Bound::PrincipalSessions => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "you have too many sessions open; end one, or wait for one to end",
+            ),
             Bound::SessionCalls => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too many calls are in flight in this session; wait for one to end",

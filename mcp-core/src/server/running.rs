@@ -24,6 +24,8 @@ use super::json::error_json;
 pub enum Bound {
     /// Sessions open.
     Sessions,
+    /// Sessions of one principal open.
+    PrincipalSessions,
     /// Calls in flight in one session.
     SessionCalls,
     /// Calls in flight.

@@ -1,17 +1,17 @@
-//! The sessions of one worker.
+//! One session.
 //!
 //! A session is state, not tasks: what was said at `initialize` (shared by all clients that said the
 //! same), the calls in flight, the questions that wait for the client, and the GET stream.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::SystemTime,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rmcp::model::RequestId;
 use tokio::sync::oneshot;
@@ -30,20 +30,41 @@ use crate::{
 /// Questions that may wait for the client of one session.
 const QUESTIONS_MAX: usize = 64;
 
+/// The session that `initialize` is to open.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Its id.
+    pub id: SessionId,
+    /// When it ends, however busy it is; in whole seconds.
+    pub expires: SystemTime,
+}
+
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) facts: Arc<Facts>,
     /// Who opened it, and alone may use it.
-    owner: Option<PrincipalId>,
+    pub(super) owner: Option<PrincipalId>,
+    /// Unix time at which it ends, however busy it is.
+    pub(super) expires_s: u64,
     /// Seconds since the table was made, at the last sign of life.
-    seen_s: AtomicU32,
+    pub(super) seen_s: AtomicU32,
     state: Mutex<State>,
+}
+
+/// How far a session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Life {
+    #[default]
+    Open,
+    /// It goes on with another worker. What runs here runs to its end.
+    Released,
+    Ended,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    ended: bool,
+    life: Life,
     last_question: i64,
     last_call: u64,
     calls: Vec<Running>,
@@ -81,6 +102,16 @@ pub(super) struct InFlight {
 }
 
 impl Session {
+    /// A session in which nothing runs yet.
+    pub(super) fn new(
+        facts: Arc<Facts>,
+        owner: Option<PrincipalId>,
+        expires_s: u64,
+        seen_s: u32,
+    ) -> Self {
+        Self { facts, owner, expires_s, seen_s: seen_s.into(), state: Mutex::default() }
+    }
+
     /// Registers a call.
     pub(super) fn begin(
         self: &Arc<Self>,
@@ -88,7 +119,8 @@ impl Session {
         calls_max: usize,
     ) -> Result<InFlight, CannotBegin> {
         let mut state = self.state.lock();
-        if state.ended {
+        // One that came just before the session was released is served like those that run.
+        if state.life == Life::Ended {
             return Err(CannotBegin::Ended);
         }
         if state.calls.iter().any(|call| call.id == *id) {
@@ -133,11 +165,14 @@ impl Session {
         asker.send(answer).is_ok()
     }
 
-    /// Opens the GET stream; an older one ends.
-    pub(super) fn open_stream(&self, frames_max: usize) -> Option<Arc<Outbox>> {
+    /// Opens the GET stream, in which `beginning` waits; an older one ends.
+    pub(super) fn open_stream(&self, frames_max: usize, beginning: Bytes) -> Option<Arc<Outbox>> {
         let outbox = Arc::new(Outbox::new(frames_max));
+        if !beginning.is_empty() {
+            outbox.try_push(beginning).ok()?;
+        }
         let mut state = self.state.lock();
-        if state.ended {
+        if state.life != Life::Open {
             return None;
         }
         let older = state.stream.replace(Arc::clone(&outbox));
@@ -156,14 +191,15 @@ impl Session {
         }
     }
 
-    fn stream(&self) -> Option<Arc<Outbox>> {
+    /// The GET stream, if it is open.
+    pub(super) fn stream(&self) -> Option<Arc<Outbox>> {
         self.state.lock().stream.clone()
     }
 
     /// Ends everything that runs in the session.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         let mut state = self.state.lock();
-        state.ended = true;
+        state.life = Life::Ended;
         let calls = std::mem::take(&mut state.calls);
         let stream = state.stream.take();
         state.questions.clear();
@@ -172,6 +208,29 @@ impl Session {
         if let Some(stream) = stream {
             stream.close();
         }
+    }
+
+    /// Ends what waits in the session, which goes on elsewhere: its stream, which the client opens anew there, and
+    /// the questions to the client, whose answers would not come here. Calls run to their end.
+    pub(super) fn release(&self) {
+        let mut state = self.state.lock();
+        state.life = Life::Released;
+        let stream = state.stream.take();
+        state.questions.clear();
+        drop(state);
+        if let Some(stream) = stream {
+            stream.close();
+        }
+    }
+
+    /// For how many seconds nothing has happened in the session, at `up_s` of its table. What runs or is open in it
+    /// happens now.
+    pub(super) fn idles_s(&self, up_s: u32) -> u32 {
+        if self.is_idle() {
+            return up_s.saturating_sub(self.seen_s.load(Ordering::Relaxed));
+        }
+        self.seen_s.store(up_s, Ordering::Relaxed);
+        0
     }
 
     fn is_idle(&self) -> bool {
@@ -192,7 +251,7 @@ impl Running {
 impl Questions for Session {
     fn ask(&self) -> Option<(i64, oneshot::Receiver<Answer>)> {
         let mut state = self.state.lock();
-        if state.ended || state.questions.len() >= QUESTIONS_MAX {
+        if state.life != Life::Open || state.questions.len() >= QUESTIONS_MAX {
             return None;
         }
         let (asker, answer) = oneshot::channel();
@@ -219,119 +278,6 @@ impl Drop for InFlight {
         // Who cancelled took the entry out, and the id may be in use again: hence the number.
         self.session.state.lock().calls.retain(|call| call.number != self.number);
         self.ct.cancel();
-    }
-}
-
-/// The table of sessions.
-#[derive(Debug)]
-pub(super) struct Table {
-    started: Instant,
-    /// Seconds since `started` at the last look for idle sessions.
-    looked_s: AtomicU32,
-    sessions_max: usize,
-    sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
-}
-
-/// The table is full.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TableFull;
-
-impl Table {
-    pub(super) fn new(sessions_max: usize) -> Self {
-        Self {
-            started: Instant::now(),
-            looked_s: AtomicU32::new(0),
-            sessions_max,
-            sessions: Mutex::default(),
-        }
-    }
-
-    /// Number of open sessions.
-    pub(super) fn len(&self) -> usize {
-        self.sessions.lock().len()
-    }
-
-    /// Whether one more session would be refused.
-    pub(super) fn is_full(&self) -> bool {
-        self.len() >= self.sessions_max
-    }
-
-    /// Opens a session, which from then on is `owner`'s.
-    pub(super) fn open(
-        &self,
-        id: SessionId,
-        facts: Arc<Facts>,
-        owner: Option<PrincipalId>,
-    ) -> Result<(), TableFull> {
-        let seen_s = AtomicU32::new(self.now_s());
-        let session = Session { facts, owner, seen_s, state: Mutex::default() };
-        let mut sessions = self.sessions.lock();
-        if sessions.len() >= self.sessions_max {
-            return Err(TableFull);
-        }
-        sessions.insert(id, Arc::new(session));
-        Ok(())
-    }
-
-    /// The session, with a sign of life noted; `None` when there is none of that id for `owner`. A stranger
-    /// learns nothing of it and does not keep it alive.
-    pub(super) fn get(&self, id: &SessionId, owner: Option<PrincipalId>) -> Option<Arc<Session>> {
-        let sessions = self.sessions.lock();
-        let session = sessions.get(id).filter(|session| session.owner == owner).map(Arc::clone)?;
-        drop(sessions);
-        session.seen_s.store(self.now_s(), Ordering::Relaxed);
-        Some(session)
-    }
-
-    /// Ends a session. `false` when there is none of that id for `owner`.
-    pub(super) fn close(&self, id: &SessionId, owner: Option<PrincipalId>) -> bool {
-        let mut sessions = self.sessions.lock();
-        let owns = sessions.get(id).is_some_and(|session| session.owner == owner);
-        let session = if owns { sessions.remove(id) } else { None };
-        drop(sessions);
-        if let Some(session) = &session {
-            session.end();
-        }
-        session.is_some()
-    }
-
-    /// Ends the sessions in which nothing happened for `idle`, and returns their number. One with a
-    /// running call or an open stream lives on.
-    pub(super) fn expire(&self, idle: Duration) -> usize {
-        let idle_s = u32::try_from(idle.as_secs()).unwrap_or(u32::MAX);
-        let now_s = self.now_s();
-        // Looking at a hundred thousand sessions takes milliseconds: seldom enough not to matter,
-        // often enough that none outlives its time by more than a sixtieth.
-        let looked_s = self.looked_s.load(Ordering::Relaxed);
-        if now_s.saturating_sub(looked_s) < (idle_s / 60).max(1) {
-            return 0;
-        }
-        self.looked_s.store(now_s, Ordering::Relaxed);
-        let mut expired = Vec::new();
-        self.sessions.lock().retain(|_, session| {
-            if !session.is_idle() {
-                session.seen_s.store(now_s, Ordering::Relaxed);
-                return true;
-            }
-            let keep = now_s.saturating_sub(session.seen_s.load(Ordering::Relaxed)) < idle_s;
-            if !keep {
-                expired.push(Arc::clone(session));
-            }
-            keep
-        });
-        for session in &expired {
-            session.end();
-        }
-        expired.len()
-    }
-
-    /// The GET streams that are open.
-    pub(super) fn streams(&self) -> Vec<Arc<Outbox>> {
-        self.sessions.lock().values().filter_map(|session| session.stream()).collect()
-    }
-
-    fn now_s(&self) -> u32 {
-        u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 }
 

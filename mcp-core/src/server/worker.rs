@@ -7,44 +7,39 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
 use rmcp::{
     ErrorData,
-    model::{
-        ClientRequest, InitializeRequestParams, ProtocolVersion, ServerJsonRpcMessage,
-        ServerResult, SubscriptionFilter, SubscriptionsListenResult,
-    },
+    model::{ClientRequest, InitializeRequestParams, ProtocolVersion, ServerResult},
     service::RequestContext,
 };
 
 use super::{
     calls::Calls,
-    changes::{Audience, Change},
-    facts::FactsTable,
+    events::EventLog,
+    facts::{Facts, FactsTable, TooMuch},
     figures::{Counts, Figures, wide},
     json::result_json,
     listeners::Listeners,
     mirror,
     notices::{notified, responded},
-    reply::{Accepts, Asker, Body, Reply},
+    principals::PrincipalCounts,
+    reply::{Asker, Reply},
     request,
     running::{Bound, Ending},
     service::{Job, Places, Service, dead_peer},
-    sessions::{CannotBegin, Session, Table},
-    stream::EventStream,
+    sessions::{CannotBegin, Opening, Session},
+    table::{CannotOpen, EndedSession, Expired, Table},
     wire::{Message, Request},
 };
-use crate::{
-    access::Caller,
-    call::{Questions, frame, notification_message},
-    config::WorkerLimits,
-    session::SessionId,
-};
+use crate::{access::Caller, call::Questions, config::WorkerLimits, session::SessionId};
 
-/// Frames that may wait in a session's GET stream; a client that is further behind is cut off and
-/// may open the stream anew.
-const SESSION_FRAMES_MAX: usize = 64;
 /// Longest `initialize` parameters, in bytes. They are kept as long as the session lives.
 const INITIALIZE_BYTES_MAX: usize = 16 << 10;
+
+mod moves;
+
+mod streams;
 
 /// One shard of sessions and calls.
 #[derive(Debug)]
@@ -53,27 +48,33 @@ pub struct Worker {
     limits: WorkerLimits,
     sessions: Table,
     facts: FactsTable,
+    events: Mutex<EventLog>,
     listeners: Arc<Listeners>,
     calls: Calls,
     counts: Counts,
 }
 
 /// What a sweep found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Sessions ended because nothing happened in them.
-    pub idle_sessions: usize,
+    /// Sessions ended because nothing happened in them, or because of their age.
+    pub ended: Vec<EndedSession>,
     /// Calls ended at their deadline although nobody read their stream.
     pub overdue_calls: usize,
 }
 
 impl Worker {
-    /// Makes a worker that serves `service`.
+    /// Makes a worker that serves `service`. `counts` is shared by all workers of the process.
     #[must_use]
-    pub fn new(service: Arc<Service>, limits: WorkerLimits) -> Arc<Self> {
+    pub fn new(
+        service: Arc<Service>,
+        limits: WorkerLimits,
+        counts: Arc<PrincipalCounts>,
+    ) -> Arc<Self> {
         let worker = Arc::new(Self {
-            sessions: Table::new(limits.sessions_max),
+            sessions: Table::new(limits, counts),
             facts: FactsTable::new(limits.sessions_max),
+            events: Mutex::new(EventLog::new()),
             listeners: Arc::new(Listeners::new(limits.listeners_max)),
             calls: Calls::new(Arc::clone(&service), limits),
             counts: Counts::default(),
@@ -103,10 +104,10 @@ impl Worker {
         !self.sessions.is_full() && self.calls.in_flight() < self.limits.calls_max
     }
 
-    /// Opens the session `id`, which only its asker can use from then on.
+    /// Opens a session, which only its asker can use from then on.
     pub async fn initialize(
         &self,
-        id: SessionId,
+        opening: Opening,
         request: &Request<'_>,
         params: InitializeRequestParams,
         asker: Asker<'_>,
@@ -119,8 +120,8 @@ impl Worker {
             let error = ErrorData::invalid_params(message, None);
             return Reply::error(StatusCode::PAYLOAD_TOO_LARGE, id_raw, &error, Ending::Refused);
         }
-        if self.sessions.is_full() {
-            return self.sessions_full(id_raw);
+        if let Err(why) = self.sessions.room_for(asker.caller.principal) {
+            return self.cannot_open(why, id_raw);
         }
         let Some(_permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let answer = self.service.initialize(params.clone());
@@ -132,18 +133,16 @@ impl Worker {
             Err(_elapsed) => return Reply::overdue(request.id_raw).in_form(accepts),
         };
         let version = result.protocol_version.clone();
-        let introduced = self.facts.of(params, version, |agreed| {
-            let peer = dead_peer();
-            peer.set_peer_info(agreed);
-            peer
-        });
-        let Ok(facts) = introduced else { return self.sessions_full(id_raw) };
+        let Ok(facts) = self.introduced(params, version) else {
+            return self.cannot_open(CannotOpen::Full, id_raw);
+        };
         let Ok(json) = serde_json::to_vec(&ServerResult::InitializeResult(result)) else {
             let error = ErrorData::internal_error("the answer could not be written as JSON", None);
             return rpc_error(id_raw, &error, accepts);
         };
-        if self.sessions.open(id.clone(), facts, asker.caller.principal).is_err() {
-            return self.sessions_full(id_raw);
+        let id = opening.id.clone();
+        if let Err(why) = self.sessions.open(opening, facts, asker.caller.principal) {
+            return self.cannot_open(why, id_raw);
         }
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
         let mut reply = Reply::json(result_json(request.id_raw, &json)).in_form(accepts);
@@ -232,22 +231,6 @@ impl Worker {
         self.calls.run(job, call, None, accepts).await
     }
 
-    /// Opens the GET stream of the session `id`, if it is the caller's.
-    pub fn open_stream(&self, id: &SessionId, caller: &Caller) -> Reply {
-        let Some(session) = self.sessions.get(id, caller.principal) else {
-            return Reply::unknown_session(None);
-        };
-        let Some(outbox) = session.open_stream(SESSION_FRAMES_MAX) else {
-            return Reply::unknown_session(None);
-        };
-        let forget = Arc::clone(&outbox);
-        let at_end = Box::new(move || session.close_stream(&forget));
-        let stream = EventStream::of_session(outbox, self.limits.keep_alive, at_end);
-        let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
-        reply.body = Body::Stream(stream);
-        reply
-    }
-
     /// Ends the session `id`, if it is the caller's.
     pub fn close(&self, id: &SessionId, caller: &Caller) -> Reply {
         if self.sessions.close(id, caller.principal) {
@@ -257,12 +240,13 @@ impl Worker {
         Reply::unknown_session(None)
     }
 
-    /// Ends idle sessions and overdue calls. To be called about once a second.
+    /// Ends idle and old sessions and overdue calls. To be called about once a second.
     pub fn sweep(&self) -> Swept {
         let overdue_calls = self.calls.end_overdue();
-        let idle_sessions = self.sessions.expire(self.limits.idle_timeout);
-        self.counts.idle.fetch_add(wide(idle_sessions), Ordering::Relaxed);
-        Swept { idle_sessions, overdue_calls }
+        let Expired { idle, aged, ended } = self.sessions.expire(self.sessions.now());
+        self.counts.idle.fetch_add(wide(idle), Ordering::Relaxed);
+        self.counts.expired.fetch_add(wide(aged), Ordering::Relaxed);
+        Swept { ended, overdue_calls }
     }
 
     async fn session_request(
@@ -310,54 +294,31 @@ impl Worker {
         self.calls.run(job, call, Some((session, number)), accepts).await
     }
 
-    fn listen(&self, request: &Request<'_>, filter: SubscriptionFilter, accepts: Accepts) -> Reply {
-        if !accepts.sse {
-            let message =
-                "subscriptions/listen is answered by a stream: Accept must allow text/event-stream";
-            let error = ErrorData::invalid_request(message, None);
-            let status = StatusCode::NOT_ACCEPTABLE;
-            return Reply::error(status, Some(request.id_raw), &error, Ending::Refused);
-        }
-        let Some(outbox) = self.listeners.add(request.id.clone(), filter) else {
-            return Reply::busy(Some(request.id_raw), Bound::Listeners);
-        };
-        let mut result = SubscriptionsListenResult::complete(request.id.clone());
-        result.meta.set_server_info(self.service.config().server_info);
-        let result = ServerResult::SubscriptionsListenResult(result);
-        let goodbye = ServerJsonRpcMessage::response(result, request.id.clone());
-        let goodbye = frame(&goodbye).unwrap_or_default();
-        let (listeners, forget) = (Arc::clone(&self.listeners), Arc::clone(&outbox));
-        let at_end = Box::new(move || listeners.remove(&forget));
-        let stream = EventStream::of_listener(outbox, goodbye, self.limits.keep_alive, at_end);
-        let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
-        reply.body = Body::Stream(stream);
-        reply
+    /// What is kept of a client that said `params`.
+    fn introduced(
+        &self,
+        params: InitializeRequestParams,
+        version: ProtocolVersion,
+    ) -> Result<Arc<Facts>, TooMuch> {
+        self.facts.of(params, version, |agreed| {
+            let peer = dead_peer();
+            peer.set_peer_info(agreed);
+            peer
+        })
     }
 
-    fn sessions_full(&self, id_raw: Option<&str>) -> Reply {
+    fn cannot_open(&self, why: CannotOpen, id_raw: Option<&str>) -> Reply {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
-        Reply::busy(id_raw, Bound::Sessions)
-    }
-}
-
-impl Audience for Worker {
-    fn hear(&self, change: &Change) {
-        self.listeners.hear(change);
-        let streams = self.sessions.streams();
-        if streams.is_empty() {
-            return;
-        }
-        let Ok(frame) = frame(&notification_message(change.notification())) else { return };
-        for stream in streams {
-            if stream.try_push(frame.clone()).is_err() {
-                stream.close();
-            }
-        }
+        let bound = match why {
+            CannotOpen::Full => Bound::Sessions,
+            CannotOpen::PrincipalFull => Bound::PrincipalSessions,
+        };
+        Reply::busy(id_raw, bound)
     }
 }
 
 /// A JSON-RPC error in a good answer.
-fn rpc_error(id_raw: Option<&str>, error: &ErrorData, accepts: Accepts) -> Reply {
+fn rpc_error(id_raw: Option<&str>, error: &ErrorData, accepts: super::reply::Accepts) -> Reply {
     Reply::error(StatusCode::OK, id_raw, error, Ending::RpcError).in_form(accepts)
 }
 

@@ -129,6 +129,7 @@ impl Context {
 pub(super) const fn limit_of(ending: Ending) -> Option<Limit> {
     match ending {
         Ending::Busy(Bound::Sessions) => Some(Limit::Sessions),
+        Ending::Busy(Bound::PrincipalSessions) => Some(Limit::PrincipalSessions),
         Ending::Busy(Bound::SessionCalls) => Some(Limit::SessionCalls),
         Ending::Busy(Bound::Calls) => Some(Limit::Calls),
         Ending::Busy(Bound::Listeners) => Some(Limit::Listeners),

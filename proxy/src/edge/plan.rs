@@ -1,9 +1,11 @@
 //! From a message to the worker that answers it.
 
+use std::time::{Duration, SystemTime};
+
 use http::HeaderMap;
 use mcp_core::{
     server::{
-        Asker, Bound, Reply,
+        Asker, Bound, Opening, Reply,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
@@ -17,6 +19,9 @@ use crate::{
     refusal::Denial,
     workers::{Chosen, Workers},
 };
+
+/// A session ends at this age.
+const AGE_MAX: Duration = Duration::from_hours(24);
 
 /// What finding a worker needs.
 #[derive(Clone, Copy)]
@@ -115,7 +120,8 @@ impl<'a> Plan<'a> {
             Route::Stateless(version) => chosen.worker.stateless(message, &version, asker).await,
             Route::Initialize(params) => match (minted, message) {
                 (Some(id), Message::Request(request)) => {
-                    chosen.worker.initialize(id, &request, *params, asker).await
+                    let opening = Opening { id, expires: SystemTime::now() + AGE_MAX };
+                    chosen.worker.initialize(opening, &request, *params, asker).await
                 }
                 // Not reached: only a request is routed so, and for it an id was minted.
                 _ => unavailable(),

@@ -280,12 +280,12 @@ fn any_hop() -> impl Strategy<Value = Hop> {
     let session = proptest::option::of("[!-~]{1,128}");
     (session, any::<u8>(), ".{0,80}", any::<Option<IpAddr>>(), any::<bool>(), caller).prop_map(
         |(session, hops, request_id, client, opens, caller)| Hop {
-            session,
             hops,
             request_id,
-            client,
+            session,
             opens,
             caller,
+            client,
             ..hop()
         },
     )

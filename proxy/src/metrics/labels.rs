@@ -317,6 +317,12 @@ closed_set! {
         Deleted = "deleted",
         /// Nothing happened in it for too long.
         Idle = "idle",
+        /// It had reached its age.
+        Expired = "expired",
+        /// It goes on with another worker.
+        Released = "released",
+        /// All sessions of its principal were ended.
+        Revoked = "revoked",
     }
 }
 
@@ -351,6 +357,8 @@ closed_set! {
         WriteTime = "write_time",
         /// Sessions of one worker.
         Sessions = "sessions",
+        /// Sessions of one principal.
+        PrincipalSessions = "principal_sessions",
         /// Calls in flight in one session.
         SessionCalls = "session_calls",
         /// Calls in flight in one worker.

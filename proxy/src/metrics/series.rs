@@ -64,6 +64,7 @@ pub(super) struct Worker {
     pub(super) sessions: IntGauge,
     pub(super) calls: IntGauge,
     pub(super) opened: IntCounter,
+    pub(super) restored: IntCounter,
     pub(super) refused: IntCounter,
     pub(super) ended: Family<SessionEnd, IntCounter>,
 }
@@ -190,6 +191,11 @@ impl Worker {
         let sessions = make.gauges("sessions_open", "MCP sessions open.", &by_worker)?;
         let calls = make.gauges("calls_in_flight", "Calls being served.", &by_worker)?;
         let opened = make.counters("sessions_opened_total", "MCP sessions opened.", &by_worker)?;
+        let restored = make.counters(
+            "sessions_restored_total",
+            "MCP sessions that began with another worker and went on with this one.",
+            &by_worker,
+        )?;
         let refused = make.counters(
             "sessions_refused_total",
             "MCP sessions refused because there were too many.",
@@ -204,6 +210,7 @@ impl Worker {
                 sessions: sessions.get_metric_with_label_values(&label)?,
                 calls: calls.get_metric_with_label_values(&label)?,
                 opened: opened.get_metric_with_label_values(&label)?,
+                restored: restored.get_metric_with_label_values(&label)?,
                 refused: refused.get_metric_with_label_values(&label)?,
                 ended: Family::resolve(&ended, &label)?,
             })
@@ -216,10 +223,14 @@ impl Worker {
         self.sessions.set(gauge_value(figures.sessions));
         self.calls.set(gauge_value(figures.calls));
         raise(&self.opened, figures.sessions_opened);
+        raise(&self.restored, figures.sessions_restored);
         raise(&self.refused, figures.sessions_refused);
         for (reason, count) in [
             (SessionEnd::Deleted, figures.sessions_deleted),
             (SessionEnd::Idle, figures.sessions_idle),
+            (SessionEnd::Expired, figures.sessions_expired),
+            (SessionEnd::Released, figures.sessions_released),
+            (SessionEnd::Revoked, figures.sessions_revoked),
         ] {
             if let Some(counter) = self.ended.of(reason) {
                 raise(counter, count);

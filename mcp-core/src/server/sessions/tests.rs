@@ -1,6 +1,8 @@
 use rmcp::model::{ClientCapabilities, Implementation, InitializeRequestParams, ProtocolVersion};
 
 use super::*;
+use std::time::{Duration, Instant};
+
 use crate::server::{facts::FactsTable, service::dead_peer};
 
 const CALLS_MAX: usize = 2;
@@ -10,9 +12,7 @@ fn session() -> Arc<Session> {
     let init = InitializeRequestParams::new(ClientCapabilities::default(), client);
     let version = ProtocolVersion::LATEST_WITH_INITIALIZE;
     let facts = FactsTable::new(1).of(init, version, |_agreed| dead_peer()).unwrap();
-    let (table, id) = (Table::new(1), SessionId::mint().unwrap());
-    table.open(id.clone(), facts, None).unwrap();
-    table.get(&id, None).unwrap()
+    Arc::new(Session::new(facts, None, u64::MAX, 0))
 }
 
 fn id() -> RequestId {
@@ -35,6 +35,25 @@ async fn the_end_of_a_cancelled_call_does_not_free_the_id_of_its_successor() {
     assert!(second.ct.is_cancelled(), "the second can be cancelled too");
     drop(second);
     assert!(session.is_idle());
+}
+
+#[tokio::test]
+async fn a_released_session_lets_its_calls_go_on_and_nothing_else() {
+    let session = session();
+    let running = session.begin(&id(), CALLS_MAX).unwrap();
+    let stream = session.open_stream(1, Bytes::new()).unwrap();
+    let (_question, answer) = session.ask().unwrap();
+    session.release();
+    assert!(!running.ct.is_cancelled());
+    assert!(stream.try_push("x".into()).is_err(), "the stream has ended");
+    assert!(answer.await.is_err(), "no answer comes here");
+    assert!(session.ask().is_none() && session.open_stream(1, Bytes::new()).is_none());
+    let late = session.begin(&RequestId::Number(1), CALLS_MAX);
+    assert!(late.is_ok(), "it had found the session before");
+    session.end();
+    assert!(running.ct.is_cancelled());
+    let surplus = session.begin(&RequestId::Number(2), CALLS_MAX);
+    assert_eq!(surplus.err(), Some(CannotBegin::Ended));
 }
 
 #[tokio::test]

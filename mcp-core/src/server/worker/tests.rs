@@ -1,4 +1,7 @@
-use std::sync::atomic::AtomicUsize;
+use std::{
+    sync::atomic::AtomicUsize,
+    time::{Duration, SystemTime},
+};
 
 use globset::{Glob, GlobSet};
 use http::StatusCode;
@@ -13,13 +16,18 @@ use crate::{
     call::Call,
     principal::PrincipalId,
     server::{
-        Changes,
+        Change, Changes,
         era::{self, Route},
-        reply::Accepts,
+        reply::{Accepts, Body},
         wire,
     },
 };
 
+mod moves;
+
+mod streams;
+
+const HOUR: Duration = Duration::from_hours(1);
 const JSON: Accepts = Accepts { json: true, sse: true };
 const PING: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const LIST: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
@@ -42,8 +50,23 @@ impl ServerHandler for Listing {
 }
 
 fn worker(listing: &Listing) -> Arc<Worker> {
+    worker_with(listing, WorkerLimits::default(), &Arc::default())
+}
+
+fn worker_with(
+    listing: &Listing,
+    limits: WorkerLimits,
+    counts: &Arc<PrincipalCounts>,
+) -> Arc<Worker> {
     let service = Arc::new(Service::new(listing.clone(), Changes::default()));
-    Worker::new(service, WorkerLimits::default())
+    Worker::new(service, limits, Arc::clone(counts))
+}
+
+/// An id that no session has yet.
+fn new_id() -> SessionId {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    SessionId::parse(format!("session-{number}").as_bytes()).unwrap()
 }
 
 fn caller(principal: Option<u8>) -> Caller {
@@ -58,16 +81,22 @@ fn with_some_access() -> Caller {
 }
 
 async fn open(worker: &Worker, caller: &Caller) -> SessionId {
-    let body = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":
-        "2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
-    let message = wire::parse(body).unwrap();
+    ask_to_open(worker, caller, "2025-11-25").await.session.unwrap()
+}
+
+async fn ask_to_open(worker: &Worker, caller: &Caller, version: &str) -> Reply {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{version}",
+        "capabilities":{{}},"clientInfo":{{"name":"test","version":"1"}}}}}}"#
+    );
+    let message = wire::parse(body.as_bytes()).unwrap();
     let Route::Initialize(params) = era::route(&message, &HeaderMap::new()).unwrap() else {
         panic!("not initialize");
     };
     let Message::Request(request) = message else { panic!("not a request") };
-    let id = SessionId::mint().unwrap();
+    let opening = Opening { id: new_id(), expires: SystemTime::now() + HOUR };
     let asker = Asker { accepts: JSON, caller };
-    worker.initialize(id, &request, *params, asker).await.session.unwrap()
+    worker.initialize(opening, &request, *params, asker).await
 }
 
 async fn say(worker: &Worker, id: &SessionId, body: &[u8], caller: &Caller) -> Reply {
@@ -101,7 +130,7 @@ async fn a_session_of_somebody_else_is_answered_like_one_that_does_not_exist() {
             if stranger.principal == owner.principal {
                 continue;
             }
-            let nobodys = SessionId::mint().unwrap();
+            let nobodys = new_id();
             for body in bodies {
                 let (foreign, unknown) = (
                     say(&worker, &id, body, &stranger).await,
@@ -110,8 +139,8 @@ async fn a_session_of_somebody_else_is_answered_like_one_that_does_not_exist() {
                 assert_eq!(foreign.status, StatusCode::NOT_FOUND);
                 assert_eq!(seen(&foreign), seen(&unknown));
             }
-            let unknown = seen(&worker.open_stream(&nobodys, &stranger));
-            assert_eq!(seen(&worker.open_stream(&id, &stranger)), unknown);
+            let unknown = seen(&worker.open_stream(&nobodys, &stranger, None));
+            assert_eq!(seen(&worker.open_stream(&id, &stranger, None)), unknown);
             assert_eq!(unknown.0, StatusCode::NOT_FOUND);
             assert_eq!(
                 seen(&worker.close(&id, &stranger)),
@@ -119,7 +148,7 @@ async fn a_session_of_somebody_else_is_answered_like_one_that_does_not_exist() {
             );
         }
         assert_eq!(say(&worker, &id, PING, &owner).await.status, StatusCode::OK, "it lives on");
-        assert_eq!(worker.open_stream(&id, &owner).status, StatusCode::OK);
+        assert_eq!(worker.open_stream(&id, &owner, None).status, StatusCode::OK);
         assert_eq!(worker.close(&id, &owner).status, StatusCode::NO_CONTENT);
         assert_eq!(say(&worker, &id, PING, &owner).await.status, StatusCode::NOT_FOUND);
     }
