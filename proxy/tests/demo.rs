@@ -190,7 +190,7 @@ mod tests {
         for (_, _, answer) in &requests {
             assert!(answer.starts_with("200 after ") && answer.contains("3 series"), "{answer}");
         }
-        let entries = |range| {
+        let entries = |range: std::ops::Range<usize>| {
             let mut entries: Vec<_> = requests[range].iter().map(|(entry, _, _)| *entry).collect();
             entries.sort_unstable();
             entries
@@ -234,7 +234,8 @@ mod tests {
         assert_eq!(names, FOUR);
         for pid in &pids {
             let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-            let is_key = |word: &str| word.len() >= 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
+            let is_key =
+                |word: &str| word.len() >= 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
             assert!(!command.split('\0').any(is_key), "{command}");
         }
         demo.kill().unwrap();

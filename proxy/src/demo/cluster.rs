@@ -26,12 +26,7 @@ mod show;
 
 mod invitation;
 
-use std::{
-    env, fs,
-    io::Write,
-    net::TcpListener,
-    path::{Path, PathBuf},
-};
+use std::{env, fs, io::Write, net::TcpListener, path::PathBuf};
 
 use url::Url;
 
@@ -56,6 +51,9 @@ const CONFIG_TEXT: &str = include_str!("../../../conf/cluster.yaml");
 /// The name of that file in the folder.
 const CONFIG: &str = "cluster.yaml";
 
+/// What `promgate ring` is told by: it asks one replica and needs no keys.
+const RING: &str = "ring.yaml";
+
 /// What [`Cluster::start`] needs to know.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
@@ -74,8 +72,7 @@ pub struct Cluster {
     replicas: Vec<Replica>,
     redis: Redis,
     prometheus: Prometheus,
-    config: PathBuf,
-    _folder: Folder,
+    folder: Folder,
     front: TcpListener,
     endpoint: Url,
 }
@@ -107,7 +104,9 @@ impl Cluster {
         let common = Common::new(&claims, redis.access(), prometheus.url(), &config)?;
         let replicas = replica::start(claims, &common, folder.path())?;
         let endpoint = settings::endpoint(address);
-        Ok(Self { replicas, redis, prometheus, config, _folder: folder, front, endpoint })
+        let cluster = Self { replicas, redis, prometheus, folder, front, endpoint };
+        fs::write(cluster.ring_config(), cluster.ring_config_text()).map_err(DemoError::Folder)?;
+        Ok(cluster)
     }
 
     /// Lets clients in: each connection goes to the next replica. Belongs into a runtime.
@@ -135,11 +134,14 @@ impl Cluster {
     /// # Errors
     /// [`DemoError::Print`] when `out` cannot be written.
     pub fn invite(&self, out: &mut impl Write) -> Result<(), DemoError> {
+        let executable = env::current_exe().unwrap_or_else(|_| "promgate".into());
         let invitation = Invitation {
+            executable: &executable,
             mcp: &self.endpoint,
             busy: (self.endpoint.port() != Some(MCP_PORT)).then_some(MCP_PORT),
             prometheus: self.prometheus.url(),
-            folder: self.config.parent().unwrap_or(Path::new("/")),
+            folder: self.folder.path(),
+            ring_config: &self.ring_config(),
             replicas: &self.replicas,
         };
         invitation.print(out).map_err(DemoError::Print)
@@ -158,6 +160,23 @@ impl Cluster {
                 .map_err(DemoError::Print)?;
         }
         Ok(())
+    }
+
+    fn ring_config(&self) -> PathBuf {
+        self.folder.path().join(RING)
+    }
+
+    fn ring_config_text(&self) -> String {
+        let admin = self.replicas.first().map(|replica| replica.place().admin.to_string());
+        format!(
+            "# For `promgate ring`: asks the first replica of a running `promgate demo`, or another with its\n\
+             # address in PROMGATE_ADMIN.\n\
+             server: {{admin: {{host: \"${{PROMGATE_ADMIN:-{}}}\"}}}}\n\
+             middleware: {{jwt: {{enabled: false}}}}\n\
+             backends: {{prometheus: {{url: \"{}\"}}}}\n",
+            admin.unwrap_or_default(),
+            self.prometheus.url()
+        )
     }
 
     fn processes(&self) -> impl Iterator<Item = &Supervisor> {

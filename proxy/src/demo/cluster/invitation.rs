@@ -18,6 +18,10 @@ pub(super) struct Invitation<'a> {
     pub(super) busy: Option<u16>,
     /// The demo's Prometheus.
     pub(super) prometheus: &'a Url,
+    /// Promgate's executable.
+    pub(super) executable: &'a Path,
+    /// What `promgate ring` is told by.
+    pub(super) ring_config: &'a Path,
     /// Where configuration and logs lie.
     pub(super) folder: &'a Path,
     /// The replicas.
@@ -36,9 +40,11 @@ impl Invitation<'_> {
         }
         writeln!(out, "\n  Connect Claude Code, or any client as `promgate demo` shows them:\n")?;
         writeln!(out, "    claude mcp add --transport http promgate {}\n", self.mcp)?;
-        writeln!(out, "  See the ring, as each replica has it:\n")?;
-        for replica in self.replicas {
-            writeln!(out, "    curl http://{}/admin/ring", replica.place().admin)?;
+        writeln!(out, "  See the ring, as the first replica has it:\n")?;
+        let (executable, config) = (self.executable.display(), self.ring_config.display());
+        writeln!(out, "    {executable} ring --config {config}")?;
+        if let Some(first) = self.replicas.first() {
+            writeln!(out, "    curl http://{}/admin/ring", first.place().admin)?;
         }
         let pause_s = replica::PAUSE.as_secs();
         writeln!(out, "\n  Kill one while you ask; it is started again after {pause_s} s:\n")?;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time;
 
 use super::replica::Replica;
@@ -18,7 +19,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The ring as one replica sees it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ring {
-    version: u64,
+    // Equal where the ring is; more is not to be known of it.
+    version: Value,
     /// All replicas that it knows.
     pub(super) nodes: Vec<Node>,
 }
@@ -92,7 +94,7 @@ mod tests {
             format!(r#"{{"name":"a:1","workers":2,"state":"{state}","share":0.5,"self":true}}"#)
         };
         let whole = |nodes: &[String], count| {
-            let text = format!(r#"{{"version":7,"node":"a:1","nodes":[{}]}}"#, nodes.join(","));
+            let text = format!(r#"{{"version":"7f","node":"a:1","nodes":[{}]}}"#, nodes.join(","));
             serde_json::from_str::<Ring>(&text).unwrap().has_all(count)
         };
         assert!(whole(&[node("up"), node("up")], 2));
