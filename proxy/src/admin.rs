@@ -5,15 +5,17 @@
 //! | `/metrics` | what was counted, in the text format of Prometheus |
 //! | `/healthz` | 200 as long as the process lives |
 //! | `/readyz` | 200 while new work would be served; 503 with a reason before, after, and while full |
+//! | `/admin/ring` | the replicas and their shares, as JSON |
+//! | `/admin/sessions` | how many sessions there are and were, as JSON; never their ids |
+//! | `/admin/sessions/end` | by POST, with a token: ends all sessions of a subject, at every replica |
 //!
-//! Each takes GET and HEAD. Anything else is 404.
+//! All but the last take GET and HEAD. Anything else is 404.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+mod sessions;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
 };
 
 use async_trait::async_trait;
@@ -21,14 +23,23 @@ use http::{
     HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
+use mcp_core::secret::Secret;
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
+use serde::Serialize;
+
+use self::sessions::{Counted, SESSIONS};
 
 use crate::{
     guard::Guarded,
     metrics::{self, Metrics},
+    sessions::Sessions,
     telemetry::Chain,
 };
 
+/// Path that shows the replicas.
+pub const RING: &str = "/admin/ring";
+
+const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// How long a connection may stay open without a request: longer than any usual scrape interval.
@@ -52,16 +63,6 @@ pub enum Phase {
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicU8>);
 
-/// Says whether one more session and one more call would be served.
-#[derive(Clone)]
-pub struct HasRoom(pub Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl fmt::Debug for HasRoom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HasRoom(..)")
-    }
-}
-
 /// What the admin listener tells of.
 #[derive(Debug, Clone)]
 pub struct AdminState {
@@ -69,8 +70,10 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// Where the process stands.
     pub readiness: Readiness,
-    /// Whether the workers' bounds leave room.
-    pub has_room: HasRoom,
+    /// Workers and replicas.
+    pub sessions: Arc<Sessions>,
+    /// What a caller must show to change something; none: nothing can be changed.
+    pub token: Option<Secret>,
 }
 
 /// The admin listener's application, for Pingora.
@@ -91,7 +94,7 @@ pub struct Answer {
 /// What stands at `path` for a client that asks with `method`.
 #[must_use]
 pub fn answer(method: &Method, path: &str, state: &AdminState) -> Answer {
-    if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
+    if !matches!(path, "/metrics" | "/healthz" | "/readyz" | RING | SESSIONS) {
         return Answer::plain(StatusCode::NOT_FOUND, "not found\n");
     }
     if *method != Method::GET && *method != Method::HEAD {
@@ -99,8 +102,10 @@ pub fn answer(method: &Method, path: &str, state: &AdminState) -> Answer {
     }
     match path {
         "/metrics" => scrape(&state.metrics),
+        RING => Answer::json(StatusCode::OK, &state.sessions.cluster.view()),
+        SESSIONS => Answer::json(StatusCode::OK, &Counted::of(&state.sessions)),
         "/readyz" => match state.readiness.phase() {
-            Phase::Ready if (state.has_room.0)() => Answer::plain(StatusCode::OK, "ready\n"),
+            Phase::Ready if state.sessions.has_room() => Answer::plain(StatusCode::OK, "ready\n"),
             Phase::Ready => Answer::plain(StatusCode::SERVICE_UNAVAILABLE, "full\n"),
             Phase::Starting => Answer::plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             Phase::Draining => Answer::plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
@@ -122,6 +127,12 @@ fn scrape(metrics: &Metrics) -> Answer {
 impl Answer {
     fn plain(status: StatusCode, body: &str) -> Self {
         Self { status, content_type: PLAIN, body: body.as_bytes().to_owned() }
+    }
+
+    fn json(status: StatusCode, value: &impl Serialize) -> Self {
+        // Only a map with keys that are no text could fail, and there is none.
+        let body = serde_json::to_vec(value).unwrap_or_default();
+        Self { status, content_type: JSON, body }
     }
 }
 
@@ -162,6 +173,10 @@ impl ServeHttp for Admin {
         // Pingora's own value for a client that asks for keep-alive is "for ever".
         session.set_keepalive(Some(KEEP_ALIVE_S));
         let header = session.req_header();
+        if header.uri.path() == sessions::END && header.method == Method::POST {
+            session.set_keepalive(None);
+            return into_http(sessions::end(session, &self.0).await, false);
+        }
         let answer = answer(&header.method, header.uri.path(), &self.0);
         let is_head = header.method == Method::HEAD;
         // No request here has a use for a body. Rather than read one, the connection ends.
@@ -192,17 +207,41 @@ fn into_http(answer: Answer, is_head: bool) -> Response<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use mcp_core::{
+        backend::Backends,
+        config::{ToolLimits, WorkerLimits},
+        observe::{Observer, Unobserved},
+        server::{Changes, Service},
+        tools::Metrics as Tools,
+    };
     use pingora::apps::HttpServerApp as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
-    use crate::metrics::Subjects;
+    use crate::{
+        cluster::Cluster, config::SessionStore, metrics::Subjects, sessions::Terms, store::Store,
+        workers::Workers,
+    };
+
+    fn tools() -> Tools {
+        let observer: Arc<dyn Observer> = Arc::new(Unobserved);
+        let backends = Backends::new(Vec::new(), Arc::clone(&observer)).unwrap();
+        let name = || "promgate".to_owned();
+        Tools::new(name(), name(), backends, ToolLimits::default(), observer)
+    }
 
     fn state() -> AdminState {
         let subjects = Subjects { tools: &[], backends: &[], workers: 1 };
         let metrics = Arc::new(Metrics::new(subjects).unwrap());
-        let has_room = HasRoom(Arc::new(|| true));
-        AdminState { metrics, readiness: Readiness::default(), has_room }
+        let service = Arc::new(Service::new(tools(), Changes::default()));
+        let workers = Arc::new(Workers::new(1, &service, WorkerLimits::default()));
+        let store = Store::open(&SessionStore::Memory, &[]).unwrap();
+        let terms = Terms { keys: &[], age_max: Duration::from_hours(1), of_principal_max: 1 };
+        let sessions = Sessions::new(workers, Cluster::alone(1), store, &terms).unwrap();
+        let (sessions, token) = (Arc::new(sessions), None);
+        AdminState { metrics, readiness: Readiness::default(), sessions, token }
     }
 
     fn status(method: &Method, path: &str, state: &AdminState) -> u16 {

@@ -17,6 +17,7 @@ use crate::{
     demo::{self, DemoError},
     explain::{self, ExplainError},
     online::{self, OnlineError},
+    ring_report::{self, Report, RingError},
     run::{self, RunError},
     telemetry::Chain,
 };
@@ -62,7 +63,7 @@ Reads the configuration again on SIGHUP, and when it or a file that it names cha
 changes nothing. What needs a restart is named in the log.
 
 With `server.transport.type: stdio` in the file, this is the same as `promgate stdio`.")]
-    Serve(ConfigArgs),
+    Serve(ServeArgs),
 
     /// Serve one MCP client over standard input and output.
     #[command(after_help = "\
@@ -90,6 +91,18 @@ Examples:
 
     /// Look at a token: would a configuration let it in, and to what?
     Token(TokenArgs),
+
+    /// Show which replica owns how many of the sessions, or which owns one.
+    #[command(after_help = "\
+Asks the admin listener of the replica that serves the configuration. With --node it asks nobody, and
+shows what the ring would be of the replicas named. A session id is read from standard input, never
+from the command line, where others could see it.
+
+Examples:
+  promgate ring --config my.yaml
+  promgate ring --config my.yaml --session < id.txt
+  promgate ring --node 10.0.0.1:8081=4 --node 10.0.0.2:8081=4 --node 10.0.0.3:8081=4")]
+    Ring(RingArgs),
 
     /// Print the JSON Schema of the configuration file.
     #[command(after_help = "\
@@ -175,6 +188,35 @@ Examples:
     Explain(ConfigArgs),
 }
 
+/// What is asked of the ring.
+#[derive(Debug, Args)]
+pub struct RingArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// A replica as NAME=WORKERS, the name as `cluster.advertise` writes it; may be given many times.
+    #[arg(long = "node", value_name = "NAME=WORKERS", conflicts_with = "config")]
+    pub nodes: Vec<String>,
+
+    /// Read a session id from standard input, and say who owns it.
+    #[arg(long)]
+    pub session: bool,
+}
+
+/// How `serve` starts.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Take over from a process that serves the same configuration: wait until it gets SIGQUIT, then
+    /// take its sockets and sessions. Needs `server.upgrade_socket`.
+    #[arg(long)]
+    pub upgrade: bool,
+}
+
 /// How the demonstration runs.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -213,6 +255,9 @@ pub enum CommandError {
     /// A token was not explained, or would not be let in.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// The ring cannot be shown.
+    #[error(transparent)]
+    Ring(#[from] RingError),
     /// The demo's child cannot become its program.
     #[error(transparent)]
     Child(#[from] DemoError),
@@ -223,11 +268,13 @@ impl CommandError {
         match self {
             Self::Config(_) => EX_CONFIG,
             Self::Run(error) if error.is_of_configuration() => EX_CONFIG,
-            Self::Explain(ExplainError::NoToken) => EX_USAGE,
+            Self::Explain(ExplainError::NoToken)
+            | Self::Ring(RingError::Node(_) | RingError::Session) => EX_USAGE,
             Self::Output(_)
             | Self::Run(_)
             | Self::Online(_)
             | Self::Explain(_)
+            | Self::Ring(_)
             | Self::Child(_) => EX_FAILURE,
         }
     }
@@ -293,9 +340,18 @@ fn obey(command: Command) -> Result<(), CommandError> {
         }
         Command::Schema => say(&config::schema_json()),
         Command::Completions { shell } => say(&completions(shell)),
-        Command::Serve(ConfigArgs { config: path }) => {
+        Command::Serve(ServeArgs { config: ConfigArgs { config: path }, upgrade }) => {
             let config = config::load(&path, &ProcessEnvironment)?;
-            Ok(run::serve(path, config)?)
+            Ok(run::serve(path, config, upgrade)?)
+        }
+        Command::Ring(RingArgs { config: from, nodes, session }) => {
+            let view = if nodes.is_empty() {
+                ring_report::ask(&config::load(&from.config, &ProcessEnvironment)?)?
+            } else {
+                ring_report::named(&nodes)?
+            };
+            let id = if session { Some(session_id()?) } else { None };
+            say(&Report::new(view, id.as_deref())?.to_string())
         }
         Command::Stdio(ConfigArgs { config: path }) => {
             Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
@@ -339,6 +395,16 @@ fn input() -> Result<String, ExplainError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The session id on standard input.
+fn session_id() -> Result<String, RingError> {
+    let bytes_max = u64::try_from(mcp_core::session::SESSION_ID_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    // With room for the line's end, and for one byte too many.
+    let input = io::stdin().lock().take(bytes_max + 3).read_to_end(&mut bytes);
+    input.map_err(RingError::Input)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn say(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
@@ -354,6 +420,7 @@ fn complain(error: &CommandError) {
         | CommandError::Run(_)
         | CommandError::Online(_)
         | CommandError::Explain(_)
+        | CommandError::Ring(_)
         | CommandError::Child(_) => "promgate: ",
     };
     // Nobody can be told that standard error is closed.

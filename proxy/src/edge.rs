@@ -1,22 +1,32 @@
 //! The edge: one request from its header to its record.
 //!
 //! Order of a request: rate of its address → hygiene (framing, target, host) → path → origin → token → policy →
-//! rate of its principal → method → media types → body → message → era → tool → worker → answer → record. What
-//! comes first is cheaper to check or guards what comes after it: framing before anything is believed, the
-//! host before a path is told apart, the caller before a body is read.
+//! rate of its principal → method → media types → session, and with it the replica → body → message → era → tool →
+//! worker → answer → record. What comes first is cheaper to check or guards what comes after it: framing before
+//! anything is believed, the host before a path is told apart, the caller before a body is read.
+//!
+//! The same edge serves the port of the replicas, where a signature takes the place of what comes before the method.
 
-mod admit;
+mod aim;
 
-mod body;
+mod forward;
 
 mod context;
+
+mod noted;
+
+mod admit;
+mod arrive;
+
+mod body;
 
 mod plan;
 
 mod respond;
 
+mod passing;
+
 use std::{
-    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,45 +34,40 @@ use std::{
     time::SystemTime,
 };
 
-use async_trait::async_trait;
-use futures_util::FutureExt as _;
-use http::{Method, Version, header};
-use mcp_core::{
-    call::Call,
-    config::BackendName,
-    server::{Asker, Reply},
-};
-use pingora::{
-    Error, ErrorType, Result,
-    http::RequestHeader,
-    modules::http::HttpModules,
-    prelude::HttpPeer,
-    protocols::http::ServerSession,
-    proxy::{FailToProxy, ProxyHttp, Session},
-};
+use http::{HeaderName, Method, Version, header};
+use mcp_core::server::{Asker, Reply};
+use pingora::{Result, http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
 pub(crate) use self::body::Bodies;
 use self::{
     admit::Destination,
-    context::{Context, InFlight},
-    plan::{Astray, Parts, Plan, session_owner},
-    respond::{StreamTerms, document, left, refuse, reply},
+    aim::Aim,
+    arrive::Arrival,
+    context::Context,
+    forward::Forward,
+    plan::{Astray, Parts, Plan},
+    respond::{StreamTerms, control, document, left, refuse, reply},
 };
 use crate::{
     access_log::{AccessLog, Record},
     config::HttpLimits,
     guard::Guarded,
+    hop::{self, HopChecker},
     live::{Current, Live},
     media,
     metrics::{
         Metrics,
-        labels::{HttpMethod, Outcome},
+        labels::{Hop, HttpMethod},
     },
     refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
-    workers::Workers,
+    sessions::Sessions,
+    telemetry::Chain,
 };
+
+/// Where a client's stream broke off.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Everything that serving a request needs.
 #[derive(Debug)]
@@ -71,8 +76,10 @@ pub struct Edge {
     pub limits: HttpLimits,
     /// The settings that a reload replaces.
     pub live: Current,
-    /// The workers.
-    pub workers: Arc<Workers>,
+    /// Workers, replicas, and who owns which session.
+    pub sessions: Arc<Sessions>,
+    /// Who is served.
+    pub side: Side,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where records go.
@@ -85,6 +92,25 @@ pub struct Edge {
     pub in_flight: Arc<AtomicUsize>,
     /// Turns true when the process begins to stop.
     pub drain: watch::Receiver<bool>,
+}
+
+/// Who is served.
+#[derive(Debug)]
+pub enum Side {
+    /// Clients.
+    Clients,
+    /// Other replicas, each of whose requests is signed.
+    Replicas(Box<HopChecker>),
+}
+
+/// What comes after a request was looked at.
+enum Next {
+    /// This reply.
+    Reply(Box<Reply>),
+    /// Nothing: it is answered.
+    Answered,
+    /// Another replica answers.
+    PassOn,
 }
 
 impl Edge {
@@ -115,97 +141,209 @@ impl Edge {
         session.set_total_drain_timeout(Some(limits.body_timeout));
     }
 
-    async fn serve(&self, session: &mut ServerSession, context: &mut Context) -> Result<()> {
+    /// Serves a request. `false` when another replica has to.
+    async fn serve(&self, session: &mut ServerSession, context: &mut Context) -> Result<bool> {
         self.begin(session, context);
         // Boxed: a stream carries the size of this future for as long as it lasts, and finding the
         // answer is over by then.
-        let answer = Box::pin(self.answer(session, context)).await?;
-        let Some(answer) = answer else { return Ok(()) };
-        let terms = StreamTerms { metrics: &self.metrics, drain: self.drain.clone() };
-        reply(session, context, answer, terms).await
+        match Box::pin(self.look(session, context)).await? {
+            Next::Reply(answer) => self.reply(session, context, *answer).await?,
+            Next::Answered => {}
+            Next::PassOn => return Ok(false),
+        }
+        Ok(true)
     }
 
-    /// A worker's reply; `None` when the request is answered already.
-    async fn answer(
+    async fn reply(
         &self,
         session: &mut ServerSession,
         context: &mut Context,
-    ) -> Result<Option<Reply>> {
+        answer: Reply,
+    ) -> Result<()> {
+        let terms = StreamTerms {
+            metrics: &self.metrics,
+            drain: self.drain.clone(),
+            from: context.hop.as_ref().map(|hop| self.sessions.cluster.departure(&hop.from)),
+        };
+        reply(session, context, answer, terms).await
+    }
+
+    async fn look(&self, session: &mut ServerSession, context: &mut Context) -> Result<Next> {
         let live = self.live.load_full();
-        let admitted = match admit::admit(session, &live).await {
-            Ok(Destination::Document(served)) => {
-                document(session, context, served).await?;
-                return Ok(None);
-            }
-            Ok(Destination::Caller(pass)) => Ok(context.pass.insert(pass).caller.clone()),
-            Err(denial) => Err(denial),
+        let admitted = match &self.side {
+            Side::Clients => match admit::admit(session, &live).await {
+                Ok(Destination::Document(served)) => {
+                    document(session, context, served).await?;
+                    return Ok(Next::Answered);
+                }
+                Ok(Destination::Caller(pass)) => Ok(pass),
+                Err(denial) => Err(denial),
+            },
+            Side::Replicas(checker) => match arrive::admit(session, &live, checker) {
+                Ok(Arrival::Control(hop)) => return self.control(session, context, &hop).await,
+                Ok(Arrival::Request(pass, hop)) => {
+                    self.arrived(context, hop);
+                    Ok(pass)
+                }
+                Err(denial) => {
+                    self.metrics.hop(Hop::Refused);
+                    Err(denial)
+                }
+            },
         };
         let header = session.req_header();
-        let (method, accepts) = (header.method.clone(), media::accepts(&header.headers));
-        let admitted = admitted.and_then(|caller| {
+        let accepts = media::accepts(&header.headers);
+        let admitted = admitted.and_then(|pass| {
+            let caller = context.pass.insert(pass).caller.clone();
             admit::message(header, accepts)?;
             Ok(caller)
         });
-        let caller = match admitted {
-            Ok(caller) => caller,
+        match admitted {
+            Ok(caller) => {
+                let asker = Asker { accepts, caller: &caller };
+                self.answer(session, context, &live, asker).await
+            }
             Err(denial) => {
                 self.refuse(session, context, &denial, None).await?;
-                return Ok(None);
+                Ok(Next::Answered)
             }
-        };
-        if method == Method::POST {
-            let asker = Asker { accepts, caller: &caller };
-            return self.post(session, context, &live, asker).await;
         }
-        let owner = session_owner(&session.req_header().headers, self.parts(&live), context);
-        Ok(Some(match owner {
-            Ok((id, chosen)) if method == Method::GET => {
-                let last_event_id = session.req_header().headers.get("last-event-id");
-                let last_event_id = last_event_id.map(http::HeaderValue::as_bytes);
-                chosen.worker.open_stream(&id, &caller, last_event_id)
-            }
-            Ok((id, chosen)) => chosen.worker.close(&id, &caller),
-            Err(refused) => *refused,
-        }))
     }
 
-    /// The worker's reply to a POST; `None` when the request is answered already.
-    async fn post(
+    /// The request came through another replica, which gave it its name.
+    fn arrived(&self, context: &mut Context, hop: Box<hop::Hop>) {
+        self.metrics.hop(Hop::Received);
+        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
+        context.hop = Some(hop);
+    }
+
+    /// Answers something between replicas.
+    async fn control(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+        hop: &hop::Hop,
+    ) -> Result<Next> {
+        let patience = self.limits.body_timeout;
+        let body = tokio::time::timeout(patience, arrive::control_body(session)).await;
+        let heard = match body.unwrap_or(Err(Refusal::BodyTimeout.into())) {
+            Ok(body) => {
+                let path = session.req_header().uri.path().to_owned();
+                let heard = self.sessions.heard(&path, hop, &body).await;
+                heard.map_err(|why| {
+                    tracing::warn!(error = %Chain(&why), from = %hop.from, "a replica said what is not taken");
+                    arrive::refused("message")
+                })
+            }
+            Err(denial) => Err(denial),
+        };
+        match heard {
+            Ok(answer) => {
+                context.unremarkable = true;
+                control(session, context, answer).await?;
+            }
+            Err(denial) => self.refuse(session, context, &denial, None).await?,
+        }
+        Ok(Next::Answered)
+    }
+
+    async fn answer(
         &self,
         session: &mut ServerSession,
         context: &mut Context,
         live: &Live,
         asker: Asker<'_>,
-    ) -> Result<Option<Reply>> {
+    ) -> Result<Next> {
+        let principal = asker.caller.principal;
+        let header = session.req_header();
+        let aim = aim::aim(&self.sessions, header, principal, context.hop.as_deref());
+        context.note_aim(&aim, &self.sessions);
+        if let Aim::Away(away) = aim {
+            return self.pass_on(session, context, Forward::new(away)).await;
+        }
+        let method = header.method.clone();
+        if method == Method::POST {
+            return self.post(session, context, live, (asker, aim)).await;
+        }
+        context.era = Some("session");
+        let headers = &session.req_header().headers;
+        let Aim::Session(id, chosen) = aim else {
+            let reply = plan::no_session(headers, &aim, &self.metrics, context);
+            return Ok(Next::Reply(Box::new(reply)));
+        };
+        context.worker = Some(chosen.index);
+        let last_event_id = headers.get(LAST_EVENT_ID).map(http::HeaderValue::as_bytes);
+        let opens = (method == Method::GET).then_some(last_event_id);
+        match plan::without_body((id, chosen), asker, opens, &self.sessions).await {
+            Ok(reply) => Ok(Next::Reply(Box::new(reply))),
+            Err(denial) => {
+                self.refuse(session, context, &denial, None).await?;
+                Ok(Next::Answered)
+            }
+        }
+    }
+
+    /// Has another replica serve the request, unless it has passed through too many.
+    async fn pass_on(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+        forward: Forward,
+    ) -> Result<Next> {
+        context.era = Some("session");
+        if context.hops() >= self.sessions.cluster.hops_max() {
+            self.metrics.hop(Hop::Looped);
+            self.refuse(session, context, &Refusal::TooManyHops.into(), None).await?;
+            return Ok(Next::Answered);
+        }
+        // Who waits for leave to send its body gets it from us: the other replica is asked when we have it all.
+        if body::awaits_continue(session) {
+            session.write_continue_response().await?;
+        }
+        context.forward = Some(Box::new(forward));
+        Ok(Next::PassOn)
+    }
+
+    /// The worker's reply to a POST.
+    async fn post(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+        live: &Live,
+        aimed: (Asker<'_>, Aim<'_>),
+    ) -> Result<Next> {
         let body = match body::read(session, &self.bodies, &self.limits).await {
             Ok(body) => body,
             Err(refusal) => {
                 self.refuse(session, context, &refusal.into(), None).await?;
-                return Ok(None);
+                return Ok(Next::Answered);
             }
         };
         let headers = &session.req_header().headers;
-        let parts = self.parts(live);
-        let running = match Plan::make(&body.bytes, headers, asker, parts, context) {
+        let parts = Parts { sessions: &self.sessions, metrics: &self.metrics, gate: &live.gate };
+        let running = match Plan::make(&body.bytes, headers, aimed, parts, context) {
             Ok(plan) => plan.run(),
-            Err(Astray::Answered(answer)) => return Ok(Some(*answer)),
+            Err(Astray::Answered(answer)) => return Ok(Next::Reply(answer)),
             Err(Astray::Denied(denial, id_raw)) => {
                 self.refuse(session, context, &denial, id_raw).await?;
-                return Ok(None);
+                return Ok(Next::Answered);
             }
         };
         tokio::pin!(running);
         // The call runs in this task. While it waits, we listen for a client that leaves: dropping
         // the future is what stops the call.
-        tokio::select! {
+        let ran = tokio::select! {
             biased;
-            answer = &mut running => Ok(Some(answer)),
-            gone = session.read_body_or_idle(true) => left(gone),
+            ran = &mut running => ran,
+            gone = session.read_body_or_idle(true) => return left(gone),
+        };
+        match ran {
+            Ok(reply) => Ok(Next::Reply(Box::new(reply))),
+            Err((denial, id_raw)) => {
+                self.refuse(session, context, &denial, id_raw).await?;
+                Ok(Next::Answered)
+            }
         }
-    }
-
-    fn parts<'a>(&'a self, live: &'a Live) -> Parts<'a> {
-        Parts { workers: &self.workers, metrics: &self.metrics, gate: &live.gate }
     }
 
     async fn refuse(
@@ -237,6 +375,9 @@ impl Edge {
     }
 
     fn record(&self, session: &ServerSession, context: &Context) {
+        if context.unremarkable {
+            return;
+        }
         let header = session.req_header();
         let status = status(session);
         let took = context.started.elapsed();
@@ -260,7 +401,11 @@ impl Edge {
             user_agent: header.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes),
             rpc_method: rpc.and_then(context::Rpc::name),
             tool: rpc.and_then(|rpc| rpc.tool.as_deref()),
-            backend: context.call.as_ref().and_then(Call::backend).map(BackendName::as_str),
+            backend: context.backend(),
+            owner: context.owner.as_ref().map(|(node, worker)| (node.as_str(), worker.0)),
+            hop: context.hops(),
+            client: context.hop.as_ref().and_then(|hop| hop.client),
+            via: context.hop.as_ref().map(|hop| hop.from.as_str()),
             worker: context.worker.map(|worker| worker.0),
             era: context.era,
             outcome: context.outcome,
@@ -287,68 +432,4 @@ fn status(session: &ServerSession) -> Option<u16> {
 
 fn wide(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-/// Pingora's hooks. Every request is answered in `request_filter`; nothing is forwarded.
-#[async_trait]
-impl ProxyHttp for Edge {
-    type CTX = Context;
-
-    fn new_ctx(&self) -> Context {
-        Context::new(InFlight::enter(&self.in_flight), self.metrics.request_started())
-    }
-
-    /// None: Pingora's default adds a compression module that every request would carry along.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        let downstream = session.as_downstream_mut();
-        // Pingora drops the connection of a filter that panics, without answer and record.
-        let served = AssertUnwindSafe(self.serve(downstream, context)).catch_unwind().await;
-        match served {
-            Ok(served) => served?,
-            Err(_panic) => {
-                self.metrics.panicked();
-                context.outcome = Outcome::Internal;
-                downstream.set_keepalive(None);
-                if status(downstream).is_none() {
-                    refuse(downstream, context, &Refusal::Internal.into(), None).await?;
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> Result<Box<HttpPeer>> {
-        // Not reached: `request_filter` answers every request.
-        Err(Error::new(ErrorType::InternalError))
-    }
-
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        let downstream = session.as_downstream_mut();
-        let body_done = downstream.is_body_done();
-        if error.is_some() {
-            // Whatever was meant to be answered, it did not arrive.
-            context.outcome = Outcome::ClientGone;
-        }
-        self.record(downstream, context);
-        // Bytes of a body that is still to be drained are no header.
-        if let Some(guarded) = Guarded::of(downstream).filter(|_| body_done) {
-            guarded.await_header();
-        }
-    }
-
-    /// A client that leaves is no fault: nothing is written to it, and nothing is logged but its record.
-    async fn fail_to_proxy(&self, _: &mut Session, _: &Error, _: &mut Context) -> FailToProxy {
-        FailToProxy { error_code: 0, can_reuse_downstream: false }
-    }
-
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
-        true
-    }
-
-    /// Constant: Pingora's own holds the path with its query.
-    fn request_summary(&self, _: &Session, _: &Context) -> String {
-        "request".to_owned()
-    }
 }

@@ -1,8 +1,12 @@
 //! What commands have in common that ask others, show what they heard, and end.
 
+mod table;
+
 use std::{fmt::Write as _, future::Future, io, time::Duration};
 
 use tokio::runtime::Runtime;
+
+pub use self::table::{Row, table};
 
 /// Longest time that any answer is waited for, whatever the configuration allows: somebody sits in front of the
 /// screen.

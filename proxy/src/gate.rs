@@ -30,11 +30,12 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::pass::Leave;
 pub use self::pass::Pass;
-use self::pass::Share;
+use self::pass::{Sent, Share};
 use crate::{
     challenge::Challenges,
     client_address::{FORWARDED_FOR, holder},
     config::{Authentication, Config, Verification},
+    hop::{Rules, Traveller},
     limits::{Exceeded, Limits},
     metrics::{Metrics, labels::TokenOutcome},
     policy::{Admitted, Denied, Failure, Fault, Policy},
@@ -154,7 +155,39 @@ impl Gate {
         let Share { counted, permit } = self.share(id)?;
         let caller = Caller { principal: Some(id), access, ..Caller::anyone() };
         let retired = self.retired.clone();
-        Ok(Pass { caller, accepted: Some(accepted), counted, permit, retired })
+        Ok(Pass { caller, accepted: Some(accepted), sent: None, counted, permit, retired })
+    }
+
+    /// What another replica has to know of a caller who was let in here.
+    #[must_use]
+    pub fn traveller(&self, pass: &Pass) -> Traveller {
+        let rules = match (&pass.accepted, &pass.sent) {
+            // Passed on once more: what the first replica found.
+            (None, Some(sent)) => sent.rules.clone(),
+            (accepted, _) => match self.policy.holding(accepted.as_ref().map(|it| &it.judgement)) {
+                Some(names) => Rules::Named(names.to_vec()),
+                None => Rules::Everything,
+            },
+        };
+        Traveller { principal: pass.caller.principal, rules, until: pass.until() }
+    }
+
+    /// Lets a caller in whom another replica has let in, and whose share was counted there.
+    #[must_use]
+    pub fn arrived(&self, traveller: Traveller) -> Pass {
+        let Traveller { principal, rules, until } = traveller;
+        let access = match &rules {
+            Rules::Everything => self.policy.named(None),
+            Rules::Named(names) => self.policy.named(Some(names)),
+        };
+        Pass {
+            caller: Caller { principal, access, ..Caller::anyone() },
+            accepted: None,
+            sent: Some(Sent { until, rules }),
+            counted: None,
+            permit: None,
+            retired: self.retired.clone(),
+        }
     }
 
     /// Lets a caller without a token in. Its share is that of its address: it has no other name.
@@ -181,10 +214,13 @@ impl Gate {
             let Some(id) = pass.counted else { return Ok(()) };
             return self.limits.tool(id, tool).map_err(limited);
         }
+        if pass.sent.is_some() {
+            return Err(tool_forbidden());
+        }
         let Some(accepted) = &pass.accepted else { return Err(self.token_missing()) };
         Err(match accepted.judgement.missing_scopes(tool) {
             Some(missing) => self.scope_missing(accepted, missing),
-            None => Denial { why: Some("tool_forbidden"), ..Refusal::ToolForbidden.into() },
+            None => tool_forbidden(),
         })
     }
 
@@ -322,6 +358,10 @@ fn warn_once(visitor: Visitor<'_>) {
              put it into `server.transport.http.trusted_proxies`, so that its clients are told apart"
         );
     }
+}
+
+fn tool_forbidden() -> Denial {
+    Denial { why: Some("tool_forbidden"), ..Refusal::ToolForbidden.into() }
 }
 
 fn limited(exceeded: Exceeded) -> Denial {

@@ -32,6 +32,10 @@ pub use sign::{CannotSign, HopKeys, HopSigner};
 /// The header that carries a hop. From a client it is an attempt to be somebody else.
 pub const HOP: HeaderName = HeaderName::from_static("promgate-hop");
 
+/// Where a replica says how it is. Who asks an address does not know yet who is there, so a question to
+/// [`NodeName::anyone`] is taken here, and nowhere else.
+pub const STATUS_PATH: &str = "/_promgate/status";
+
 /// Longest value of the header, in bytes. What does not fit is not sent: 8 KiB hold the names of some 200 rules, and
 /// HTTP/2 peers take far longer headers.
 pub const HOP_BYTES_MAX: usize = 8 << 10;

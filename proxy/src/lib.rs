@@ -4,12 +4,12 @@
 //!
 //! - what an operator says: [`expression`], [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
-//! - who serves: [`ring`], [`hop`], [`workers`]
-//! - who is let in, to what, and how often: [`condition`], [`policy`], [`client_address`], [`limits`],
+//! - who serves: [`store`], [`ring`], [`hop`], [`cluster`], [`upgrade`], [`workers`]
+//! - who is let in, to what, and how often: [`condition`], [`policy`], [`sessions`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
-//! - the process: [`listener`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
-//!   [`enquiry`], [`online`], [`explain`], [`cli`]
+//! - the process: [`listener`], [`sockets`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
+//!   [`enquiry`], [`online`], [`explain`], [`ring_report`], [`cli`]
 
 pub mod expression;
 
@@ -21,15 +21,23 @@ pub mod metrics;
 
 pub mod access_log;
 
+pub mod store;
+
 pub mod ring;
 
 pub mod hop;
+
+pub mod cluster;
+
+pub mod upgrade;
 
 pub mod workers;
 
 pub mod condition;
 
 pub mod policy;
+
+pub mod sessions;
 
 pub mod client_address;
 
@@ -57,6 +65,8 @@ pub mod edge;
 
 pub mod listener;
 
+pub mod sockets;
+
 pub mod admin;
 
 pub mod server;
@@ -72,5 +82,7 @@ pub mod enquiry;
 pub mod online;
 
 pub mod explain;
+
+pub mod ring_report;
 
 pub mod cli;

@@ -10,6 +10,8 @@ pub mod labels;
 mod admission;
 mod series;
 
+mod replicas;
+
 use std::{fmt, time::Duration};
 
 use jsonwebtoken_jwks::refused::Reason;
@@ -23,16 +25,17 @@ use prometheus::{
     IntCounter, IntGauge, Registry, TextEncoder, process_collector::ProcessCollector,
 };
 
-pub use self::admission::KeyFigures;
 use self::{
     admission::Admission,
     family::Maker,
     labels::{
-        HttpMethod, Limit, Outcome, Rejection, ReloadOutcome, RpcMethod, StatusCode, StreamKind,
-        TokenOutcome,
+        Hop, HttpMethod, Limit, Outcome, Rejection, ReloadOutcome, RpcMethod, StatusCode,
+        StreamKind, TokenOutcome,
     },
+    replicas::Replicas,
     series::{Backends, Edge, Tool, Worker},
 };
+pub use self::{admission::KeyFigures, replicas::ReplicaFigures};
 
 /// Media type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,6 +54,8 @@ pub struct Metrics {
     source: Mutex<Option<WorkerSource>>,
     admission: Admission,
     keys: Mutex<Option<KeySource>>,
+    replicas: Replicas,
+    replica_source: Mutex<Option<ReplicaSource>>,
 }
 
 /// The metrics could not be set up or written. Only a mistake in this module can cause it.
@@ -74,6 +79,9 @@ pub type WorkerSource = Box<dyn Fn() -> Vec<Figures> + Send + Sync>;
 
 /// Gives the figures of every issuer's keys.
 pub type KeySource = Box<dyn Fn() -> Vec<KeyFigures> + Send + Sync>;
+
+/// Gives what is known of replicas and stored sessions.
+pub type ReplicaSource = Box<dyn Fn() -> ReplicaFigures + Send + Sync>;
 
 /// Something that is counted as long as it exists.
 #[derive(Debug)]
@@ -111,6 +119,7 @@ impl Metrics {
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
         let admission = Admission::new(&make)?;
+        let replicas = Replicas::new(&make)?;
         admission.started(true);
         Ok(Self {
             registry,
@@ -124,6 +133,8 @@ impl Metrics {
             source,
             admission,
             keys: Mutex::new(None),
+            replicas,
+            replica_source: Mutex::new(None),
         })
     }
 
@@ -213,6 +224,16 @@ impl Metrics {
         *self.keys.lock() = Some(source);
     }
 
+    /// A request was passed on to another replica, or taken from one.
+    pub fn hop(&self, hop: Hop) {
+        self.replicas.hops.inc(hop);
+    }
+
+    /// Says where the figures of replicas come from. Asked once for each scrape.
+    pub fn read_replicas_from(&self, source: ReplicaSource) {
+        *self.replica_source.lock() = Some(source);
+    }
+
     /// The counters that the access log keeps.
     #[must_use]
     pub fn access_log(&self) -> LogCounters {
@@ -239,9 +260,13 @@ impl Metrics {
         if let Some(keys) = keys.as_ref() {
             self.admission.show(&keys());
         }
+        let replicas = self.replica_source.lock();
+        if let Some(replicas) = replicas.as_ref() {
+            self.replicas.show(&replicas());
+        }
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        drop((source, keys));
+        drop((source, keys, replicas));
         Ok(text.into_bytes())
     }
 }

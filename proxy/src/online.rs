@@ -24,13 +24,9 @@ use tokio::time::timeout;
 
 use crate::{
     config::{AuthorizationServer, Config, Issuer},
-    enquiry::{self, PATIENCE, shown},
+    enquiry::{self, PATIENCE, Row, shown, table},
     telemetry::Chain,
 };
-
-mod table;
-
-use self::table::{Row, table};
 
 /// Longest key id that is shown, in characters.
 const KID_CHARS_MAX: usize = 40;

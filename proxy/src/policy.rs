@@ -52,6 +52,8 @@ pub struct Policy {
     rules: Option<Vec<Rule>>,
     anonymous: Option<Arc<Access>>,
     unauthenticated: Arc<Access>,
+    /// Names of the rules for anyone.
+    open: Arc<[Arc<str>]>,
     shared: Mutex<HashMap<Box<[usize]>, Allowed>>,
 }
 
@@ -156,6 +158,7 @@ impl Policy {
         }
         let open: Vec<_> =
             compiled.iter().filter(|rule| rule.is_for_anyone()).map(Rule::grant).collect();
+        let names = compiled.iter().filter(|rule| rule.is_for_anyone()).map(Rule::name).collect();
         let anonymous = (!open.is_empty()).then(|| Access::of(open));
         let unauthenticated = match &anonymous {
             Some(open) => Arc::clone(open),
@@ -166,6 +169,7 @@ impl Policy {
             issuers,
             anonymous,
             unauthenticated,
+            open: names,
             rules: (!compiled.is_empty()).then_some(compiled),
             shared: Mutex::default(),
         })
@@ -183,6 +187,24 @@ impl Policy {
     #[must_use]
     pub fn unauthenticated(&self) -> Arc<Access> {
         Arc::clone(&self.unauthenticated)
+    }
+
+    /// Names of the rules that hold for a caller: of a judged one, or of one without a token. None where there are no
+    /// rules, so that everything may be used.
+    #[must_use]
+    pub fn holding(&self, admitted: Option<&Admitted>) -> Option<Arc<[Arc<str>]>> {
+        self.rules.as_ref()?;
+        Some(Arc::clone(admitted.map_or(&self.open, |admitted| &admitted.rules)))
+    }
+
+    /// What a caller may use for whom another replica found that the rules of these names hold. A name that no rule
+    /// here has allows nothing; and where there are rules here, silence about them allows nothing either.
+    #[must_use]
+    pub fn named(&self, names: Option<&[Arc<str>]>) -> Arc<Access> {
+        let Some(rules) = &self.rules else { return Access::everything() };
+        let names = names.unwrap_or_default();
+        let held = rules.iter().enumerate().filter(|(_, rule)| names.contains(&rule.name()));
+        self.share(held.map(|(place, _)| place).collect(), rules).access
     }
 
     /// Judges a caller whose token was verified: `issuer` is the place of its issuer in the configuration, and
@@ -315,21 +337,28 @@ impl Denied {
 /// length, so that no two pairs read the same. Where tokens need no subject, those without one are told apart by
 /// all that they say but what differs from one token to the next of the same person.
 fn principal_id(principal: &Principal, claims: &Map<String, Value>) -> PrincipalId {
+    let (issuer, subject) = (&principal.issuer, &principal.subject);
+    if !subject.is_empty() {
+        return principal_of(issuer, subject);
+    }
+    let of_person = claims.iter().filter(|(name, _)| !OF_ONE_TOKEN.contains(&name.as_str()));
+    let claims: Vec<_> = of_person.map(|(name, value)| [name.clone(), value.to_string()]).collect();
+    let claims = claims.iter().flatten().map(String::as_str);
+    digest(&[&**issuer, ""].into_iter().chain(claims).collect::<Vec<_>>())
+}
+
+/// The name in tables of the principal with that issuer and subject.
+#[must_use]
+pub fn principal_of(issuer: &str, subject: &str) -> PrincipalId {
+    digest(&[issuer, subject])
+}
+
+fn digest(parts: &[&str]) -> PrincipalId {
     let mut context = Context::new(&SHA256);
-    let mut add = |part: &str| {
+    for part in parts {
         let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
         context.update(&length.to_be_bytes());
         context.update(part.as_bytes());
-    };
-    add(&principal.issuer);
-    add(&principal.subject);
-    if principal.subject.is_empty() {
-        for (name, value) in
-            claims.iter().filter(|(name, _)| !OF_ONE_TOKEN.contains(&name.as_str()))
-        {
-            add(name);
-            add(&value.to_string());
-        }
     }
     let mut id = [0; 16];
     for (to, from) in id.iter_mut().zip(context.finish().as_ref()) {

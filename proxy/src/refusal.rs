@@ -97,6 +97,23 @@ pub enum Refusal {
     /// A document of `.well-known` that is not at hand.
     #[error("the authorization server's metadata is not at hand; try again later")]
     DocumentUnavailable,
+    /// The replica that owns the session cannot be reached.
+    #[error("the replica that owns this session cannot be reached; try again")]
+    ReplicaUnreachable,
+    /// The replica that owns the session went away while it answered.
+    #[error(
+        "the replica that owns this session went away before it answered; the request may have been served"
+    )]
+    ReplicaGone,
+    /// Passed on too often: the replicas do not agree yet who owns the session.
+    #[error("the replicas do not agree yet who owns this session; try again")]
+    TooManyHops,
+    /// A request on the port of the replicas that none of them signed.
+    #[error("this port is for replicas of this server")]
+    HopRefused,
+    /// Whether the session exists cannot be found out.
+    #[error("sessions cannot be looked up at the moment; try again later")]
+    SessionStore,
     /// A fault of ours.
     #[error("the server failed")]
     Internal,
@@ -151,6 +168,7 @@ impl Refusal {
             | Self::OriginForbidden
             | Self::Forbidden
             | Self::ScopeMissing
+            | Self::HopRefused
             | Self::ToolForbidden => StatusCode::FORBIDDEN,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::HostMissing
@@ -166,9 +184,13 @@ impl Refusal {
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodiesTooLarge | Self::TokenUncheckable | Self::DocumentUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::BodiesTooLarge
+            | Self::TokenUncheckable
+            | Self::DocumentUnavailable
+            | Self::ReplicaUnreachable
+            | Self::TooManyHops
+            | Self::SessionStore => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ReplicaGone => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -200,7 +222,13 @@ impl Refusal {
             Self::BodyTimeout => Rejection::BodyTime,
             Self::BodyBroken => Rejection::BodyTruncated,
             Self::BodiesTooLarge => Rejection::Overloaded,
-            Self::Internal | Self::DocumentUnavailable => return None,
+            Self::HopRefused => Rejection::Hop,
+            Self::Internal
+            | Self::DocumentUnavailable
+            | Self::ReplicaUnreachable
+            | Self::ReplicaGone
+            | Self::TooManyHops
+            | Self::SessionStore => return None,
         })
     }
 
@@ -212,6 +240,10 @@ impl Refusal {
             Self::BodyTooLarge => Outcome::TooLarge,
             Self::BodyTimeout => Outcome::SlowClient,
             Self::BodiesTooLarge => Outcome::Overloaded,
+            Self::ReplicaUnreachable
+            | Self::ReplicaGone
+            | Self::TooManyHops
+            | Self::SessionStore => Outcome::Unavailable,
             Self::Internal => Outcome::Internal,
             Self::TokenMissing
             | Self::TokenRefused
@@ -221,6 +253,7 @@ impl Refusal {
             Self::RateLimited => Outcome::RateLimited,
             Self::DocumentUnavailable => Outcome::BackendError,
             Self::Method
+            | Self::HopRefused
             | Self::MethodOfEra
             | Self::MethodOfDocument
             | Self::HostMissing
@@ -264,6 +297,10 @@ impl Refusal {
                 | Self::RateLimited
                 | Self::TokenUncheckable
                 | Self::DocumentUnavailable
+                | Self::ReplicaUnreachable
+                | Self::ReplicaGone
+                | Self::TooManyHops
+                | Self::SessionStore
         );
         if ours { -32603 } else { -32600 }
     }

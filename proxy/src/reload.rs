@@ -21,6 +21,8 @@ use crate::{
     config::{self, Authentication, Config, ConfigFaults, ProcessEnvironment, Source},
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, labels::ReloadOutcome},
+    server::signing_secrets,
+    sessions::{Sessions, SessionsError},
     telemetry::Chain,
 };
 
@@ -61,6 +63,9 @@ pub enum ReloadError {
     /// The settings of who is let in cannot be put to work.
     #[error("cannot put the new configuration to work")]
     Live(#[from] LiveError),
+    /// A key of the sessions cannot be used.
+    #[error("cannot use the new keys")]
+    Keys(#[from] SessionsError),
     /// The series of a new backend cannot be made.
     #[error("cannot count what a new backend does")]
     Metrics(#[from] MetricsError),
@@ -74,6 +79,8 @@ pub enum ReloadError {
 pub struct Running {
     /// The settings that it replaces.
     pub live: Current,
+    /// Workers, replicas, and who owns which session; their keys are replaced.
+    pub sessions: Arc<Sessions>,
     /// The tools, whose backends it replaces.
     pub tools: Tools,
     /// Where clients are told that the tools have changed.
@@ -171,6 +178,7 @@ impl Reloader {
             next.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
         self.running.metrics.learn_backends(&names)?;
         live.loaded(Some(&old), KEYS_PATIENCE).await;
+        self.rekey(&next)?;
         let regated = !Arc::ptr_eq(&live.gate, &old.gate);
         self.running.tools.replace(&edition);
         self.running.live.store(Arc::new(live));
@@ -184,6 +192,15 @@ impl Reloader {
         self.seen.clone_from(&next.sources);
         self.config = next;
         Ok(restart)
+    }
+
+    /// Puts other keys of sessions and replicas to use.
+    fn rekey(&self, next: &Config) -> Result<(), SessionsError> {
+        let sessions = &self.running.sessions;
+        if let Some(cluster) = &next.cluster {
+            sessions.cluster.rekey(signing_secrets(cluster, &next.sessions.keys))?;
+        }
+        sessions.rekey(&next.sessions.keys)
     }
 
     async fn sources_now(&self) -> Vec<Source> {

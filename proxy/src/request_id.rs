@@ -25,6 +25,13 @@ impl RequestId {
         is_well_formed(id.as_bytes()).then(|| Self(id.clone()))
     }
 
+    /// The id that another replica gave the request, if it is well formed.
+    #[must_use]
+    pub fn of_replica(id: &str) -> Option<Self> {
+        let value = || HeaderValue::from_str(id).ok();
+        is_well_formed(id.as_bytes()).then(value).flatten().map(Self)
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

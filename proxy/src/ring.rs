@@ -106,6 +106,13 @@ impl NodeName {
         Self("local".into())
     }
 
+    /// Whoever is reached: for a question to an address of which it is not known yet who is there. It is `*`, which
+    /// no replica can be called, since it is no `host:port`.
+    #[must_use]
+    pub fn anyone() -> Self {
+        Self("*".into())
+    }
+
     /// The name as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -26,8 +26,11 @@ use crate::{
     reload::{self, Reloader},
     server::{self, Running, StartError, Stopped},
     telemetry::{self, LOG_VARIABLE, TelemetryError},
+    upgrade::{Inherited, UpgradeError},
 };
 
+/// How long a new process waits for the one that serves: until somebody has sent it a signal.
+const UPGRADE_PATIENCE: Duration = Duration::from_mins(5);
 /// How long the runtime may take to end when all is done. What is left then waits for nobody.
 const RUNTIME_END: Duration = Duration::from_millis(100);
 
@@ -49,6 +52,12 @@ pub enum RunError {
     /// The server cannot start.
     #[error("cannot start the server")]
     Start(#[from] StartError),
+    /// There is no socket through which another process could be taken over from.
+    #[error("`--upgrade` needs `server.upgrade_socket` in the configuration")]
+    NoUpgradeSocket,
+    /// Another process was not taken over from.
+    #[error("cannot take over from the process that serves")]
+    Upgrade(#[from] UpgradeError),
     /// Serving over stdio failed.
     #[error("serving over standard input and output failed")]
     Stdio(#[from] StdioError),
@@ -67,26 +76,29 @@ impl RunError {
         match self {
             Self::Telemetry(_)
             | Self::LogVariable(_)
+            | Self::NoUpgradeSocket
             | Self::Start(StartError::AccessLog(_) | StartError::Live(_)) => true,
             Self::Runtime(_)
             | Self::Backend(_)
             | Self::Start(_)
             | Self::Stdio(_)
+            | Self::Upgrade(_)
             | Self::Demo(_)
             | Self::Impatient => false,
         }
     }
 }
 
-/// Serves as the configuration, which was read from `path`, says, until a signal ends it.
+/// Serves as the configuration, which was read from `path`, says, until a signal ends it. With `upgrade` it takes
+/// over from a process that serves already.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start.
-pub fn serve(path: PathBuf, config: Config) -> Result<(), RunError> {
+pub fn serve(path: PathBuf, config: Config, upgrade: bool) -> Result<(), RunError> {
     match config.server.transport {
         Transport::Http => {
             log_to_stderr(None)?;
-            in_runtime(serve_http(path, config))
+            in_runtime(serve_http(path, config, upgrade))
         }
         Transport::Stdio => stdio(config),
     }
@@ -121,7 +133,7 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
     let config = backend.config()?;
     in_runtime(async {
         let mut signals = Signals::new()?;
-        let Started { running, .. } = start(&config).await?;
+        let Started { running, .. } = start(&config, None).await?;
         let mut out = io::stdout();
         let asked = tokio::select! {
             asked = demo::ask(&mut out, &backend) => asked.map(|()| !once),
@@ -169,9 +181,10 @@ pub fn demo_of_replicas(options: &demo::ClusterOptions, once: bool) -> Result<()
     })
 }
 
-async fn serve_http(path: PathBuf, config: Config) -> Result<(), RunError> {
+async fn serve_http(path: PathBuf, config: Config, upgrade: bool) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
-    let Started { running, parts } = start(&config).await?;
+    let inherited = if upgrade { Some(inherit(&config, &mut signals).await?) } else { None };
+    let Started { running, parts } = start(&config, inherited).await?;
     tracing::info!(
         mcp = %format_args!("http://{}{}", running.address, config.server.http.path),
         admin = running.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}")),
@@ -179,8 +192,31 @@ async fn serve_http(path: PathBuf, config: Config) -> Result<(), RunError> {
     );
     reload::warn_if_open(&config, &running.live.load());
     let mut reloader = Reloader::new(path, config, parts);
-    serve_until_told(&running, &mut signals, &mut reloader).await;
-    stop(running, &mut signals).await
+    match serve_until_told(&running, &mut signals, &mut reloader).await {
+        End::Told => stop(running, &mut signals).await,
+        End::HandedOn => {
+            tracing::info!("another process has taken over");
+            stop(running, &mut signals).await
+        }
+    }
+}
+
+/// Waits for the process that serves, and for a signal that says not to.
+async fn inherit(config: &Config, signals: &mut Signals) -> Result<Inherited, RunError> {
+    let socket = config.server.upgrade_socket.as_ref().ok_or(RunError::NoUpgradeSocket)?;
+    tracing::info!(socket = %socket.display(), "send SIGQUIT to the process that serves, and this one takes over");
+    tokio::select! {
+        inherited = Inherited::wait(socket, UPGRADE_PATIENCE) => Ok(inherited?),
+        () = signals.end() => Err(RunError::Impatient),
+    }
+}
+
+/// Why serving ends.
+enum End {
+    /// A signal said so.
+    Told,
+    /// Another process serves in our place.
+    HandedOn,
 }
 
 /// What runs, and what a reload works on.
@@ -189,15 +225,16 @@ struct Started {
     parts: reload::Running,
 }
 
-async fn start(config: &Config) -> Result<Started, RunError> {
+async fn start(config: &Config, inherited: Option<Inherited>) -> Result<Started, RunError> {
     let metrics = server::metrics(config, &TOOL_NAMES)?;
     let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&metrics);
     let tools = tools(config.clone(), observer)?;
     let changes = Changes::default();
     let service = Arc::new(Service::new(tools.clone(), changes.clone()));
-    let running = server::start(config, (&service, tools.edition()), &metrics).await?;
+    let running = server::start(config, (&service, tools.edition()), &metrics, inherited).await?;
     let live = Arc::clone(&running.live);
-    Ok(Started { running, parts: reload::Running { live, tools, changes, metrics } })
+    let sessions = Arc::clone(&running.sessions);
+    Ok(Started { running, parts: reload::Running { live, sessions, tools, changes, metrics } })
 }
 
 fn tools(config: Config, observer: Arc<dyn Observer>) -> Result<Tools, RunError> {
@@ -205,19 +242,40 @@ fn tools(config: Config, observer: Arc<dyn Observer>) -> Result<Tools, RunError>
     Ok(Tools::new(config.server.name, config.server.version, backends, config.tools, observer))
 }
 
-async fn serve_until_told(running: &Running, signals: &mut Signals, reloader: &mut Reloader) {
+async fn serve_until_told(
+    running: &Running,
+    signals: &mut Signals,
+    reloader: &mut Reloader,
+) -> End {
     loop {
-        let Signals { terminate, interrupt, hangup } = signals;
+        let Signals { terminate, interrupt, hangup, quit } = signals;
         tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
+            _ = terminate.recv() => return End::Told,
+            _ = interrupt.recv() => return End::Told,
             _ = hangup.recv() => running.reopen_access_log(),
+            _ = quit.recv() => {
+                if handed_on(running).await {
+                    return End::HandedOn;
+                }
+                continue;
+            }
             () = reloader.changed() => {}
         }
         // A reload may wait for keys; who wants us to end does not.
         tokio::select! {
             () = reloader.reload() => {}
-            () = signals.end() => return,
+            () = signals.end() => return End::Told,
+        }
+    }
+}
+
+/// Hands sockets and sessions to the process that waits for them. If that fails we go on as before.
+async fn handed_on(running: &Running) -> bool {
+    match running.hand_on().await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(error = %telemetry::Chain(&error), "not handed on; this process goes on serving");
+            false
         }
     }
 }
@@ -240,6 +298,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -249,6 +308,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            quit: listen(SignalKind::quit())?,
         })
     }
 

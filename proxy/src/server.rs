@@ -4,41 +4,50 @@
 //! process itself; here its services run on our runtime, and we know when the last request has gone.
 
 use std::{
-    io,
     net::SocketAddr,
+    num::NonZeroU16,
     os::fd::IntoRawFd as _,
+    path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
-use mcp_core::{access::Edition, config::BackendConfig, server::Service};
+use mcp_core::{
+    access::Edition, config::BackendConfig, secret::Secret, server::Service, session::WeakKey,
+};
 use pingora::{
     apps::HttpServerOptions,
-    listeners::ListenerConfig,
+    listeners::{ListenerConfig, tls::TlsSettings},
     protocols::{http::v2::server::H2Options, l4::stream::L4BufferSettings},
     proxy::HttpProxy,
     server::{Fds, configuration::ServerConf},
     services::{Service as _, listening},
 };
-use tokio::{net::TcpSocket, sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     access_log::{AccessLog, AccessLogError},
-    admin::{Admin, AdminState, HasRoom, Phase, Readiness},
-    config::{Config, HttpLimits},
-    edge::{Bodies, Edge},
+    admin::{Admin, AdminState, Phase, Readiness},
+    cluster::{CertificateError, Cluster, ClusterError},
+    config::{self, Config, HttpLimits},
+    edge::{Bodies, Edge, Side},
+    hop::HopKeys,
     listener::{Bounded, Connections},
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, Subjects, labels::Limit},
     request_id::RequestIds,
+    sessions::{Sessions, SessionsError, Terms},
+    sockets::{CannotListen, Sockets},
+    store::{Store, StoreError},
+    upgrade::{Inherited, Message, News, Successor, UpgradeError},
     workers::Workers,
 };
 
 /// Connections that the admin listener holds: scrapers and probes are few.
 const ADMIN_CONNECTIONS_MAX: usize = 100;
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 4096;
+/// Connections that the listener of the replicas holds.
+const PEER_CONNECTIONS_MAX: usize = 4096;
 /// How long answers say `Connection: close` before the listeners close, so that clients with idle
 /// connections hear of it on their next answer and not by a broken one.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -48,33 +57,47 @@ const CLOSING: Duration = Duration::from_secs(1);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// How long the keys of issuers may take to arrive before requests are served without them.
 const KEYS_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the other replicas may take to answer before requests are served without them.
+const RING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the access log may take to write what waits.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
 /// Streams that one HTTP/2 connection may have open.
 const H2_STREAMS_MAX: u32 = 100;
+/// Streams that one connection of another replica may have open: each carries one request of a client.
+const PEER_STREAMS_MAX: u32 = 1000;
 /// Largest header block of an HTTP/2 request, in bytes.
 const H2_HEADER_BYTES_MAX: u32 = 64 << 10;
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}, the address in `{key}`; {}", remedy(source))]
-    Listen {
-        /// The key that holds it.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] CannotListen),
     /// The access log cannot be opened.
     #[error(transparent)]
     AccessLog(#[from] AccessLogError),
     /// The metrics are not well formed.
     #[error("cannot set up the metrics")]
     Metrics(#[from] MetricsError),
+    /// What the process before hands over cannot be taken.
+    #[error("cannot take over from the process that serves")]
+    Upgrade(#[from] UpgradeError),
+    /// Session ids cannot be signed.
+    #[error(transparent)]
+    Sessions(#[from] SessionsError),
+    /// The session store cannot be set up.
+    #[error("cannot set up the session store")]
+    Store(#[from] StoreError),
+    /// The certificates of replicas cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
+    /// A key of the replicas is too short.
+    #[error("a key of the replicas cannot be used")]
+    Key(#[from] WeakKey),
+    /// The replicas cannot be joined.
+    #[error("cannot join the other replicas")]
+    Cluster(#[from] ClusterError),
     /// The settings of who is let in cannot be put to work.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -92,14 +115,21 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// The settings that a reload replaces.
     pub live: Current,
+    /// Workers, replicas, and who owns which session.
+    pub sessions: Arc<Sessions>,
     access_log: AccessLog,
     readiness: Readiness,
     drain: watch::Sender<bool>,
     close_mcp: watch::Sender<bool>,
+    /// What other replicas have passed on may finish.
+    close_peers: watch::Sender<bool>,
     /// The admin listener tells of the draining, so it closes last.
     close_admin: watch::Sender<bool>,
     in_flight: Arc<AtomicUsize>,
     connections: Arc<Connections>,
+    /// Kept for a process that comes after us; dropped when we stop.
+    sockets: Sockets,
+    upgrade_socket: Option<PathBuf>,
     drain_timeout: Duration,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -124,7 +154,8 @@ pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, 
     Ok(Arc::new(Metrics::new(Subjects { tools, backends: &backends, workers })?))
 }
 
-/// Starts to serve. Must be called inside a multi-threaded tokio runtime.
+/// Starts to serve. Must be called inside a multi-threaded tokio runtime. What is `inherited` comes from a process that
+/// served before: its sockets are taken, and its sessions before the first request.
 ///
 /// `edition` is what the service's handler offers now.
 ///
@@ -137,50 +168,63 @@ pub async fn start(
     config: &Config,
     (service, edition): (&Arc<Service>, Edition),
     metrics: &Arc<Metrics>,
+    inherited: Option<Inherited>,
 ) -> Result<Running, StartError> {
-    let (listener, address) = listen(config.server.http.listen, "server.transport.http.host")?;
-    let listen_admin = |address| listen(address, "server.admin.host");
-    let admin_listener = config.server.admin.map(listen_admin).transpose()?;
+    let (sockets, news) = Sockets::open(config, inherited)?;
     let live = Live::new(config, edition, None, metrics)?;
     live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
     let for_keys = Arc::clone(&live);
     metrics.read_keys_from(Box::new(move || for_keys.load().key_figures()));
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
-    let workers = Arc::new(Workers::new(
-        config.server.workers.map_or(0, std::num::NonZeroU16::get),
-        service,
-        config.worker_limits,
-    ));
-    let (for_scrapes, for_readiness) = (Arc::clone(&workers), Arc::clone(&workers));
-    metrics.read_workers_from(Box::new(move || for_scrapes.figures()));
+    let sessions = Arc::new(sessions(config, service)?);
+    let (for_scrapes, for_figures) = (Arc::clone(&sessions), Arc::clone(&sessions));
+    metrics.read_workers_from(Box::new(move || for_scrapes.workers.figures()));
+    metrics.read_replicas_from(Box::new(move || for_figures.figures()));
 
     let (drain, draining) = watch::channel(false);
     let (close_mcp, mcp_closing) = watch::channel(false);
+    let (close_peers, peers_closing) = watch::channel(false);
     let (close_admin, admin_closing) = watch::channel(false);
-    let in_flight = Arc::new(AtomicUsize::new(0));
     let readiness = Readiness::default();
-    let edge = Edge {
+    let parts = EdgeParts {
         limits: config.server.http.limits,
         live: Arc::clone(&live),
-        workers: Arc::clone(&workers),
+        sessions: Arc::clone(&sessions),
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
-        request_ids: RequestIds::new()?,
         bodies: Bodies::new(config.server.http.limits.bodies_bytes_max),
-        in_flight: Arc::clone(&in_flight),
+        in_flight: Arc::new(AtomicUsize::new(0)),
         drain: draining,
     };
+    let in_flight = Arc::clone(&parts.in_flight);
+    if let Some(news) = news {
+        take_over(news, &sessions).await?;
+    }
+    let edge = parts.edge(Side::Clients)?;
+    let address = sockets.mcp.address;
     let (endpoint, connections) = mcp_endpoint(edge, address, config.server.http.h2c);
     let mut tasks = vec![
-        run(endpoint, listener, address, mcp_closing),
-        tokio::spawn(sweep(workers, Arc::clone(metrics), admin_closing.clone())),
+        run(endpoint, sockets.mcp.opened()?, address, mcp_closing),
+        tokio::spawn(keep(Arc::clone(&sessions), Arc::clone(metrics), admin_closing.clone())),
     ];
+    if let Some(socket) = &sockets.replicas {
+        let (listener, address) = (socket.opened()?, socket.address);
+        if let Some(checker) = sessions.cluster.checker() {
+            let edge = parts.edge(Side::Replicas(Box::new(checker)))?;
+            let tls = sessions.cluster.listener_tls()?;
+            tasks.push(run(peer_endpoint(edge, address, tls), listener, address, peers_closing));
+        }
+    }
     let mut admin = None;
-    if let Some((listener, address)) = admin_listener {
-        let has_room = HasRoom(Arc::new(move || for_readiness.has_room()));
-        let metrics = Arc::clone(metrics);
-        let state = AdminState { metrics, readiness: readiness.clone(), has_room };
+    if let Some(socket) = &sockets.admin {
+        let (listener, address) = (socket.opened()?, socket.address);
+        let state = AdminState {
+            metrics: Arc::clone(metrics),
+            readiness: readiness.clone(),
+            sessions: Arc::clone(&sessions),
+            token: config.server.admin_token.clone(),
+        };
         tasks.push(run(
             admin_endpoint(state, address, config.server.http.limits),
             listener,
@@ -189,22 +233,113 @@ pub async fn start(
         ));
         admin = Some(address);
     }
+    if !sessions.cluster.settled(RING_PATIENCE).await {
+        tracing::warn!(
+            "not every replica has answered yet; requests are served by the ring of those that have"
+        );
+    }
     readiness.advance(Phase::Ready);
     let drain_timeout = config.server.drain_timeout;
     Ok(Running {
         address,
         admin,
         live,
+        sessions,
         access_log,
         readiness,
         drain,
         close_mcp,
+        close_peers,
         close_admin,
         in_flight,
         connections,
+        sockets,
+        upgrade_socket: config.server.upgrade_socket.clone(),
         drain_timeout,
         tasks,
     })
+}
+
+/// Takes the sessions of the process before, and goes on to hear of those that it still opens and ends.
+async fn take_over(mut news: News, sessions: &Arc<Sessions>) -> Result<(), UpgradeError> {
+    while let Some(message) = news.next().await? {
+        let is_all = matches!(message, Message::Ready);
+        sessions.heard_from_before(message);
+        news.took().await?;
+        if is_all {
+            break;
+        }
+    }
+    let sessions = Arc::clone(sessions);
+    news.serving().await?;
+    drop(tokio::spawn(async move {
+        while let Ok(Some(message)) = news.next().await {
+            sessions.heard_from_before(message);
+            if news.took().await.is_err() {
+                return;
+            }
+        }
+    }));
+    Ok(())
+}
+
+/// Workers, replicas and store of a configuration.
+fn sessions(config: &Config, service: &Arc<Service>) -> Result<Sessions, StartError> {
+    let count = config.server.workers.map_or(0, NonZeroU16::get);
+    let workers = Arc::new(Workers::new(count, service, config.worker_limits));
+    let cluster = match &config.cluster {
+        Some(cluster) => {
+            let keys = HopKeys::new(signing_secrets(cluster, &config.sessions.keys))?;
+            let keep_alive = config.worker_limits.keep_alive;
+            Cluster::start(cluster, count, &Arc::new(keys), keep_alive)?
+        }
+        None => Cluster::alone(count),
+    };
+    let store = Store::open(&config.sessions.store, &config.sessions.keys)?;
+    let terms = Terms {
+        keys: &config.sessions.keys,
+        age_max: config.sessions.age_max,
+        of_principal_max: config.worker_limits.principal_sessions_max,
+    };
+    Ok(Sessions::new(workers, cluster, store, &terms)?)
+}
+
+/// What replicas sign with: keys of their own, or with mutual TLS those of the sessions.
+#[must_use]
+pub fn signing_secrets<'c>(
+    cluster: &'c config::Cluster,
+    of_sessions: &'c [Secret],
+) -> &'c [Secret] {
+    if cluster.keys.is_empty() { of_sessions } else { &cluster.keys }
+}
+
+/// What an edge needs, for each of the sides that it serves.
+struct EdgeParts {
+    limits: HttpLimits,
+    live: Current,
+    sessions: Arc<Sessions>,
+    metrics: Arc<Metrics>,
+    access_log: AccessLog,
+    bodies: Arc<Bodies>,
+    in_flight: Arc<AtomicUsize>,
+    drain: watch::Receiver<bool>,
+}
+
+impl EdgeParts {
+    fn edge(&self, side: Side) -> Result<Edge, StartError> {
+        Ok(Edge {
+            limits: self.limits,
+            live: Arc::clone(&self.live),
+            sessions: Arc::clone(&self.sessions),
+            side,
+            metrics: Arc::clone(&self.metrics),
+            access_log: self.access_log.clone(),
+            request_ids: RequestIds::new()?,
+            bodies: Arc::clone(&self.bodies),
+            in_flight: Arc::clone(&self.in_flight),
+            drain: self.drain.clone(),
+        })
+    }
 }
 
 impl Running {
@@ -213,10 +348,32 @@ impl Running {
         self.access_log.reopen();
     }
 
+    /// Hands sockets and sessions to the process that waits for them. From then on new connections are its own; what is
+    /// left here is to be stopped.
+    ///
+    /// # Errors
+    /// [`UpgradeError`]; everything is as before then.
+    pub async fn hand_on(&self) -> Result<(), UpgradeError> {
+        let socket = self.upgrade_socket.as_ref().ok_or(UpgradeError::NoSocket)?;
+        let successor = Arc::new(Successor::connect(socket, &self.sockets.all()).await?);
+        self.sessions.hand_on(&successor).await?;
+        Ok(())
+    }
+
     /// Stops: nothing new is taken, streams that only wait end, calls in flight may finish.
     pub async fn stop(self) -> Stopped {
         let began = Instant::now();
-        self.readiness.advance(Phase::Draining);
+        if self.sessions.are_handed_on() {
+            // The other process answers for us, to other replicas and to whoever asks how we are.
+            self.close_admin.send_replace(true);
+            self.close_peers.send_replace(true);
+        } else {
+            self.readiness.advance(Phase::Draining);
+            // The others hear of it before our clients do, so that whoever comes back elsewhere finds its session.
+            let leaving = self.sessions.leave();
+            tokio::time::timeout(self.drain_timeout, leaving).await.unwrap_or_default();
+        }
+        drop(self.sockets);
         self.drain.send_replace(true);
         tokio::time::sleep(FAREWELL.min(self.drain_timeout)).await;
         self.close_mcp.send_replace(true);
@@ -233,6 +390,8 @@ impl Running {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         let left = in_flight();
+        self.sessions.handed_on_to_the_end().await;
+        self.close_peers.send_replace(true);
         self.close_admin.send_replace(true);
         for task in &self.tasks {
             task.abort();
@@ -276,13 +435,38 @@ fn admin_endpoint(
     endpoint
 }
 
-async fn sweep(workers: Arc<Workers>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
+/// The port of the replicas. They are few, and each has few connections.
+fn peer_endpoint(
+    edge: Edge,
+    address: SocketAddr,
+    tls: Option<TlsSettings>,
+) -> listening::Service<Bounded<HttpProxy<Edge>>> {
+    let limits = HttpLimits {
+        connections_max: edge.limits.connections_max.min(PEER_CONNECTIONS_MAX),
+        connections_per_address_max: PEER_CONNECTIONS_MAX,
+        ..edge.limits
+    };
+    let metrics = Arc::clone(&edge.metrics);
+    let app = Bounded::new(proxy(edge, tls.is_none()), metrics, &limits);
+    let mut endpoint = listening::Service::new("replicas".to_owned(), app);
+    match tls {
+        Some(tls) => endpoint.add_tls_with_settings(&address.to_string(), None, tls),
+        None => endpoint.add_tcp(&address.to_string()),
+    }
+    endpoint
+}
+
+async fn keep(sessions: Arc<Sessions>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
     let count = |overdue| (0..overdue).for_each(|_| metrics.limit_reached(Limit::CallTime));
-    workers.sweep(count, stop).await;
+    sessions.keep(count, stop).await;
 }
 
 fn proxy(edge: Edge, h2c: bool) -> HttpProxy<Edge> {
     let limits = edge.limits;
+    let streams_max = match edge.side {
+        Side::Clients => H2_STREAMS_MAX,
+        Side::Replicas(_) => PEER_STREAMS_MAX,
+    };
     // Pingora loads trusted authorities for connections that it might make, and panics where the
     // platform has none. We make none, so it gets an empty list.
     let conf = ServerConf { ca_file: Some("/dev/null".to_owned()), ..ServerConf::default() };
@@ -292,39 +476,10 @@ fn proxy(edge: Edge, h2c: bool) -> HttpProxy<Edge> {
     options.h2_idle_timeout = Some(limits.idle_timeout);
     proxy.server_options = Some(options);
     let mut h2 = H2Options::new();
-    h2.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(H2_HEADER_BYTES_MAX);
+    h2.max_concurrent_streams(streams_max).max_header_list_size(H2_HEADER_BYTES_MAX);
     proxy.h2_options = Some(h2);
     proxy.handle_init_modules();
     proxy
-}
-
-fn listen(
-    address: SocketAddr,
-    key: &'static str,
-) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
-    let bind = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?.into_std()?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    bind().map_err(|source| StartError::Listen { key, address, source })
-}
-
-/// How to mend what keeps an address from being listened on.
-fn remedy(error: &io::Error) -> &'static str {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many kinds can happen")]
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "end the program that has it, or write another port there",
-        io::ErrorKind::AddrNotAvailable => "write an address of this machine there",
-        io::ErrorKind::PermissionDenied => "write a port from 1024 on there",
-        _ => "write another address there",
-    }
 }
 
 /// Hands an open listener to a Pingora service and runs it on this runtime.

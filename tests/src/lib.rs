@@ -9,12 +9,13 @@
 //! 5. [`http`]: HTTP/1.1 by hand
 //! 6. [`mcp`]: an MCP client that hides nothing
 //! 7. [`backend`]: a metrics backend that misbehaves as told
-//! 8. [`tls`]: certificates for one that speaks TLS
+//! 8. [`tls`]: certificates for servers that speak TLS
 //! 9. [`prometheus`]: a real one
-//! 10. [`minter`]: keys and tokens of an issuer made by hand
-//! 11. [`server`]: the server under test
-//! 12. [`clients`]: real MCP clients and the official conformance suite
-//! 13. [`provider`]: a real OpenID provider
+//! 10. [`redis`]: a real Redis
+//! 11. [`minter`]: keys and tokens of an issuer made by hand
+//! 12. [`server`]: the server under test
+//! 13. [`clients`]: real MCP clients and the official conformance suite
+//! 14. [`provider`]: a real OpenID provider
 
 #![expect(
     clippy::expect_used,
@@ -41,6 +42,8 @@ pub mod backend;
 pub mod tls;
 
 pub mod prometheus;
+
+pub mod redis;
 
 pub mod minter;
 

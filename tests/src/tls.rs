@@ -1,4 +1,4 @@
-//! Certificates for backends that speak TLS.
+//! Certificates for servers that speak TLS.
 
 use std::{
     fs,

@@ -47,7 +47,7 @@ pub(super) async fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result
     let stub = Stub::new().map_err(Failure::Stub)?;
     let service = Arc::new(Service::new(stub, Changes::default()));
     let metrics = server::metrics(&config, &TOOL_NAMES)?;
-    Ok(server::start(&config, (&service, Edition::default()), &metrics).await?)
+    Ok(server::start(&config, (&service, Edition::default()), &metrics, None).await?)
 }
 
 /// What a file with nothing in it gives, but for the bounds on sessions and connections.

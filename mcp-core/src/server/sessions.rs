@@ -223,14 +223,14 @@ impl Session {
         }
     }
 
-    /// For how many seconds nothing has happened in the session, at `up_s` of its table. What runs or is open in it
-    /// happens now.
-    pub(super) fn idles_s(&self, up_s: u32) -> u32 {
+    /// For how many seconds nothing has happened in the session, at `up_s` of its table. `None` while a call runs or a
+    /// stream is open: that happens now.
+    pub(super) fn idles_s(&self, up_s: u32) -> Option<u32> {
         if self.is_idle() {
-            return up_s.saturating_sub(self.seen_s.load(Ordering::Relaxed));
+            return Some(up_s.saturating_sub(self.seen_s.load(Ordering::Relaxed)));
         }
         self.seen_s.store(up_s, Ordering::Relaxed);
-        0
+        None
     }
 
     fn is_idle(&self) -> bool {

@@ -200,6 +200,12 @@ impl Table {
         released.inspect(|session| session.release()).count()
     }
 
+    /// Forgets one session. `false` when it is not here.
+    pub(super) fn release_one(&self, id: &SessionId) -> bool {
+        let released = self.take(id, |_session| true);
+        released.inspect(|session| session.release()).is_some()
+    }
+
     /// Ends all sessions of a principal.
     pub(super) fn end_of(&self, principal: PrincipalId) -> Vec<SessionId> {
         let mut sessions = self.sessions.lock();
@@ -233,7 +239,7 @@ impl Table {
         let is_over = |_id: &SessionId, session: &mut Arc<Session>| {
             if session.expires_s <= now.unix_s {
                 aged += 1;
-            } else if session.idles_s(now.up_s) >= idle_s {
+            } else if session.idles_s(now.up_s).is_some_and(|idles_s| idles_s >= idle_s) {
                 idle += 1;
             } else {
                 soonest_expiry_s = soonest_expiry_s.min(session.expires_s);

@@ -56,6 +56,14 @@ pub struct Record<'a> {
     pub backend: Option<&'a str>,
     /// Number of the worker that served the request.
     pub worker: Option<u16>,
+    /// Name of the replica that owns the session, and the number of its worker.
+    pub owner: Option<(&'a str, u16)>,
+    /// How many replicas the request passed through before this one.
+    pub hop: u8,
+    /// The client's address, as the replica says that passed it on.
+    pub client: Option<IpAddr>,
+    /// Name of the replica that passed it on.
+    pub via: Option<&'a str>,
     /// MCP generation of the request; a word of ours, never a client's.
     pub era: Option<&'static str>,
     /// How the request ended.
@@ -111,6 +119,10 @@ impl Record<'_> {
             write_peer(line, peer);
             line.push(b'"');
         }
+        if let Some(client) = self.client {
+            // Writing into a `Vec` cannot fail.
+            write!(line, ",\"client\":\"{client}\"").unwrap_or_default();
+        }
     }
 
     fn write_names(&self, line: &mut Vec<u8>) {
@@ -118,11 +130,12 @@ impl Record<'_> {
             line.extend_from_slice(br#","user_agent":"#);
             json::text(line, user_agent, USER_AGENT_BYTES_MAX);
         }
-        let names: [(&[u8], Option<&str>); 4] = [
+        let names: [(&[u8], Option<&str>); 5] = [
             (br#","rpc_method":"#, self.rpc_method),
             (br#","tool":"#, self.tool),
             (br#","backend":"#, self.backend),
             (br#","era":"#, self.era),
+            (br#","via":"#, self.via),
         ];
         for (key, name) in names {
             if let Some(name) = name {
@@ -132,6 +145,14 @@ impl Record<'_> {
         }
         if let Some(worker) = self.worker {
             number(line, br#","worker":"#, u64::from(worker));
+        }
+        if let Some((node, worker)) = self.owner {
+            line.extend_from_slice(br#","owner":""#);
+            json::escaped(line, node.as_bytes(), NAME_BYTES_MAX);
+            line.push(b'/');
+            json::number(line, u64::from(worker));
+            line.push(b'"');
+            number(line, br#","hop":"#, u64::from(self.hop));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is checked before a body is read: the request itself, and who sends it.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, Method, header};
 use mcp_core::server::{Accepts, era};
 use pingora::{
@@ -28,9 +30,8 @@ pub(super) enum Destination {
 /// Checks the request and who sends it.
 pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Destination, Denial> {
     let header = session.req_header();
-    let peer = session.client_addr().and_then(|peer| peer.as_inet()).map(std::net::SocketAddr::ip);
-    let address =
-        peer.map(|peer| client_address::client(peer, &header.headers, &live.trusted_proxies));
+    let peer = peer(session);
+    let address = client(session, live);
     live.gate.address(address)?;
     let raw_header = || session.as_http1().map(SessionV1::get_headers_raw_bytes);
     hygiene::check_framing(&header.headers, || raw_header().unwrap_or_default())?;
@@ -60,6 +61,16 @@ pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Destin
     let mut pass = live.gate.admit(visitor).await?;
     pass.caller.edition = live.edition.clone();
     Ok(Destination::Caller(pass))
+}
+
+fn peer(session: &ServerSession) -> Option<IpAddr> {
+    session.client_addr().and_then(|peer| peer.as_inet()).map(std::net::SocketAddr::ip)
+}
+
+/// The client's address, as far as it can be believed.
+pub(super) fn client(session: &ServerSession, live: &Live) -> Option<IpAddr> {
+    let headers = &session.req_header().headers;
+    peer(session).map(|peer| client_address::client(peer, headers, &live.trusted_proxies))
 }
 
 /// Checks that the method, and what goes with it, is one of the MCP endpoint.

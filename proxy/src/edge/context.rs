@@ -10,18 +10,22 @@ use std::{
 
 use mcp_core::{
     call::Call,
+    config::BackendName,
     observe::ToolOutcome,
     server::{Bound, Ending, wire::Message},
 };
 
+use super::{aim::Aim, forward::Forward};
 use crate::{
     gate::{Leave, Pass},
+    hop::Hop,
     metrics::{
         Held,
         labels::{Label as _, Limit, Outcome, RpcMethod},
     },
     request_id::RequestId,
-    ring::WorkerIndex,
+    ring::{NodeName, WorkerIndex},
+    sessions::Sessions,
 };
 
 /// Facts of one request, gathered on its way.
@@ -38,6 +42,20 @@ pub struct Context {
     pub(super) reason: Option<&'static str>,
     /// The caller's leave.
     pub(super) pass: Option<Pass>,
+    /// Where the request goes if another replica serves it.
+    pub(super) forward: Option<Box<Forward>>,
+    /// What the replica says that passed it on.
+    pub(super) hop: Option<Box<Hop>>,
+    /// Who owns the session.
+    pub(super) owner: Option<(NodeName, WorkerIndex)>,
+    /// How another replica says that it ended.
+    pub(super) passed: Option<Outcome>,
+    /// The backend that served it there.
+    pub(super) backend_there: Option<Box<str>>,
+    /// It is between replicas, concerns no client, and went as it should: nobody is told.
+    pub(super) unremarkable: bool,
+    /// Passing it on failed, and it was answered nevertheless.
+    pub(super) answered_despite: bool,
     _in_flight: InFlight,
     _counted: Held,
 }
@@ -81,6 +99,13 @@ impl Context {
             outcome: Outcome::ClientGone,
             reason: None,
             pass: None,
+            forward: None,
+            hop: None,
+            owner: None,
+            passed: None,
+            backend_there: None,
+            unremarkable: false,
+            answered_despite: false,
             _in_flight: in_flight,
             _counted: counted,
         }
@@ -101,6 +126,28 @@ impl Context {
             }
             Message::Response(_) => Rpc { method: RpcMethod::Answer, other: None, tool: None },
         });
+    }
+
+    /// Notes who owns the session.
+    pub(super) fn note_aim(&mut self, aim: &Aim<'_>, sessions: &Sessions) {
+        self.owner = match aim {
+            Aim::Session(_, chosen) | Aim::Open(_, chosen) => {
+                Some((sessions.cluster.me().clone(), chosen.index))
+            }
+            Aim::Away(away) => Some((away.node.clone(), away.worker)),
+            Aim::Unknown(_) | Aim::Body | Aim::Nobody => None,
+        };
+    }
+
+    /// How many replicas the request has passed through before this one.
+    pub(super) fn hops(&self) -> u8 {
+        self.hop.as_ref().map_or(0, |hop| hop.hops)
+    }
+
+    /// The backend that served the call, here or at another replica.
+    pub(super) fn backend(&self) -> Option<&str> {
+        let here = self.call.as_ref().and_then(Call::backend).map(BackendName::as_str);
+        here.or(self.backend_there.as_deref())
     }
 
     /// Gives back the caller's place among the calls in flight: what follows is a stream that only waits.

@@ -1,32 +1,28 @@
 //! From a message to the worker that answers it.
 
-use std::time::{Duration, SystemTime};
-
 use http::HeaderMap;
 use mcp_core::{
     server::{
-        Asker, Bound, Opening, Reply,
+        Asker, Bound, Ending, Opening, Reply, Worker,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
     session::SessionId,
 };
 
-use super::context::Context;
+use super::{aim::Aim, context::Context};
 use crate::{
     gate::Gate,
     metrics::{Metrics, labels::Rejection},
-    refusal::Denial,
-    workers::{Chosen, Workers},
+    refusal::{Denial, Refusal},
+    sessions::{Brought, NotKept, Place, Sessions},
+    workers::Chosen,
 };
-
-/// A session ends at this age.
-const AGE_MAX: Duration = Duration::from_hours(24);
 
 /// What finding a worker needs.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
-    pub(super) workers: &'a Workers,
+    pub(super) sessions: &'a Sessions,
     pub(super) metrics: &'a Metrics,
     pub(super) gate: &'a Gate,
 }
@@ -53,12 +49,45 @@ impl From<Reply> for Astray<'_> {
 
 /// A message with the worker that answers it.
 pub(super) struct Plan<'a> {
+    body: &'a [u8],
     message: Message<'a>,
     asker: Asker<'a>,
+    sessions: &'a Sessions,
     chosen: Chosen<'a>,
     route: Route,
-    /// Id of the session that the message is about to open.
-    minted: Option<SessionId>,
+    /// The session that the message is about to open.
+    opening: Option<Opening>,
+}
+
+/// Reads a message, notes it, and asks whether its caller may send it.
+///
+/// # Errors
+/// The reply, or the refusal, when the message goes nowhere.
+pub(super) fn read<'a>(
+    body: &'a [u8],
+    headers: &HeaderMap,
+    Parts { metrics, gate, .. }: Parts<'_>,
+    context: &mut Context,
+) -> Result<(Message<'a>, Route), Astray<'a>> {
+    let message = wire::parse(body).map_err(|error| {
+        metrics.rejected(Rejection::Message);
+        Reply::not_a_message(error)
+    })?;
+    context.note_message(&message);
+    if let Some(rpc) = &context.rpc {
+        metrics.rpc_called(rpc.method);
+    }
+    let route = era::route(&message, headers).map_err(|error| {
+        metrics.rejected(rejection(&error));
+        Reply::not_routed(&error, id_raw(&message))
+    })?;
+    context.era = Some(if matches!(route, Route::Stateless(_)) { "stateless" } else { "session" });
+    if let (Some(tool), Some(pass)) =
+        (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
+    {
+        gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+    }
+    Ok((message, route))
 }
 
 impl<'a> Plan<'a> {
@@ -69,87 +98,166 @@ impl<'a> Plan<'a> {
     pub(super) fn make(
         body: &'a [u8],
         headers: &HeaderMap,
-        asker: Asker<'a>,
+        (asker, aim): (Asker<'a>, Aim<'a>),
         parts: Parts<'a>,
         context: &mut Context,
     ) -> Result<Self, Astray<'a>> {
-        let Parts { workers, metrics, gate } = parts;
-        let message = wire::parse(body).map_err(|error| {
-            metrics.rejected(Rejection::Message);
-            Reply::not_a_message(error)
-        })?;
-        context.note_message(&message);
-        if let Some(rpc) = &context.rpc {
-            metrics.rpc_called(rpc.method);
-        }
-        let route = era::route(&message, headers).map_err(|error| {
-            metrics.rejected(rejection(&error));
-            Reply::not_routed(&error, id_raw(&message))
-        })?;
-        context.era =
-            Some(if matches!(route, Route::Stateless(_)) { "stateless" } else { "session" });
-        if let (Some(tool), Some(pass)) =
-            (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
-        {
-            gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
-        }
-        let (minted, chosen) = match &route {
-            // The id comes first: it decides the worker.
-            Route::Initialize(_) => {
-                let (id, chosen) = workers.mint().map_err(|_no_randomness| unavailable())?;
-                (Some(id), chosen)
-            }
-            Route::Session(id) => (None, workers.owner(id)),
-            Route::Stateless(_) => (None, workers.any()),
+        let Parts { sessions, metrics, .. } = parts;
+        let (message, route) = read(body, headers, parts, context)?;
+        let unknown = || {
+            metrics.rejected(Rejection::SessionUnknown);
+            Reply::unknown_session(id_raw(&message))
         };
-        let chosen = chosen.ok_or_else(unavailable)?;
+        let mut opening = None;
+        let chosen = match (&route, aim) {
+            (Route::Session(id), Aim::Session(aimed, chosen)) if *id == aimed => chosen,
+            (Route::Session(_), Aim::Unknown(why)) => {
+                context.reason = Some(why);
+                return Err(unknown().into());
+            }
+            (Route::Session(_), _) => return Err(unknown().into()),
+            // The id comes first: it decides the worker.
+            (Route::Initialize(_), Aim::Open(aimed, chosen)) => {
+                opening = Some(aimed);
+                chosen
+            }
+            (Route::Initialize(_), _) => {
+                let minted = sessions.mint(asker.caller.principal);
+                let minted = minted.map_err(|_cannot| unavailable(id_raw(&message)))?;
+                opening = Some(minted.opening);
+                match minted.place {
+                    Place::Here(chosen) => chosen,
+                    // The ring has changed under us; who asks again is sent there.
+                    Place::There(..) => return Err(unavailable(id_raw(&message)).into()),
+                }
+            }
+            (Route::Stateless(_), _) => {
+                sessions.workers.any().ok_or_else(|| unavailable(id_raw(&message)))?
+            }
+        };
         context.worker = Some(chosen.index);
         if matches!(route, Route::Stateless(_)) {
             chosen.worker.check_headers(&message, headers).inspect_err(|_refused| {
                 metrics.rejected(Rejection::HeaderMismatch);
             })?;
         }
-        Ok(Self { message, asker, chosen, route, minted })
+        Ok(Self { body, message, asker, sessions, chosen, route, opening })
     }
 
     /// Has the worker answer.
-    pub(super) async fn run(self) -> Reply {
-        let Self { message, asker, chosen, route, minted } = self;
+    ///
+    /// # Errors
+    /// The refusal, with the id of the request.
+    pub(super) async fn run(self) -> Result<Reply, (Denial, Option<&'a str>)> {
+        let Self { body, message, asker, sessions, chosen, route, opening } = self;
+        let (id_raw, worker) = (id_raw(&message), chosen.worker);
         match route {
-            Route::Session(id) => chosen.worker.session(&id, message, asker).await,
-            Route::Stateless(version) => chosen.worker.stateless(message, &version, asker).await,
-            Route::Initialize(params) => match (minted, message) {
-                (Some(id), Message::Request(request)) => {
-                    let opening = Opening { id, expires: SystemTime::now() + AGE_MAX };
-                    chosen.worker.initialize(opening, &request, *params, asker).await
+            Route::Session(id) => {
+                let in_session = InSession { id, asker, sessions, worker };
+                in_session.run(body, message).await.map_err(|denial| (denial, id_raw))
+            }
+            Route::Stateless(version) => Ok(worker.stateless(message, &version, asker).await),
+            Route::Initialize(params) => match (opening, message) {
+                (Some(opening), Message::Request(request)) => {
+                    let id = opening.id.clone();
+                    let reply = worker.initialize(opening, &request, *params, asker).await;
+                    if reply.session.is_none() {
+                        return Ok(reply);
+                    }
+                    match sessions.opened(&id, worker).await {
+                        Ok(()) => Ok(reply),
+                        Err(NotKept::TooMany) => Ok(Reply::busy(id_raw, Bound::PrincipalSessions)),
+                        Err(NotKept::StoreDown) => Err((Refusal::SessionStore.into(), id_raw)),
+                    }
                 }
                 // Not reached: only a request is routed so, and for it an id was minted.
-                _ => unavailable(),
+                _ => Ok(unavailable(id_raw)),
             },
         }
     }
 }
 
-/// The worker that owns the session of a GET or DELETE.
-///
-/// # Errors
-/// The reply, when it names none.
-pub(super) fn session_owner<'a>(
-    headers: &HeaderMap,
-    Parts { workers, metrics, .. }: Parts<'a>,
-    context: &mut Context,
-) -> Result<(SessionId, Chosen<'a>), Box<Reply>> {
-    context.era = Some("session");
-    let id = era::session(headers).map_err(|error| {
-        metrics.rejected(rejection(&error));
-        Reply::not_routed(&error, None)
-    })?;
-    let chosen = workers.owner(&id).ok_or_else(unavailable)?;
-    context.worker = Some(chosen.index);
-    Ok((id, chosen))
+/// A message in a session, with the worker that owns it.
+struct InSession<'a> {
+    id: SessionId,
+    asker: Asker<'a>,
+    sessions: &'a Sessions,
+    worker: &'a Worker,
 }
 
-fn id_raw<'a>(message: &Message<'a>) -> Option<&'a str> {
+impl<'a> InSession<'a> {
+    async fn run(&self, body: &'a [u8], message: Message<'a>) -> Result<Reply, Denial> {
+        let Self { id, asker, worker, .. } = self;
+        let is_there = worker.holds(id) || self.bring().await? == Brought::Restored;
+        let reply = worker.session(id, message, *asker).await;
+        if reply.ending != Ending::UnknownSession || !is_there || !self.sessions.store.is_shared() {
+            return Ok(reply);
+        }
+        // It was there a moment ago: the ring has changed, and the session was let go. What is stored is as good, so
+        // this one message is served here all the same.
+        let Ok(message) = wire::parse(body) else { return Ok(reply) };
+        self.bring().await?;
+        let reply = worker.session(id, message, *asker).await;
+        if matches!(self.sessions.place(id), Some(Place::There(..))) {
+            worker.release_one(id);
+        }
+        Ok(reply)
+    }
+
+    async fn bring(&self) -> Result<Brought, Denial> {
+        let principal = self.asker.caller.principal;
+        match self.sessions.bring(&self.id, principal, self.worker).await {
+            Brought::Unknown => Err(Refusal::SessionStore.into()),
+            brought => Ok(brought),
+        }
+    }
+}
+
+/// Opens or ends the session of a GET or DELETE.
+///
+/// # Errors
+/// The refusal, when it cannot be found out whether the session exists.
+pub(super) async fn without_body(
+    (id, Chosen { worker, .. }): (SessionId, Chosen<'_>),
+    asker: Asker<'_>,
+    opens_stream: Option<Option<&[u8]>>,
+    sessions: &Sessions,
+) -> Result<Reply, Denial> {
+    let caller = asker.caller;
+    if !worker.holds(&id) && sessions.bring(&id, caller.principal, worker).await == Brought::Unknown
+    {
+        return Err(Refusal::SessionStore.into());
+    }
+    if let Some(last_event_id) = opens_stream {
+        return Ok(worker.open_stream(&id, caller, last_event_id));
+    }
+    let reply = worker.close(&id, caller);
+    if reply.ending == Ending::Answered {
+        sessions.closed(id, caller.principal).await;
+    }
+    Ok(reply)
+}
+
+/// The reply to a GET or DELETE that names no session of the caller's.
+pub(super) fn no_session(
+    headers: &HeaderMap,
+    aim: &Aim<'_>,
+    metrics: &Metrics,
+    context: &mut Context,
+) -> Reply {
+    let error = match (era::session(headers), aim) {
+        (Err(error), _) => error,
+        (Ok(_), Aim::Unknown(why)) => {
+            context.reason = Some(why);
+            RouteError::UnknownSession
+        }
+        (Ok(_), _) => return unavailable(None),
+    };
+    metrics.rejected(rejection(&error));
+    Reply::not_routed(&error, None)
+}
+
+pub(super) fn id_raw<'a>(message: &Message<'a>) -> Option<&'a str> {
     match message {
         Message::Request(Request { id_raw, .. }) => Some(id_raw),
         Message::Notification(_) | Message::Response(_) => None,
@@ -166,7 +274,7 @@ fn rejection(error: &RouteError) -> Rejection {
     }
 }
 
-/// No randomness or no worker: a state that a running process does not reach.
-fn unavailable() -> Reply {
-    Reply::busy(None, Bound::Workers)
+/// No worker: a process that only routes while no replica has one.
+fn unavailable(id_raw: Option<&str>) -> Reply {
+    Reply::busy(id_raw, Bound::Workers)
 }

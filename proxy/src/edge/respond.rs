@@ -19,9 +19,14 @@ use tokio::{
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::context::{Context, limit_of};
+use super::{
+    context::{Context, limit_of},
+    noted,
+};
 use crate::{
+    cluster::{Answer, Departure},
     gate::Leave,
+    hop::HOP,
     metrics::{Metrics, labels},
     refusal::Denial,
     request_id,
@@ -40,6 +45,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct StreamTerms<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) drain: watch::Receiver<bool>,
+    /// Where the replica is seen to leave through which the request came.
+    pub(super) from: Option<Departure>,
 }
 
 /// Answers a request that reaches no worker; `id_raw` is the id of its message, where that was read.
@@ -90,6 +97,18 @@ pub(super) async fn document(
     whole(session, answer, JSON, served.body).await
 }
 
+/// Answers another replica.
+pub(super) async fn control(
+    session: &mut ServerSession,
+    context: &mut Context,
+    answer: Answer,
+) -> Result<()> {
+    context.outcome = labels::Outcome::Ok;
+    let mut header = header(StatusCode::OK, context)?;
+    header.insert_header(HOP, answer.header)?;
+    whole(session, header, JSON, answer.body).await
+}
+
 /// Writes a worker's reply, to the end of its stream if it is one.
 pub(super) async fn reply(
     session: &mut ServerSession,
@@ -130,6 +149,9 @@ fn header(status: StatusCode, context: &Context) -> Result<ResponseHeader> {
     let mut answer = ResponseHeader::build_no_case(status, Some(6))?;
     if let Some(id) = &context.id {
         answer.insert_header(request_id::HEADER, id.as_value())?;
+    }
+    if context.hop.is_some() {
+        noted::note_in(&mut answer, context)?;
     }
     Ok(answer)
 }
@@ -178,6 +200,7 @@ async fn events(
     // Who only waits takes nobody's share, and is let go when its token has run out.
     let waits = !matches!(stream.kind(), StreamKind::Call);
     let mut end = End::new(terms.drain, if waits { context.released() } else { None });
+    let mut from = if waits { terms.from } else { None };
     // Until its end is known, a stream has ended because the client left.
     context.outcome = labels::Outcome::ClientGone;
     session.write_response_header(Box::new(answer)).await?;
@@ -191,6 +214,11 @@ async fn events(
                 None => break,
             },
             gone = session.read_body_or_idle(true) => return left(gone),
+            // Who left cannot end its client's stream by itself; and that client is to come back elsewhere.
+            () = departed(&mut from) => {
+                close(session, &mut stream).await?;
+                break;
+            }
             () = end.come(), if !told => {
                 told = true;
                 if close(session, &mut stream).await? {
@@ -265,6 +293,13 @@ impl End {
             () = drained(&mut self.drain) => {}
             () = leave => {}
         }
+    }
+}
+
+async fn departed(from: &mut Option<Departure>) {
+    match from {
+        Some(from) => from.come().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,7 +9,7 @@ use mcp_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits::Permit, policy::Admitted};
+use crate::{hop::Rules, limits::Permit, policy::Admitted};
 
 /// A caller who was let in. Dropping it gives back its place among the calls in flight.
 #[derive(Debug)]
@@ -18,11 +18,22 @@ pub struct Pass {
     pub caller: Caller,
     /// The token and what was made of it; none for a caller without.
     pub accepted: Option<Arc<Accepted<Admitted>>>,
+    /// What another replica says that let the caller in; none for one who came here itself.
+    pub(super) sent: Option<Sent>,
     /// Under which name the caller's share is counted.
     pub(super) counted: Option<PrincipalId>,
     pub(super) permit: Option<Permit>,
     /// Ends with the gate.
     pub(super) retired: CancellationToken,
+}
+
+/// A caller whom another replica let in.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    /// The rules that hold for it there.
+    pub(super) rules: Rules,
+    /// When its token has run out.
+    pub(super) until: Option<SystemTime>,
 }
 
 /// A caller's part of what there is.
@@ -50,6 +61,7 @@ impl Pass {
         Self {
             caller: Caller { access, ..Caller::anyone() },
             accepted: None,
+            sent: None,
             permit,
             counted,
             retired,
@@ -60,8 +72,15 @@ impl Pass {
     /// must end.
     pub(crate) fn release(&mut self) -> Leave {
         self.permit = None;
+        Leave { until: self.until(), retired: self.retired.clone() }
+    }
+
+    /// When the caller's token has run out under every policy; none for a caller without.
+    pub(super) fn until(&self) -> Option<SystemTime> {
+        if let Some(sent) = &self.sent {
+            return sent.until;
+        }
         let expires = self.accepted.as_ref().and_then(|accepted| accepted.verified.expires);
-        let until = expires.and_then(|expires| expires.checked_add(LEEWAY_MAX));
-        Leave { until, retired: self.retired.clone() }
+        expires.and_then(|expires| expires.checked_add(LEEWAY_MAX))
     }
 }

@@ -123,6 +123,20 @@ fn another_addressee_method_or_path_is_refused() {
 }
 
 #[test]
+fn a_question_to_anyone_is_taken_where_replicas_say_how_they_are_and_nowhere_else() {
+    let (signer, checker) = (signer(), checker());
+    let hop = Hop { to: NodeName::anyone(), ..hop() };
+    let asked = |method: &str, path: &str| {
+        let value = signer.sign(&hop, method, path, now()).unwrap();
+        checker.check(value.as_bytes(), method, path, now()).map(|_hop| ())
+    };
+    assert_eq!(asked("GET", STATUS_PATH), Ok(()));
+    for (method, path) in [("POST", STATUS_PATH), ("GET", "/mcp"), ("answer", STATUS_PATH)] {
+        assert_eq!(asked(method, path), Err(HopRefused::Addressee), "{method} {path}");
+    }
+}
+
+#[test]
 fn the_clocks_may_differ_by_the_skew_and_no_more() {
     let signer = signer();
     let millisecond = Duration::from_millis(1);

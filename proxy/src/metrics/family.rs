@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
 };
 
@@ -74,6 +74,10 @@ impl Maker<'_> {
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         self.registered(IntGauge::with_opts(opts(name, help))?)
+    }
+
+    pub(super) fn share(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.registered(Gauge::with_opts(opts(name, help))?)
     }
 
     pub(super) fn counters(

@@ -79,8 +79,18 @@ closed_set! {
         Timeout = "timeout",
         /// The client left before its answer was written whole.
         ClientGone = "client_gone",
+        /// Another replica, or the store of sessions, was needed and not there.
+        Unavailable = "unavailable",
         /// A fault of ours: a panic, or a state that should not be.
         Internal = "internal",
+    }
+}
+
+impl Outcome {
+    /// The outcome of that label, as another replica writes it.
+    #[must_use]
+    pub fn of_label(label: &[u8]) -> Option<Self> {
+        Self::ALL.iter().copied().find(|outcome| outcome.label().as_bytes() == label)
     }
 }
 
@@ -144,6 +154,8 @@ closed_set! {
         Rate = "rate",
         /// A bound on sessions, calls or streams was reached.
         Overloaded = "overloaded",
+        /// A request on the port of the replicas that none of them signed.
+        Hop = "hop",
     }
 }
 
@@ -211,6 +223,8 @@ closed_set! {
         Internal = "500",
         /// 501.
         NotImplemented = "501",
+        /// 502.
+        BadGateway = "502",
         /// 503.
         Unavailable = "503",
         /// 504.
@@ -246,6 +260,7 @@ impl StatusCode {
             431 => Self::HeadersTooLarge,
             500 => Self::Internal,
             501 => Self::NotImplemented,
+            502 => Self::BadGateway,
             503 => Self::Unavailable,
             504 => Self::GatewayTimeout,
             _ => Self::Other,
@@ -307,34 +322,6 @@ impl RpcMethod {
     pub fn of(method: &str) -> Self {
         let named = |known: &&Self| known.label() == method && **known != Self::Answer;
         Self::ALL.iter().find(named).copied().unwrap_or(Self::Other)
-    }
-}
-
-closed_set! {
-    /// Why a session ended.
-    SessionEnd {
-        /// The client deleted it.
-        Deleted = "deleted",
-        /// Nothing happened in it for too long.
-        Idle = "idle",
-        /// It had reached its age.
-        Expired = "expired",
-        /// It goes on with another worker.
-        Released = "released",
-        /// All sessions of its principal were ended.
-        Revoked = "revoked",
-    }
-}
-
-closed_set! {
-    /// What an open stream carries.
-    StreamKind {
-        /// The answer to one call.
-        Call = "call",
-        /// A session's own stream, asked for with GET.
-        Session = "session",
-        /// `subscriptions/listen`.
-        Listen = "listen",
     }
 }
 
@@ -403,6 +390,15 @@ closed_set! {
 }
 
 mod foreign;
+
+mod replicas;
+
+mod sessions;
+
+pub use self::{
+    replicas::{Hop, NodeState},
+    sessions::{SessionEnd, StreamKind},
+};
 
 #[cfg(test)]
 mod tests {

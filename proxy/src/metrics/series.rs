@@ -244,6 +244,6 @@ fn gauge_value(count: u64) -> i64 {
 }
 
 /// Raises `counter` to `count`. A counter never falls, so a smaller `count` changes nothing.
-fn raise(counter: &IntCounter, count: u64) {
+pub(super) fn raise(counter: &IntCounter, count: u64) {
     counter.inc_by(count.saturating_sub(counter.get()));
 }

@@ -109,7 +109,7 @@ fn with_one_rule_everything_else_is_denied() {
         policy(vec![rule("readers", who(&[], &["readers"], &[]), &["prometheus_query"], &["eu"])]);
     let reader = judged(&policy, principal("ann", &["x", "readers"], &[]));
     assert_eq!(reach(&reader.verdict.unwrap()), [("prometheus_query", "eu")]);
-    assert_eq!(&*reader.rules, &["readers".into()]);
+    assert_eq!(&*reader.rules, &[Arc::from("readers")]);
     let other = judged(&policy, principal("bob", &["Readers", "reader"], &[]));
     assert_eq!(reach(&other.verdict.unwrap()), []);
     assert!(policy.anonymous().is_none());
@@ -140,7 +140,7 @@ fn a_rule_for_anyone_holds_with_a_token_and_without() {
     assert_eq!(reach(&judged(&policy, principal("bob", &[], &[])).verdict.unwrap()), open);
     let ann = judged(&policy, principal("ann", &[], &[]));
     assert_eq!(reach(&ann.verdict.unwrap()).len(), 1 + 3);
-    assert_eq!(&*ann.rules, &["open".into(), "ann".into()]);
+    assert_eq!(&*ann.rules, &[Arc::from("open"), Arc::from("ann")]);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_condition_of_a_rule_that_fails_is_reported_and_the_rule_does_not_hold() {
         rule("plain", anybody_with_a_token(), &["*list*"], &["eu"]),
     ]);
     let ann = judged(&policy, principal("ann", &[], &[]));
-    assert_eq!(&*ann.rules, &["plain".into()]);
+    assert_eq!(&*ann.rules, &[Arc::from("plain")]);
     assert_eq!(reach(&ann.verdict.unwrap()), [("prometheus_list_metrics", "eu")]);
     let [failure] = ann.failures.as_slice() else { panic!("{:?}", ann.failures) };
     assert_eq!(failure.to_string(), "the condition at rules[0].who.claim failed");

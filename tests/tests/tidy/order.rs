@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::source::{Source, sources};
 
 /// A library and the only files that may name it, by the start of their path.
-const NAMED_ONLY_IN: [(&str, &[&str]); 6] = [
+const NAMED_ONLY_IN: [(&str, &[&str]); 7] = [
     ("pingora", &["proxy/src/", "benches/src/serve/bare.rs"]),
     ("pingora_proxy", &["proxy/src/"]),
     // The tools and the server are what MCP is; the rest of the crate does not know it.
@@ -22,6 +22,7 @@ const NAMED_ONLY_IN: [(&str, &[&str]); 6] = [
     ),
     // The demo waits for its Prometheus and asks one real question.
     ("reqwest", &["mcp-core/src/backend", "proxy/jwks/", "proxy/src/demo", "tests/", "benches/"]),
+    ("redis", &["proxy/src/store/", "tests/"]),
     ("promgate", &["proxy/src/main.rs", "tests/", "benches/"]),
     // Benchmarks take their tokens from where tests take theirs.
     ("e2e", &["tests/", "benches/"]),

@@ -186,6 +186,19 @@ async fn a_session_in_which_nothing_happens_ends_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_session_with_a_stream_is_not_idle_however_short_the_idle_timeout_is() {
+    let mut tables = Tables::new();
+    tables.limits.idle_timeout = Duration::from_millis(500);
+    let table = tables.table();
+    tables.open(&table, "listens", None).unwrap();
+    let session = table.get(&id("listens"), None).unwrap();
+    let stream = session.open_stream(1, Bytes::new()).unwrap();
+    assert_eq!(table.expire(later(&table, 5)), Expired::default());
+    session.close_stream(&stream);
+    assert_eq!(table.expire(later(&table, 6)).idle, 1);
+}
+
+#[tokio::test]
 async fn a_session_is_not_found_from_the_second_of_its_expiry_on() {
     let tables = Tables::new();
     let table = tables.table();

@@ -73,6 +73,20 @@ impl Worker {
         released
     }
 
+    /// Forgets one session, as [`Worker::release`] does.
+    pub fn release_one(&self, id: &SessionId) {
+        if self.sessions.release_one(id) {
+            self.counts.released.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes back a session that was just opened and cannot be kept after all.
+    pub fn discard(&self, id: &SessionId, principal: Option<PrincipalId>) {
+        if self.sessions.close(id, principal) {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Ends all sessions of a principal and returns their ids. Their calls are cancelled, their streams end.
     pub fn end_of(&self, principal: PrincipalId) -> Vec<SessionId> {
         let ended = self.sessions.end_of(principal);

@@ -5,13 +5,16 @@ const GAP: &str = "  ";
 
 /// A row: its cells, fewer than columns where the last are empty, and what stands below it.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) cells: Vec<String>,
-    pub(super) remark: Option<String>,
+pub struct Row {
+    /// The cells, in the order of the columns.
+    pub cells: Vec<String>,
+    /// A line below, indented.
+    pub remark: Option<String>,
 }
 
 /// Lines of text, each column as wide as its widest cell.
-pub(super) fn table(header: &[&str], rows: impl Iterator<Item = Row>) -> String {
+#[must_use]
+pub fn table(header: &[&str], rows: impl Iterator<Item = Row>) -> String {
     let header = Row { cells: header.iter().map(|&name| name.to_owned()).collect(), remark: None };
     let rows: Vec<Row> = std::iter::once(header).chain(rows).collect();
     let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);

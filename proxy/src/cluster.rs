@@ -1,0 +1,226 @@
+//! The replicas that share sessions with us: who they are, which of them live, and how they are reached.
+//!
+//! - `names`, `discovery`: where replicas may be, as lists and name servers say
+//! - `certificates`, `dial`, `link`: connections to them
+//! - `letters`: what replicas tell one another, signed
+//! - `status`, `health`, `roster`: what a replica says of itself, what its answers add up to, and who is on the
+//!   ring; all of these are pure
+//! - `probe`, `watched`, `keeper`: the tasks that ask, what is known of each address, and the task that keeps it
+//! - `messages`: what replicas tell one another beside
+//!
+//! An address gets onto the ring only by an answer that is signed with our keys, under the name that the answer
+//! gives. So all replicas use the same names, wherever each of them found the others. Without TLS, whoever answers at
+//! an address may still pass our questions on to a replica and its answers back, and would then see what we send
+//! there, as would anybody on the way: where others are on that network, replicas need TLS.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::Guard;
+use mcp_core::signing::NoRandomness;
+use pingora::{listeners::tls::TlsSettings, upstreams::peer::HttpPeer};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+pub use crate::hop::STATUS_PATH;
+use crate::{
+    config,
+    hop::HopKeys,
+    ring::{MalformedNodeName, NodeName},
+};
+
+mod certificates;
+mod dial;
+mod discovery;
+mod health;
+mod keeper;
+mod letters;
+mod link;
+mod messages;
+mod names;
+mod probe;
+mod roster;
+mod served;
+mod status;
+mod watched;
+
+pub use self::{
+    certificates::CertificateError,
+    letters::Answer,
+    messages::{
+        CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX, HeardError, LEAVE_PATH, SESSIONS_END_PATH,
+        SESSIONS_TAKE_PATH, TellError,
+    },
+    roster::{Membership, Node, NodeState},
+    served::{Departure, NodeView, View},
+};
+use self::{
+    certificates::Certificates,
+    dial::Dial,
+    discovery::Discovery,
+    keeper::{Keeper, NEWS_MAX, News, Published, Shared, look_for_ever},
+    letters::Letters,
+    names::SystemNames,
+    roster::Own,
+    status::{Instance, unix_ms},
+};
+
+/// The replicas, ourselves among them.
+pub struct Cluster {
+    published: Arc<Published>,
+    others: Option<Others>,
+}
+
+/// The way to the others.
+struct Others {
+    shared: Arc<Shared>,
+    keys: Arc<HopKeys>,
+    hops_max: u8,
+    clock_skew: Duration,
+    started: SystemTime,
+    news: mpsc::Sender<News>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// The replicas cannot be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Our name is none.
+    #[error("`cluster.advertise` cannot be a name")]
+    Name(#[from] MalformedNodeName),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
+    /// No randomness for our own id.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+}
+
+impl Cluster {
+    /// A cluster of one: all sessions are ours, nobody is asked, and there is nobody to tell.
+    #[must_use]
+    pub fn alone(workers: u16) -> Arc<Self> {
+        let membership = Membership::alone(NodeName::local(), workers);
+        Arc::new(Self { published: Arc::new(Published::new(membership, true)), others: None })
+    }
+
+    /// Begins to look for the others. Must be called inside a tokio runtime; its tasks end with the cluster.
+    ///
+    /// `keep_alive` is how far apart the comments of a quiet stream are: a replica that is silent for much longer
+    /// within an answer is given up.
+    ///
+    /// # Errors
+    /// [`ClusterError`] when our name or a certificate cannot be used. That nobody is found is no error.
+    pub fn start(
+        config: &config::Cluster,
+        workers: u16,
+        keys: &Arc<HopKeys>,
+        keep_alive: Duration,
+    ) -> Result<Arc<Self>, ClusterError> {
+        let name = NodeName::parse(&config.advertise)?;
+        let instance = Instance::random()?;
+        let certificates = config.tls.as_ref().map(Certificates::read).transpose()?;
+        let membership = Membership::alone(name.clone(), workers);
+        let published = Arc::new(Published::new(membership, false));
+        let started = SystemTime::now();
+        let started_ms = unix_ms(started);
+        let shared = Arc::new(Shared {
+            letters: Letters::new(keys, &name, instance, config.clock_skew)?,
+            own: Own { name, instance, started_ms, workers },
+            dial: Dial::new(certificates, config.probe.timeout, keep_alive),
+            probe: config.probe,
+            leaving: AtomicBool::new(false),
+            published: Arc::clone(&published),
+        });
+        let (news, inbox) = mpsc::channel(NEWS_MAX);
+        let discovery = Discovery::new(config.peers.clone(), SystemNames);
+        let keeper = Keeper::new(Arc::clone(&shared), news.downgrade());
+        let tasks = vec![
+            tokio::spawn(keeper.run(inbox)),
+            tokio::spawn(look_for_ever(discovery, news.clone())),
+        ];
+        Ok(Arc::new(Self {
+            published,
+            others: Some(Others {
+                shared,
+                keys: Arc::clone(keys),
+                hops_max: config.hops_max.get(),
+                clock_skew: config.clock_skew,
+                started,
+                news,
+                tasks,
+            }),
+        }))
+    }
+
+    /// The replicas now. To be held for one decision, not across one request.
+    #[must_use]
+    pub fn membership(&self) -> Guard<Arc<Membership>> {
+        self.published.membership.load()
+    }
+
+    /// Tells when the ring changes, and its version.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.published.version.subscribe()
+    }
+
+    /// Waits until each replica that was found has been asked and none is about to join the ring, so that what is
+    /// placed by it stays where it is placed. `false`: that took longer than `patience`.
+    pub async fn settled(&self, patience: Duration) -> bool {
+        let mut settled = self.published.settled.subscribe();
+        let waited =
+            timeout(patience, async { settled.wait_for(|settled| *settled).await.is_ok() });
+        waited.await.unwrap_or(false)
+    }
+
+    /// A request found that nobody listens at a replica's address: it is off the ring at once, without the usual
+    /// patience. [`Cluster::changed`] tells when.
+    pub fn refused(&self, node: &NodeName) {
+        let Some(others) = &self.others else { return };
+        let is_on_ring = self.membership().address(node).is_some();
+        // Where there is no room for the news, the next probe finds out.
+        if is_on_ring && others.news.try_send(News::Refused(node.clone())).is_err() {
+            tracing::debug!(%node, "too much news of replicas at once");
+        }
+    }
+
+    /// How Pingora connects to a replica on the ring; `None` for ourselves and for those that are not there.
+    #[must_use]
+    pub fn peer(&self, node: &NodeName) -> Option<HttpPeer> {
+        self.membership().links.get(node).map(|link| link.peer().clone())
+    }
+
+    /// How the peer listener speaks TLS; `None` where replicas do not use it.
+    ///
+    /// # Errors
+    /// [`CertificateError`] when Pingora takes no settings.
+    pub fn listener_tls(&self) -> Result<Option<TlsSettings>, CertificateError> {
+        let certificates =
+            self.others.as_ref().and_then(|others| others.shared.dial.certificates());
+        certificates.map(Certificates::listener).transpose()
+    }
+}
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("membership", &*self.membership()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Mutual TLS between replicas.
+//!
+//! Pingora reads certificates where it needs them and panics over what it cannot read. So all is tried here
+//! first, once, at the start.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use pingora::{
+    listeners::{ALPN, TlsAccept, tls::TlsSettings},
+    protocols::tls::CaType,
+    upstreams::peer::HttpPeer,
+    utils::tls::{CertKey, WrappedX509, parse_x509},
+};
+use rustls::{
+    RootCertStore,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+use crate::config::ClusterTls;
+
+/// Certificates that replicas cannot use.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A PEM text cannot be read.
+    #[error("`cluster.tls.{key}` is no PEM text that can be read")]
+    Pem {
+        /// The key that names its file.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: pem::Error,
+    },
+    /// A PEM text without a certificate.
+    #[error("`cluster.tls.{0}` holds no certificate")]
+    Empty(&'static str),
+    /// A certificate is none.
+    #[error("`cluster.tls.{0}` holds a certificate that cannot be read")]
+    Certificate(&'static str),
+    /// The key does not fit the certificate, or is of a kind that is not supported.
+    #[error("`cluster.tls.key_file` does not fit the certificate in `cluster.tls.cert_file`")]
+    Key(#[source] rustls::Error),
+    /// An authority cannot be trusted as one.
+    #[error("`cluster.tls.ca_file` holds a certificate that cannot be an authority's")]
+    Authority(#[source] rustls::Error),
+    /// Clients cannot be checked with these authorities.
+    #[error("`cluster.tls.ca_file` cannot be used to check who connects")]
+    Verifier(#[from] VerifierBuilderError),
+    /// Pingora takes no settings.
+    #[error("the settings of the listener between replicas cannot be made")]
+    Settings(#[source] Box<pingora::Error>),
+}
+
+/// What this replica shows to others, and whom it believes.
+pub(super) struct Certificates {
+    own: Arc<CertKey>,
+    authorities: Arc<CaType>,
+    server_name: Option<String>,
+    certified: Arc<CertifiedKey>,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+/// Says nothing in a handshake: settings with a certificate of our own are made with somebody who may.
+struct Silent;
+
+impl TlsAccept for Silent {}
+
+impl Certificates {
+    pub(super) fn read(config: &ClusterTls) -> Result<Self, CertificateError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let chain = certificates("cert_file", &config.cert_pem)?;
+        let authorities = certificates("ca_file", &config.ca_pem)?;
+        let key = PrivateKeyDer::from_pem_slice(config.key_pem.expose().as_bytes())
+            .map_err(|source| CertificateError::Pem { key: "key_file", source })?;
+        let own = CertKey::new(
+            chain.iter().map(|certificate| certificate.to_vec()).collect(),
+            key.secret_der().to_vec(),
+        );
+        let certified =
+            CertifiedKey::from_der(chain, key, &provider).map_err(CertificateError::Key)?;
+        let wrapped = authorities.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
+        Ok(Self {
+            own: Arc::new(own),
+            authorities: wrapped.collect(),
+            server_name: config.server_name.clone(),
+            certified: Arc::new(certified),
+            verifier: verifier(authorities, provider)?,
+        })
+    }
+
+    /// How a peer at `address` that was found as `host` is connected to.
+    pub(super) fn peer(&self, address: SocketAddr, host: &str) -> HttpPeer {
+        let name = self.server_name.as_deref().unwrap_or(host);
+        // Pingora checks no certificate for an empty name. The address is one that the certificate can bear.
+        let name = if name.is_empty() { address.ip().to_string() } else { name.to_owned() };
+        let mut peer = HttpPeer::new(address, true, name);
+        peer.client_cert_key = Some(Arc::clone(&self.own));
+        peer.options.ca = Some(Arc::clone(&self.authorities));
+        peer
+    }
+
+    /// How the peer listener speaks TLS: only with clients that bring a certificate of the authority, and only
+    /// HTTP/2.
+    pub(super) fn listener(&self) -> Result<TlsSettings, CertificateError> {
+        let settings = TlsSettings::with_callbacks(Box::new(Silent));
+        let mut settings = settings.map_err(CertificateError::Settings)?;
+        let certified = Arc::clone(&self.certified);
+        settings.set_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        settings.set_client_cert_verifier(Arc::clone(&self.verifier));
+        settings.set_alpn(ALPN::H2);
+        Ok(settings)
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").finish_non_exhaustive()
+    }
+}
+
+/// All certificates of a PEM text, at least one, each of which Pingora can read.
+fn certificates(
+    key: &'static str,
+    text: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let certificates = read.map_err(|source| CertificateError::Pem { key, source })?;
+    if certificates.is_empty() {
+        return Err(CertificateError::Empty(key));
+    }
+    if certificates.iter().any(|der| X509Certificate::from_der(der).is_err()) {
+        return Err(CertificateError::Certificate(key));
+    }
+    Ok(certificates)
+}
+
+fn verifier(
+    authorities: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority).map_err(CertificateError::Authority)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    Ok(verifier.build()?)
+}

@@ -1,0 +1,142 @@
+use std::{collections::HashMap, fs, net::IpAddr};
+
+use parking_lot::Mutex;
+
+use super::*;
+
+/// Names that a test may change. A name that is not there cannot be looked up.
+#[derive(Default, Clone)]
+struct Book(Arc<Mutex<Entries>>);
+
+#[derive(Default)]
+struct Entries {
+    hosts: HashMap<String, Vec<IpAddr>>,
+    services: HashMap<String, Vec<Target>>,
+}
+
+impl Names for Book {
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
+        self.0.lock().hosts.get(host).cloned().ok_or(LookupError::Slow)
+    }
+
+    async fn services(&self, name: &str) -> Result<Vec<Target>, LookupError> {
+        self.0.lock().services.get(name).cloned().ok_or(LookupError::Slow)
+    }
+}
+
+impl Book {
+    fn host(&self, name: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        self.0.lock().hosts.insert(name.to_owned(), addresses);
+    }
+
+    fn service(&self, name: &str, targets: &[&str]) {
+        let targets = targets.iter().map(|target| Target::parse(target).unwrap()).collect();
+        self.0.lock().services.insert(name.to_owned(), targets);
+    }
+
+    fn forget(&self) {
+        *self.0.lock() = Entries::default();
+    }
+}
+
+fn shown(found: &[Found]) -> Vec<String> {
+    found.iter().map(|found| format!("{} {}", found.address, found.host)).collect()
+}
+
+fn fixed(listed: &[&str]) -> Peers {
+    Peers::Static(listed.iter().map(|&text| text.to_owned()).collect())
+}
+
+#[tokio::test]
+async fn names_of_a_fixed_list_are_looked_up_each_time() {
+    let book = Book::default();
+    book.host("a.test", &["192.0.2.1"]);
+    let peers = fixed(&["a.test:1", "192.0.2.9:2", "[2001:db8::1]:3"]);
+    let mut discovery = Discovery::new(peers, book.clone());
+    let first = discovery.look().await;
+    assert_eq!(
+        shown(&first),
+        ["192.0.2.1:1 a.test", "192.0.2.9:2 192.0.2.9", "[2001:db8::1]:3 2001:db8::1"]
+    );
+    book.host("a.test", &["192.0.2.2", "2001:db8::2"]);
+    let second = shown(&discovery.look().await);
+    assert!(second.contains(&"192.0.2.2:1 a.test".to_owned()), "{second:?}");
+    assert!(second.contains(&"[2001:db8::2]:1 a.test".to_owned()), "{second:?}");
+    assert!(!second.contains(&"192.0.2.1:1 a.test".to_owned()), "{second:?}");
+}
+
+#[tokio::test]
+async fn all_addresses_of_a_name_are_peers_and_a_failed_look_changes_nothing() {
+    let book = Book::default();
+    book.host("promgate.test", &["192.0.2.1", "192.0.2.2", "::ffff:192.0.2.2"]);
+    let peers =
+        Peers::Dns { name: "promgate.test".into(), port: 7, interval: Duration::from_secs(1) };
+    let mut discovery = Discovery::new(peers, book.clone());
+    let found = ["192.0.2.1:7 promgate.test", "192.0.2.2:7 promgate.test"];
+    assert_eq!(shown(&discovery.look().await), found);
+    book.forget();
+    assert_eq!(shown(&discovery.look().await), found);
+    book.host("promgate.test", &["192.0.2.3"]);
+    assert_eq!(shown(&discovery.look().await), ["192.0.2.3:7 promgate.test"]);
+}
+
+#[tokio::test]
+async fn the_targets_of_a_service_are_looked_up_in_turn() {
+    let book = Book::default();
+    book.service("_peer._tcp.test", &["a.test:1", "b.test:2"]);
+    book.host("a.test", &["192.0.2.1"]);
+    book.host("b.test", &["192.0.2.2"]);
+    let peers = Peers::Srv { name: "_peer._tcp.test".into(), interval: Duration::from_secs(1) };
+    let mut discovery = Discovery::new(peers, book.clone());
+    let both = ["192.0.2.1:1 a.test", "192.0.2.2:2 b.test"];
+    assert_eq!(shown(&discovery.look().await), both);
+    // The service is known, one of its targets is not for the moment.
+    book.0.lock().hosts.remove("b.test");
+    assert_eq!(shown(&discovery.look().await), both);
+    book.service("_peer._tcp.test", &["a.test:1"]);
+    assert_eq!(shown(&discovery.look().await), ["192.0.2.1:1 a.test"]);
+    book.forget();
+    assert_eq!(shown(&discovery.look().await), ["192.0.2.1:1 a.test"]);
+}
+
+#[tokio::test]
+async fn a_broken_file_leaves_the_last_good_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers");
+    let peers = Peers::File { path: path.clone(), interval: Duration::from_secs(1) };
+    let mut discovery = Discovery::new(peers, Book::default());
+    assert_eq!(shown(&discovery.look().await), [""; 0], "there is no file yet");
+    fs::write(&path, "# ours\n192.0.2.1:1\n\n  192.0.2.2:1  # the second\n").unwrap();
+    let both = ["192.0.2.1:1 192.0.2.1", "192.0.2.2:1 192.0.2.2"];
+    assert_eq!(shown(&discovery.look().await), both);
+    for broken in ["192.0.2.1:1\nno port\n", "a b:1", ":1", "a:0", "a:70000", "[::1:1", "[a]:1"] {
+        fs::write(&path, broken).unwrap();
+        assert_eq!(shown(&discovery.look().await), both, "{broken}");
+    }
+    fs::write(&path, "x".repeat(300 << 10)).unwrap();
+    assert_eq!(shown(&discovery.look().await), both, "too large");
+    fs::write(&path, [0xff, 0xfe]).unwrap();
+    assert_eq!(shown(&discovery.look().await), both, "no text");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(shown(&discovery.look().await), both, "gone");
+    fs::write(&path, "# nobody\n").unwrap();
+    assert_eq!(shown(&discovery.look().await), [""; 0], "an empty list is a list");
+}
+
+#[tokio::test]
+async fn more_peers_than_may_be_are_cut_and_the_same_ones_each_time() {
+    let listed: Vec<String> = (0..400).map(|n| format!("10.0.{}.{}:1", n / 200, n % 200)).collect();
+    let mut discovery = Discovery::new(Peers::Static(listed), Book::default());
+    let found = discovery.look().await;
+    assert_eq!(found.len(), PEERS_MAX);
+    assert_eq!(discovery.look().await, found);
+    assert!(discovery.told.too_many);
+}
+
+#[tokio::test]
+async fn this_machine_knows_its_own_name_and_not_one_that_cannot_be() {
+    let names = super::super::names::SystemNames;
+    let found = names.addresses("localhost").await.unwrap();
+    assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+}

@@ -1,0 +1,386 @@
+//! Sessions over all replicas: their ids, who owns each, and how one comes back whose owner has gone.
+
+mod handing_on;
+mod keeping;
+
+pub use self::keeping::{EndOf, Ended};
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use mcp_core::{
+    principal::PrincipalId,
+    secret::Secret,
+    server::{Opening, SavedSession, Worker},
+    session::{NoRandomness, NotOurs, Seat, Seats, SessionId, SessionKeys, WeakKey},
+};
+use parking_lot::Mutex;
+
+use crate::{
+    cluster::Cluster,
+    config::WhenDown,
+    metrics::ReplicaFigures,
+    ring::{NodeName, WorkerIndex},
+    store::{Saved, Store, StoreError},
+    upgrade::Successor,
+    workers::{Chosen, Workers},
+};
+
+/// Most seats tried for one that falls on a worker here. With one worker of 1,000 the chance that none does is
+/// one in ten million; it takes two milliseconds then.
+const SEATS_MAX: usize = 16 << 10;
+/// Most sessions that wait for being removed from the store while it cannot be reached. What is beyond stays there
+/// until it expires.
+const FORGOTTEN_MAX: usize = 10_000;
+
+/// How long after a change of the ring a session may still be on its way to its new owner, where no store has it.
+const HANDING_OVER: Duration = Duration::from_secs(1);
+/// How often it is looked for meanwhile.
+const HANDING_OVER_LOOK: Duration = Duration::from_millis(20);
+
+/// Sessions over all replicas.
+#[derive(Debug)]
+pub struct Sessions {
+    /// The workers of this process.
+    pub workers: Arc<Workers>,
+    /// The replicas.
+    pub cluster: Arc<Cluster>,
+    /// Where sessions are kept beside their worker.
+    pub store: Arc<Store>,
+    keys: ArcSwap<SessionKeys>,
+    seats: Mutex<Seats>,
+    age_max: Duration,
+    of_principal_max: usize,
+    /// Ended, and to be removed from the store.
+    forgotten: Mutex<Vec<(SessionId, Option<PrincipalId>)>>,
+    /// Open here, and not stored although there is a store.
+    unsaved: Mutex<HashSet<SessionId>>,
+    moving: tokio::sync::Mutex<()>,
+    ring_changed: Mutex<Instant>,
+    /// The process that takes our place.
+    successor: ArcSwapOption<Successor>,
+    lost: AtomicU64,
+}
+
+/// Who serves a session.
+#[derive(Debug)]
+pub enum Place<'a> {
+    /// A worker of this process.
+    Here(Chosen<'a>),
+    /// Another replica, by the worker of that number.
+    There(NodeName, WorkerIndex),
+}
+
+/// A session about to be opened.
+#[derive(Debug)]
+pub struct Minted<'a> {
+    /// Its id, and when it ends at the latest.
+    pub opening: Opening,
+    /// Who will own it.
+    pub place: Place<'a>,
+}
+
+/// Why no session can be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotMint {
+    /// No randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// No replica has a worker, or none of the seats tried falls on one here.
+    #[error("no worker can own a new session")]
+    NoOwner,
+}
+
+/// Why a session that was just opened must not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotKept {
+    /// Its principal has as many as allowed.
+    TooMany,
+    /// It could not be stored, and the settings want it to be.
+    StoreDown,
+}
+
+/// What became of looking for a session that is not at its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// It is there now.
+    Restored,
+    /// There is none, or it is somebody else's.
+    Absent,
+    /// The store cannot be asked, so nobody knows.
+    Unknown,
+}
+
+/// How sessions are named and kept.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// What signs ids; empty: a random key of this process.
+    pub keys: &'a [Secret],
+    /// A session ends at this age.
+    pub age_max: Duration,
+    /// Most sessions of one principal.
+    pub of_principal_max: usize,
+}
+
+/// Why sessions cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionsError {
+    /// A key is too short.
+    #[error("a key of the sessions cannot be used")]
+    Key(#[from] WeakKey),
+    /// The store cannot be used as it is configured.
+    #[error("cannot set up the session store")]
+    Store(#[from] StoreError),
+    /// No randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+}
+
+impl Sessions {
+    /// Puts workers, replicas and store together.
+    ///
+    /// # Errors
+    /// [`SessionsError`] when a key cannot be used.
+    pub fn new(
+        workers: Arc<Workers>,
+        cluster: Arc<Cluster>,
+        store: Arc<Store>,
+        terms: &Terms<'_>,
+    ) -> Result<Self, SessionsError> {
+        Ok(Self {
+            workers,
+            cluster,
+            store,
+            keys: ArcSwap::from_pointee(keys(terms.keys)?),
+            seats: Mutex::new(Seats::new()),
+            age_max: terms.age_max,
+            of_principal_max: terms.of_principal_max,
+            forgotten: Mutex::default(),
+            unsaved: Mutex::default(),
+            moving: tokio::sync::Mutex::default(),
+            ring_changed: Mutex::new(Instant::now()),
+            successor: ArcSwapOption::empty(),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    /// Uses other keys from now on. A random key stays: it was not configured, so nothing can replace it but
+    /// keys that are.
+    ///
+    /// # Errors
+    /// [`SessionsError`]; nothing has changed then.
+    pub fn rekey(&self, secrets: &[Secret]) -> Result<(), SessionsError> {
+        if !secrets.is_empty() {
+            let keys = SessionKeys::new(secrets)?;
+            self.store.rekey(secrets)?;
+            self.keys.store(Arc::new(keys));
+        }
+        Ok(())
+    }
+
+    /// Checks that the id is one of ours and this caller's.
+    ///
+    /// # Errors
+    /// [`NotOurs`] when it is not, or has expired.
+    pub fn check(
+        &self,
+        id: &SessionId,
+        principal: Option<PrincipalId>,
+    ) -> Result<SystemTime, NotOurs> {
+        self.keys.load().check(id, principal, SystemTime::now())
+    }
+
+    /// Who serves the session; `None` while no replica has a worker.
+    #[must_use]
+    pub fn place(&self, id: &SessionId) -> Option<Place<'_>> {
+        let place = self.place_by_ring(id);
+        // Who holds a session that is stored nowhere is the only one who can serve it, until it is handed over.
+        if matches!(place, Some(Place::There(..)) | None)
+            && (!self.store.is_shared() || self.is_unsaved(id))
+            && let Some(chosen) = self.workers.holding(id)
+        {
+            return Some(Place::Here(chosen));
+        }
+        place
+    }
+
+    fn place_by_ring(&self, id: &SessionId) -> Option<Place<'_>> {
+        let membership = self.cluster.membership();
+        let owner = membership.ring.owner(id.seat())?;
+        if membership.is_me(owner.node) {
+            return self.workers.get(owner.worker).map(Place::Here);
+        }
+        Some(Place::There(owner.node.clone(), owner.worker))
+    }
+
+    /// Whether a new session, and a call, would be served: here, or by another replica.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        if self.workers.is_empty() {
+            return !self.cluster.membership().ring.nodes().is_empty();
+        }
+        self.workers.has_room()
+    }
+
+    fn is_unsaved(&self, id: &SessionId) -> bool {
+        self.unsaved.lock().contains(id)
+    }
+
+    /// Whether a session that is opened now goes to another replica: this one has no workers, or is leaving.
+    #[must_use]
+    pub fn opens_elsewhere(&self) -> bool {
+        let membership = self.cluster.membership();
+        self.workers.is_empty() || membership.is_without_me()
+    }
+
+    /// Makes an id for a new session, and says who will own it: a worker here, unless there is none.
+    ///
+    /// Of two ids the one whose owner has fewer sessions is taken. The ring alone would leave the
+    /// workers a tenth apart; the better of two keeps them within a few sessions of each other.
+    ///
+    /// # Errors
+    /// [`CannotMint`].
+    pub fn mint(&self, principal: Option<PrincipalId>) -> Result<Minted<'_>, CannotMint> {
+        let (seat, place) =
+            if self.opens_elsewhere() { self.any_seat()? } else { self.own_seat()? };
+        let expires = SystemTime::now() + self.age_max;
+        let id = self.keys.load().sign(&seat, principal, expires);
+        Ok(Minted { opening: Opening { id, expires }, place })
+    }
+
+    fn any_seat(&self) -> Result<(Seat, Place<'_>), CannotMint> {
+        let seat = self.seats.lock().next()?;
+        let membership = self.cluster.membership();
+        let owner = membership.ring.owner(seat.as_str()).ok_or(CannotMint::NoOwner)?;
+        let place = Place::There(owner.node.clone(), owner.worker);
+        Ok((seat, place))
+    }
+
+    fn own_seat(&self) -> Result<(Seat, Place<'_>), CannotMint> {
+        let membership = self.cluster.membership();
+        let mut first: Option<(Seat, Chosen<'_>)> = None;
+        for _ in 0..SEATS_MAX {
+            let seat = self.seats.lock().next()?;
+            let owner = membership.ring.owner(seat.as_str()).ok_or(CannotMint::NoOwner)?;
+            if !membership.is_me(owner.node) {
+                continue;
+            }
+            let Some(chosen) = self.workers.get(owner.worker) else { continue };
+            let Some((other_seat, other)) = first.take() else {
+                first = Some((seat, chosen));
+                continue;
+            };
+            let sessions = |chosen: Chosen<'_>| chosen.worker.figures().sessions;
+            let (seat, chosen) = if sessions(chosen) < sessions(other) {
+                (seat, chosen)
+            } else {
+                (other_seat, other)
+            };
+            return Ok((seat, Place::Here(chosen)));
+        }
+        let (seat, chosen) = first.ok_or(CannotMint::NoOwner)?;
+        Ok((seat, Place::Here(chosen)))
+    }
+
+    /// Keeps a session that its worker has just opened.
+    ///
+    /// # Errors
+    /// [`NotKept`]; the session has been closed then.
+    pub async fn opened(&self, id: &SessionId, worker: &Worker) -> Result<(), NotKept> {
+        self.hand_on_one(id).await;
+        if !self.store.is_shared() {
+            return Ok(());
+        }
+        let Some(saved) = worker.saved(id) else { return Ok(()) };
+        let not_kept = match self.store.save(id, &saved, self.of_principal_max).await {
+            Ok(Saved::Kept) => return Ok(()),
+            Ok(Saved::TooMany) => NotKept::TooMany,
+            Err(_down) if self.store.when_down() == WhenDown::Memory => {
+                self.unsaved.lock().insert(id.clone());
+                return Ok(());
+            }
+            Err(_down) => NotKept::StoreDown,
+        };
+        worker.discard(id, saved.principal());
+        Err(not_kept)
+    }
+
+    /// Looks for a session that its worker does not hold. The caller's id was checked.
+    pub async fn bring(
+        &self,
+        id: &SessionId,
+        principal: Option<PrincipalId>,
+        worker: &Worker,
+    ) -> Brought {
+        if !self.store.is_shared() && self.handed_over_soon(id, worker).await {
+            return Brought::Restored;
+        }
+        match self.store.load(id).await {
+            Ok(Some(saved)) if saved.principal() == principal => self.restore(id, saved, worker),
+            Ok(_) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                Brought::Absent
+            }
+            Err(_down) => Brought::Unknown,
+        }
+    }
+
+    /// Waits a little for a session that another replica may be about to hand over: the ring has just changed.
+    async fn handed_over_soon(&self, id: &SessionId, worker: &Worker) -> bool {
+        let since = *self.ring_changed.lock();
+        while since.elapsed() < HANDING_OVER {
+            if worker.holds(id) {
+                return true;
+            }
+            tokio::time::sleep(HANDING_OVER_LOOK).await;
+        }
+        worker.holds(id)
+    }
+
+    fn restore(&self, id: &SessionId, saved: SavedSession, worker: &Worker) -> Brought {
+        match worker.restore(id.clone(), saved) {
+            Ok(()) => Brought::Restored,
+            Err(why) => {
+                tracing::warn!(error = %why, "a session could not be restored");
+                Brought::Unknown
+            }
+        }
+    }
+
+    /// Forgets a session that its client has ended.
+    pub async fn closed(&self, id: SessionId, principal: Option<PrincipalId>) {
+        self.hand_on_end(&id).await;
+        if self.store.is_shared() && self.store.remove(&id, principal).await.is_err() {
+            self.forget_later(vec![(id, principal)]);
+        }
+    }
+
+    /// What is known of replicas and stored sessions at the moment.
+    #[must_use]
+    pub fn figures(&self) -> ReplicaFigures {
+        let store = self.store.figures();
+        ReplicaFigures {
+            lost: self.lost.load(Ordering::Relaxed),
+            store_is_up: self.store.is_shared().then_some(store.up),
+            store: store.all().collect(),
+            ..self.cluster.figures()
+        }
+    }
+
+    pub(crate) fn forget_later(&self, ended: Vec<(SessionId, Option<PrincipalId>)>) {
+        let mut forgotten = self.forgotten.lock();
+        let room = FORGOTTEN_MAX.saturating_sub(forgotten.len());
+        forgotten.extend(ended.into_iter().take(room));
+    }
+}
+
+fn keys(secrets: &[Secret]) -> Result<SessionKeys, SessionsError> {
+    if secrets.is_empty() { Ok(SessionKeys::random()?) } else { Ok(SessionKeys::new(secrets)?) }
+}
