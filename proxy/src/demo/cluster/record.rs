@@ -31,6 +31,7 @@ pub(super) struct Way<'r> {
 struct Record {
     request_id: Option<String>,
     owner: Option<String>,
+    worker: Option<u16>,
     // Through how many replicas it had come; absent where it came from the client.
     #[serde(default)]
     hop: u64,
@@ -56,20 +57,36 @@ pub(super) async fn way<'r>(
 fn look<'r>(replicas: &'r [Replica], request_id: &str) -> Option<Way<'r>> {
     replicas.iter().find_map(|entry| {
         let text = fs::read_to_string(entry.access_log()).ok()?;
-        let owner = owner_in(&text, request_id)?;
-        let owner = replicas.iter().find(|one| one.place().peer.to_string() == owner)?;
+        let owner = match owner_in(&text, request_id)? {
+            Owner::Itself => entry,
+            Owner::Named(name) => {
+                replicas.iter().find(|one| one.place().peer.to_string() == name)?
+            }
+        };
         Some(Way { entry, owner })
     })
 }
 
-/// The replica that owns the session of a request that came from a client.
-fn owner_in(log: &str, request_id: &str) -> Option<String> {
+/// The owner of a session, as a record has it.
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    /// The replica whose record it is: it opened the session.
+    Itself,
+    /// The replica of this name.
+    Named(String),
+}
+
+/// The owner of the session of a request that came from a client.
+fn owner_in(log: &str, request_id: &str) -> Option<Owner> {
     let lines = log.lines().rev().filter(|line| line.contains(request_id));
     let mut records = lines.filter_map(|line| serde_json::from_str::<Record>(line).ok());
     let found = records
         .find(|record| record.hop == 0 && record.request_id.as_deref() == Some(request_id))?;
-    // What follows is the number of its worker.
-    Some(found.owner?.rsplit_once('/')?.0.to_owned())
+    match found.owner {
+        // What follows is the number of its worker.
+        Some(owner) => Some(Owner::Named(owner.rsplit_once('/')?.0.to_owned())),
+        None => found.worker.map(|_opener| Owner::Itself),
+    }
 }
 
 #[cfg(test)]
@@ -81,11 +98,16 @@ mod tests {
         let log = "{\"request_id\":\"1\",\"status\":200,\"owner\":\"127.0.0.1:8181/0\"}\n\
                    {\"request_id\":\"2\",\"owner\":\"127.0.0.1:8182/1\",\"hop\":1}\n\
                    {\"request_id\":\"3\",\"owner\":\"127.0.0.1:8183/1\",\"hop\":0}\n\
-                   {\"request_id\":\"4\",\"sta";
-        assert_eq!(owner_in(log, "1").as_deref(), Some("127.0.0.1:8181"));
+                   {\"request_id\":\"4\",\"rpc_method\":\"initialize\",\"worker\":1}\n\
+                   {\"request_id\":\"5\",\"status\":404}\n\
+                   {\"request_id\":\"6\",\"sta";
+        let named = |name: &str| Some(Owner::Named(name.to_owned()));
+        assert_eq!(owner_in(log, "1"), named("127.0.0.1:8181"));
         assert_eq!(owner_in(log, "2"), None, "another replica sent it");
-        assert_eq!(owner_in(log, "3").as_deref(), Some("127.0.0.1:8183"));
-        assert_eq!(owner_in(log, "4"), None, "it is not written to its end");
-        assert_eq!(owner_in(log, "5"), None);
+        assert_eq!(owner_in(log, "3"), named("127.0.0.1:8183"));
+        assert_eq!(owner_in(log, "4"), Some(Owner::Itself));
+        assert_eq!(owner_in(log, "5"), None, "nobody served it");
+        assert_eq!(owner_in(log, "6"), None, "it is not written to its end");
+        assert_eq!(owner_in(log, "7"), None);
     }
 }
