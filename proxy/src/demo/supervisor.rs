@@ -238,7 +238,7 @@ fn run(launch: &Launch, orders: &Receiver<Order>, shared: &Arc<Shared>) -> Endin
     match watched {
         Ok(Watched::Told(ending)) => return ending,
         Ok(Watched::Died(status)) => {
-            tracing::warn!(name = shared.name, %status, "a program of the demo ended; restarting");
+            tracing::warn!(name = shared.name, %status, "a program of the demo ended; it is started again");
         }
         Err(error) => shared.said.lock().hear(error.to_string().as_bytes()),
     }
