@@ -67,6 +67,8 @@ impl ProxyHttp for Edge {
         if forward.retried && !self.find_again(forward) {
             return Err(nowhere());
         }
+        // For the record: when tried once more it may be another than at first.
+        context.owner = Some((forward.away.node.clone(), forward.away.worker));
         // Tried once more: Pingora gives the pieces of the body again from the first.
         forward.body.clear();
         forward.unconnected = true;
