@@ -253,7 +253,9 @@ fn open_session(worker: &Worker) -> SessionId {
     let message = wire::parse(&body).expect("a message");
     let route = era::route(&message, &headers).expect("a route");
     let expires = SystemTime::now() + Duration::from_hours(1);
-    let opening = Opening { id: SessionId::mint().expect("randomness"), expires };
+    let keys = SessionKeys::random().expect("randomness");
+    let seat = Seats::new().next().expect("randomness");
+    let opening = Opening { id: keys.sign(&seat, None, expires), expires };
     let opened = match (route, message) {
         (Route::Initialize(params), Message::Request(request)) => {
             now(worker.initialize(

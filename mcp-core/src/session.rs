@@ -7,9 +7,7 @@
 
 use std::{fmt, sync::Arc};
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-
-use crate::signing::{KEY_ID_CHARS, MAC_CHARS, random};
+use crate::signing::{KEY_ID_CHARS, MAC_CHARS};
 pub use crate::signing::{NoRandomness, WeakKey};
 
 mod keys;
@@ -22,9 +20,6 @@ pub use seat::{SEAT_CHARS, Seat, Seats};
 ///
 /// Ours are 88 until the year 2286; 128 bounds what a client can make us hash.
 pub const SESSION_ID_BYTES_MAX: usize = 128;
-
-/// Randomness in an id that we mint, in bytes: 256 bits, far beyond guessing.
-const RANDOM_BYTES: usize = 32;
 
 /// The id of an MCP session, as it travels in `Mcp-Session-Id`.
 ///
@@ -64,14 +59,6 @@ impl SessionId {
         }
         let text = std::str::from_utf8(value).map_err(|_utf8| MalformedSessionId)?;
         Ok(Self(text.into()))
-    }
-
-    /// Makes an id that nobody can guess.
-    ///
-    /// # Errors
-    /// [`NoRandomness`] when the operating system gives none.
-    pub fn mint() -> Result<Self, NoRandomness> {
-        Ok(Self(BASE64_URL_SAFE_NO_PAD.encode(random::<RANDOM_BYTES>()?).into()))
     }
 
     /// The id as it goes on the wire.

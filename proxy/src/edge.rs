@@ -46,7 +46,7 @@ use self::{
     arrive::Arrival,
     context::Context,
     forward::Forward,
-    plan::{Astray, Parts, Plan},
+    plan::{Astray, Parts, Plan, Wish},
     respond::{StreamTerms, control, document, left, refuse, reply},
 };
 use crate::{
@@ -273,8 +273,9 @@ impl Edge {
         };
         context.worker = Some(chosen.index);
         let last_event_id = headers.get(LAST_EVENT_ID).map(http::HeaderValue::as_bytes);
-        let opens = (method == Method::GET).then_some(last_event_id);
-        match plan::without_body((id, chosen), asker, opens, &self.sessions).await {
+        let opens = method == Method::GET;
+        let wish = if opens { Wish::Stream { last_event_id } } else { Wish::End };
+        match plan::without_body((id, chosen), asker, wish, &self.sessions).await {
             Ok(reply) => Ok(Next::Reply(Box::new(reply))),
             Err(denial) => {
                 self.refuse(session, context, &denial, None).await?;

@@ -183,7 +183,7 @@ impl Gate {
         Pass {
             caller: Caller { principal, access, ..Caller::anyone() },
             accepted: None,
-            sent: Some(Sent { until, rules }),
+            sent: Some(Sent { rules, until }),
             counted: None,
             permit: None,
             retired: self.retired.clone(),

@@ -119,12 +119,7 @@ pub struct Running {
     pub sessions: Arc<Sessions>,
     access_log: AccessLog,
     readiness: Readiness,
-    drain: watch::Sender<bool>,
-    close_mcp: watch::Sender<bool>,
-    /// What other replicas have passed on may finish.
-    close_peers: watch::Sender<bool>,
-    /// The admin listener tells of the draining, so it closes last.
-    close_admin: watch::Sender<bool>,
+    switches: Switches,
     in_flight: Arc<AtomicUsize>,
     connections: Arc<Connections>,
     /// Kept for a process that comes after us; dropped when we stop.
@@ -132,6 +127,19 @@ pub struct Running {
     upgrade_socket: Option<PathBuf>,
     drain_timeout: Duration,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// What stops, each when it is turned on.
+#[derive(Debug, Default)]
+struct Switches {
+    /// Streams that only wait, and connections after their next answer.
+    drain: watch::Sender<bool>,
+    /// The listener of clients.
+    close_mcp: watch::Sender<bool>,
+    /// The listener of replicas: what they have passed on may finish.
+    close_peers: watch::Sender<bool>,
+    /// The admin listener, which tells of the draining and so closes last.
+    close_admin: watch::Sender<bool>,
 }
 
 /// How a server stopped.
@@ -174,19 +182,10 @@ pub async fn start(
     let live = Live::new(config, edition, None, metrics)?;
     live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
-    let for_keys = Arc::clone(&live);
-    metrics.read_keys_from(Box::new(move || for_keys.load().key_figures()));
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
     let sessions = Arc::new(sessions(config, service)?);
-    let (for_scrapes, for_figures) = (Arc::clone(&sessions), Arc::clone(&sessions));
-    metrics.read_workers_from(Box::new(move || for_scrapes.workers.figures()));
-    metrics.read_replicas_from(Box::new(move || for_figures.figures()));
-
-    let (drain, draining) = watch::channel(false);
-    let (close_mcp, mcp_closing) = watch::channel(false);
-    let (close_peers, peers_closing) = watch::channel(false);
-    let (close_admin, admin_closing) = watch::channel(false);
-    let readiness = Readiness::default();
+    show(metrics, &live, &sessions);
+    let switches = Switches::default();
     let parts = EdgeParts {
         limits: config.server.http.limits,
         live: Arc::clone(&live),
@@ -195,69 +194,55 @@ pub async fn start(
         access_log: access_log.clone(),
         bodies: Bodies::new(config.server.http.limits.bodies_bytes_max),
         in_flight: Arc::new(AtomicUsize::new(0)),
-        drain: draining,
+        drain: switches.drain.subscribe(),
     };
-    let in_flight = Arc::clone(&parts.in_flight);
     if let Some(news) = news {
         take_over(news, &sessions).await?;
     }
-    let edge = parts.edge(Side::Clients)?;
+    let stop = switches.close_admin.subscribe();
+    let readiness = Readiness::default();
+    let mut tasks = vec![tokio::spawn(keep(Arc::clone(&sessions), Arc::clone(metrics), stop))];
+    tasks.extend(parts.serve_replicas(&sockets, &switches)?);
+    tasks.extend(parts.serve_admin((config, &sockets), &readiness, &switches)?);
+    // Clients come last: what they open is placed by the ring, and that should not be a ring of ourselves alone.
+    settle(&sessions).await;
     let address = sockets.mcp.address;
+    let edge = parts.edge(Side::Clients)?;
     let (endpoint, connections) = mcp_endpoint(edge, address, config.server.http.h2c);
-    let mut tasks = vec![
-        run(endpoint, sockets.mcp.opened()?, address, mcp_closing),
-        tokio::spawn(keep(Arc::clone(&sessions), Arc::clone(metrics), admin_closing.clone())),
-    ];
-    if let Some(socket) = &sockets.replicas {
-        let (listener, address) = (socket.opened()?, socket.address);
-        if let Some(checker) = sessions.cluster.checker() {
-            let edge = parts.edge(Side::Replicas(Box::new(checker)))?;
-            let tls = sessions.cluster.listener_tls()?;
-            tasks.push(run(peer_endpoint(edge, address, tls), listener, address, peers_closing));
-        }
-    }
-    let mut admin = None;
-    if let Some(socket) = &sockets.admin {
-        let (listener, address) = (socket.opened()?, socket.address);
-        let state = AdminState {
-            metrics: Arc::clone(metrics),
-            readiness: readiness.clone(),
-            sessions: Arc::clone(&sessions),
-            token: config.server.admin_token.clone(),
-        };
-        tasks.push(run(
-            admin_endpoint(state, address, config.server.http.limits),
-            listener,
-            address,
-            admin_closing,
-        ));
-        admin = Some(address);
-    }
+    tasks.push(run(endpoint, sockets.mcp.opened()?, address, switches.close_mcp.subscribe()));
+    readiness.advance(Phase::Ready);
+    Ok(Running {
+        address,
+        admin: sockets.admin.as_ref().map(|socket| socket.address),
+        live,
+        sessions,
+        access_log,
+        readiness,
+        switches,
+        in_flight: parts.in_flight,
+        connections,
+        sockets,
+        upgrade_socket: config.server.upgrade_socket.clone(),
+        drain_timeout: config.server.drain_timeout,
+        tasks,
+    })
+}
+
+/// Says where the metrics find what is asked at a scrape.
+fn show(metrics: &Arc<Metrics>, live: &Current, sessions: &Arc<Sessions>) {
+    let live = Arc::clone(live);
+    metrics.read_keys_from(Box::new(move || live.load().key_figures()));
+    let (workers, replicas) = (Arc::clone(sessions), Arc::clone(sessions));
+    metrics.read_workers_from(Box::new(move || workers.workers.figures()));
+    metrics.read_replicas_from(Box::new(move || replicas.figures()));
+}
+
+async fn settle(sessions: &Sessions) {
     if !sessions.cluster.settled(RING_PATIENCE).await {
         tracing::warn!(
             "not every replica has answered yet; requests are served by the ring of those that have"
         );
     }
-    readiness.advance(Phase::Ready);
-    let drain_timeout = config.server.drain_timeout;
-    Ok(Running {
-        address,
-        admin,
-        live,
-        sessions,
-        access_log,
-        readiness,
-        drain,
-        close_mcp,
-        close_peers,
-        close_admin,
-        in_flight,
-        connections,
-        sockets,
-        upgrade_socket: config.server.upgrade_socket.clone(),
-        drain_timeout,
-        tasks,
-    })
 }
 
 /// Takes the sessions of the process before, and goes on to hear of those that it still opens and ends.
@@ -270,6 +255,7 @@ async fn take_over(mut news: News, sessions: &Arc<Sessions>) -> Result<(), Upgra
             break;
         }
     }
+    settle(sessions).await;
     let sessions = Arc::clone(sessions);
     news.serving().await?;
     drop(tokio::spawn(async move {
@@ -326,6 +312,40 @@ struct EdgeParts {
 }
 
 impl EdgeParts {
+    fn serve_replicas(
+        &self,
+        sockets: &Sockets,
+        switches: &Switches,
+    ) -> Result<Option<JoinHandle<()>>, StartError> {
+        let (Some(socket), Some(checker)) = (&sockets.replicas, self.sessions.cluster.checker())
+        else {
+            return Ok(None);
+        };
+        let edge = self.edge(Side::Replicas(Box::new(checker)))?;
+        let tls = self.sessions.cluster.listener_tls()?;
+        let endpoint = peer_endpoint(edge, socket.address, tls);
+        let close = switches.close_peers.subscribe();
+        Ok(Some(run(endpoint, socket.opened()?, socket.address, close)))
+    }
+
+    fn serve_admin(
+        &self,
+        (config, sockets): (&Config, &Sockets),
+        readiness: &Readiness,
+        switches: &Switches,
+    ) -> Result<Option<JoinHandle<()>>, StartError> {
+        let Some(socket) = &sockets.admin else { return Ok(None) };
+        let state = AdminState {
+            metrics: Arc::clone(&self.metrics),
+            readiness: readiness.clone(),
+            sessions: Arc::clone(&self.sessions),
+            token: config.server.admin_token.clone(),
+        };
+        let endpoint = admin_endpoint(state, socket.address, self.limits);
+        let close = switches.close_admin.subscribe();
+        Ok(Some(run(endpoint, socket.opened()?, socket.address, close)))
+    }
+
     fn edge(&self, side: Side) -> Result<Edge, StartError> {
         Ok(Edge {
             limits: self.limits,
@@ -365,8 +385,8 @@ impl Running {
         let began = Instant::now();
         if self.sessions.are_handed_on() {
             // The other process answers for us, to other replicas and to whoever asks how we are.
-            self.close_admin.send_replace(true);
-            self.close_peers.send_replace(true);
+            self.switches.close_admin.send_replace(true);
+            self.switches.close_peers.send_replace(true);
         } else {
             self.readiness.advance(Phase::Draining);
             // The others hear of it before our clients do, so that whoever comes back elsewhere finds its session.
@@ -374,9 +394,9 @@ impl Running {
             tokio::time::timeout(self.drain_timeout, leaving).await.unwrap_or_default();
         }
         drop(self.sockets);
-        self.drain.send_replace(true);
+        self.switches.drain.send_replace(true);
         tokio::time::sleep(FAREWELL.min(self.drain_timeout)).await;
-        self.close_mcp.send_replace(true);
+        self.switches.close_mcp.send_replace(true);
         let in_flight = || self.in_flight.load(std::sync::atomic::Ordering::Relaxed);
         while in_flight() > 0 && began.elapsed() < self.drain_timeout {
             tokio::time::sleep(DRAIN_LOOK).await;
@@ -391,8 +411,8 @@ impl Running {
         }
         let left = in_flight();
         self.sessions.handed_on_to_the_end().await;
-        self.close_peers.send_replace(true);
-        self.close_admin.send_replace(true);
+        self.switches.close_peers.send_replace(true);
+        self.switches.close_admin.send_replace(true);
         for task in &self.tasks {
             task.abort();
         }

@@ -323,7 +323,7 @@ impl Sessions {
             return Brought::Restored;
         }
         match self.store.load(id).await {
-            Ok(Some(saved)) if saved.principal() == principal => self.restore(id, saved, worker),
+            Ok(Some(saved)) if saved.principal() == principal => restore(id, saved, worker),
             Ok(_) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 Brought::Absent
@@ -342,16 +342,6 @@ impl Sessions {
             tokio::time::sleep(HANDING_OVER_LOOK).await;
         }
         worker.holds(id)
-    }
-
-    fn restore(&self, id: &SessionId, saved: SavedSession, worker: &Worker) -> Brought {
-        match worker.restore(id.clone(), saved) {
-            Ok(()) => Brought::Restored,
-            Err(why) => {
-                tracing::warn!(error = %why, "a session could not be restored");
-                Brought::Unknown
-            }
-        }
     }
 
     /// Forgets a session that its client has ended.
@@ -383,4 +373,14 @@ impl Sessions {
 
 fn keys(secrets: &[Secret]) -> Result<SessionKeys, SessionsError> {
     if secrets.is_empty() { Ok(SessionKeys::random()?) } else { Ok(SessionKeys::new(secrets)?) }
+}
+
+fn restore(id: &SessionId, saved: SavedSession, worker: &Worker) -> Brought {
+    match worker.restore(id.clone(), saved) {
+        Ok(()) => Brought::Restored,
+        Err(why) => {
+            tracing::warn!(error = %why, "a session could not be restored");
+            Brought::Unknown
+        }
+    }
 }

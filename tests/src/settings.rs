@@ -71,6 +71,9 @@ impl Default for Settings {
 
 impl Settings {
     /// The configuration of a server on free ports of the loopback interface.
+    ///
+    /// # Panics
+    /// Never: the names of this machine are well formed.
     #[must_use]
     pub fn config(&self) -> Config {
         let millis = Duration::from_millis;

@@ -74,6 +74,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`CannotSign`].
+    #[must_use]
     pub fn sign(
         &self,
         hop: &Hop,

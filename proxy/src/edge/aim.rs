@@ -106,7 +106,7 @@ fn of_session(
     }
 }
 
-fn placed<'a>(id: SessionId, place: Option<Place<'a>>, opening: Option<Opening>) -> Aim<'a> {
+fn placed(id: SessionId, place: Option<Place<'_>>, opening: Option<Opening>) -> Aim<'_> {
     match (place, opening) {
         (Some(Place::Here(chosen)), Some(opening)) => Aim::Open(opening, chosen),
         (Some(Place::Here(chosen)), None) => Aim::Session(id, chosen),

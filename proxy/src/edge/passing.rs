@@ -364,6 +364,7 @@ fn is_stream(answer: &ResponseHeader) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "Pingora's errors are boxed")]
 fn nowhere() -> Box<Error> {
     Error::new(ErrorType::InternalError)
 }

@@ -208,19 +208,31 @@ impl<'a> InSession<'a> {
         let principal = self.asker.caller.principal;
         match self.sessions.bring(&self.id, principal, self.worker).await {
             Brought::Unknown => Err(Refusal::SessionStore.into()),
-            brought => Ok(brought),
+            Brought::Restored => Ok(Brought::Restored),
+            Brought::Absent => Ok(Brought::Absent),
         }
     }
 }
 
-/// Opens or ends the session of a GET or DELETE.
+/// What a request without a body wants of its session.
+pub(super) enum Wish<'a> {
+    /// Its stream, from after that event on.
+    Stream {
+        /// Value of `Last-Event-ID`.
+        last_event_id: Option<&'a [u8]>,
+    },
+    /// Its end.
+    End,
+}
+
+/// Opens the stream of a session, or ends it.
 ///
 /// # Errors
 /// The refusal, when it cannot be found out whether the session exists.
 pub(super) async fn without_body(
     (id, Chosen { worker, .. }): (SessionId, Chosen<'_>),
     asker: Asker<'_>,
-    opens_stream: Option<Option<&[u8]>>,
+    wish: Wish<'_>,
     sessions: &Sessions,
 ) -> Result<Reply, Denial> {
     let caller = asker.caller;
@@ -228,10 +240,12 @@ pub(super) async fn without_body(
     {
         return Err(Refusal::SessionStore.into());
     }
-    if let Some(last_event_id) = opens_stream {
-        return Ok(worker.open_stream(&id, caller, last_event_id));
-    }
-    let reply = worker.close(&id, caller);
+    let reply = match wish {
+        Wish::Stream { last_event_id } => {
+            return Ok(worker.open_stream(&id, caller, last_event_id));
+        }
+        Wish::End => worker.close(&id, caller),
+    };
     if reply.ending == Ending::Answered {
         sessions.closed(id, caller.principal).await;
     }

@@ -190,17 +190,12 @@ async fn events(
         StreamKind::Session => labels::StreamKind::Session,
         StreamKind::Listen => labels::StreamKind::Listen,
     });
-    answer.insert_header(header::CONTENT_TYPE, EVENTS)?;
-    answer.insert_header(header::CACHE_CONTROL, NO_STORE)?;
-    // Spec: MCP 2026-07-28, Streamable HTTP: keeps nginx from holding the stream back.
-    answer.insert_header("x-accel-buffering", NO)?;
-    if session.req_header().version == Version::HTTP_11 {
-        answer.insert_header(header::TRANSFER_ENCODING, CHUNKED)?;
-    }
+    stream_headers(session, &mut answer)?;
     // Who only waits takes nobody's share, and is let go when its token has run out.
     let waits = !matches!(stream.kind(), StreamKind::Call);
-    let mut end = End::new(terms.drain, if waits { context.released() } else { None });
-    let mut from = if waits { terms.from } else { None };
+    let leave = if waits { context.released() } else { None };
+    let mut end =
+        End { from: if waits { terms.from } else { None }, ..End::new(terms.drain, leave) };
     // Until its end is known, a stream has ended because the client left.
     context.outcome = labels::Outcome::ClientGone;
     session.write_response_header(Box::new(answer)).await?;
@@ -214,11 +209,6 @@ async fn events(
                 None => break,
             },
             gone = session.read_body_or_idle(true) => return left(gone),
-            // Who left cannot end its client's stream by itself; and that client is to come back elsewhere.
-            () = departed(&mut from) => {
-                close(session, &mut stream).await?;
-                break;
-            }
             () = end.come(), if !told => {
                 told = true;
                 if close(session, &mut stream).await? {
@@ -229,6 +219,17 @@ async fn events(
     }
     session.write_response_body(Bytes::new(), true).await?;
     note_end(&stream, context, terms.metrics);
+    Ok(())
+}
+
+fn stream_headers(session: &ServerSession, answer: &mut ResponseHeader) -> Result<()> {
+    answer.insert_header(header::CONTENT_TYPE, EVENTS)?;
+    answer.insert_header(header::CACHE_CONTROL, NO_STORE)?;
+    // Spec: MCP 2026-07-28, Streamable HTTP: keeps nginx from holding the stream back.
+    answer.insert_header("x-accel-buffering", NO)?;
+    if session.req_header().version == Version::HTTP_11 {
+        answer.insert_header(header::TRANSFER_ENCODING, CHUNKED)?;
+    }
     Ok(())
 }
 
@@ -252,6 +253,9 @@ async fn close(session: &mut ServerSession, stream: &mut EventStream) -> Result<
 /// What ends a stream that only waits.
 struct End {
     drain: watch::Receiver<bool>,
+    /// The replica leaves through which the request came: it cannot end its client's stream by itself, and that
+    /// client is to come back elsewhere.
+    from: Option<Departure>,
     leave: Option<Leaving>,
 }
 
@@ -269,7 +273,7 @@ impl End {
             let timer = until.map(|until| Box::pin(sleep(left(until).unwrap_or_default())));
             Leaving { timer, retired: Box::pin(retired.cancelled_owned()) }
         });
-        Self { drain, leave }
+        Self { drain, from: None, leave }
     }
 
     /// Waits until the server drains, the caller's token has run out, or another configuration has to judge it.
@@ -291,6 +295,7 @@ impl End {
         };
         tokio::select! {
             () = drained(&mut self.drain) => {}
+            () = departed(&mut self.from) => {}
             () = leave => {}
         }
     }

@@ -48,15 +48,16 @@ impl Sessions {
     /// ended at their deadline.
     pub async fn keep(&self, overdue: impl Fn(usize), mut stop: watch::Receiver<bool>) {
         let all = async {
-            tokio::join!(self.sweep(overdue), self.follow_the_ring(), self.follow_the_store());
+            tokio::join!(self.sweep(overdue), self.follow_the_ring(), self.follow_the_store())
         };
         tokio::select! {
-            () = all => {}
+            ((), (), ()) = all => {}
             // A closed channel means that the process ends.
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
 
+    #[expect(clippy::infinite_loop, reason = "whoever waits for it stops it")]
     async fn sweep(&self, overdue: impl Fn(usize)) {
         loop {
             let swept = self.workers.sweep();
@@ -116,10 +117,8 @@ impl Sessions {
     }
 
     /// Stores everything anew whenever the store has lost it.
+    #[expect(clippy::infinite_loop, reason = "whoever waits for it stops it")]
     async fn follow_the_store(&self) {
-        if !self.store.is_shared() {
-            return;
-        }
         loop {
             self.store.lost().await;
             let ids: Vec<SessionId> = self.workers.iter().flat_map(|worker| worker.ids()).collect();
@@ -191,12 +190,12 @@ impl Sessions {
         }
         let body = serde_json::to_vec(&principal).unwrap_or_default();
         for (node, told) in self.cluster.tell(SESSIONS_END_PATH, body).await {
-            match told.map(|answer| serde_json::from_slice::<Ended>(&answer)) {
-                Ok(Ok(ended)) => all.ended += ended.ended,
-                Ok(Err(_)) | Err(_) => {
-                    tracing::warn!(%node, "a replica could not be told to end sessions");
-                    all.unreachable += 1;
-                }
+            let ended = told.ok().and_then(|answer| serde_json::from_slice::<Ended>(&answer).ok());
+            if let Some(ended) = ended {
+                all.ended += ended.ended;
+            } else {
+                tracing::warn!(%node, "a replica could not be told to end sessions");
+                all.unreachable += 1;
             }
         }
         all
