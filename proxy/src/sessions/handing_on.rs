@@ -55,7 +55,7 @@ impl Sessions {
         match message {
             Message::Sessions(sessions) => {
                 for (id, saved) in sessions {
-                    drop(self.take_one(&id, &saved));
+                    self.take_one(&id, &saved);
                 }
             }
             Message::Ended(ids) => {
@@ -72,9 +72,13 @@ impl Sessions {
         }
     }
 
-    /// Goes on with a session that another process held; none if it cannot. Where it belongs by a ring that has not
+    /// Goes on with a session that another process held; `false` if it cannot. Where it belongs by a ring that has not
     /// heard of us yet, or by one that we have not heard of yet, does not matter: it is ours now.
-    pub(super) fn take_one(&self, id: &str, saved: &RawValue) -> Option<()> {
+    pub(super) fn take_one(&self, id: &str, saved: &RawValue) -> bool {
+        self.taken(id, saved).is_some()
+    }
+
+    fn taken(&self, id: &str, saved: &RawValue) -> Option<()> {
         let saved = serde_json::from_str::<SavedSession>(saved.get()).ok()?;
         let id = SessionId::parse(id.as_bytes()).ok()?;
         // One that was signed with a key that we do not have is of no use: its client would be refused.

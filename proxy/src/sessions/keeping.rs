@@ -243,6 +243,6 @@ impl Sessions {
 
     /// Takes sessions that another replica hands over, whatever the ring says yet; says of each whether it was taken.
     fn take(&self, given: &[(String, Box<RawValue>)]) -> Vec<bool> {
-        given.iter().map(|(id, saved)| self.take_one(id, saved).is_some()).collect()
+        given.iter().map(|(id, saved)| self.take_one(id, saved)).collect()
     }
 }
