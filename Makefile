@@ -15,7 +15,11 @@ FUZZ_SECONDS ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
 
+<<<<<<< HEAD
 .PHONY: run run-cluster test check fuzz build bench bench-edge setup-build setup-run setup-run-cluster setup-fuzz setup-test audit clean help
+=======
+.PHONY: run test check fuzz build bench bench-edge bench-sessions setup-build setup-run setup-fuzz setup-test audit clean help
+>>>>>>> bench
 
 ## run: set up what is missing, build, and run the demo; CONFIG=file serves that config instead
 run: setup-run build
@@ -55,6 +59,11 @@ bench: setup-build
 bench-edge: setup-build
 	$(CARGO) build --locked --release --package promgate --package benches
 	$(CARGO) run --locked --release --package benches --bin bench-edge
+
+## bench-sessions: memory of 100,000 idle sessions, and CPU per request beside them
+bench-sessions: setup-build
+	$(CARGO) build --locked --release --package promgate --package benches
+	$(CARGO) run --locked --release --package benches --bin bench-edge -- sessions
 
 ## setup-build: install what the build needs
 setup-build:

@@ -358,7 +358,7 @@ impl Connection {
     /// Reads what follows as an event stream.
     #[must_use]
     pub fn into_events(self) -> Events {
-        Events { connection: self, text: String::new() }
+        Events { connection: self, text: String::new(), last_id: None }
     }
 
     /// Whether the peer closes the connection without another byte, waiting for it.
@@ -413,6 +413,7 @@ impl Connection {
 pub struct Events {
     connection: Connection,
     text: String,
+    last_id: Option<String>,
 }
 
 impl Events {
@@ -423,6 +424,8 @@ impl Events {
     pub fn event(&mut self) -> io::Result<Option<Event>> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let id = event.lines().find_map(|line| line.strip_prefix("id:"));
+                self.last_id = id.map(|id| id.trim().to_owned()).or(self.last_id.take());
                 let event = Event::parse(event);
                 self.text = rest.to_owned();
                 return Ok(Some(event));
@@ -457,6 +460,12 @@ impl Events {
             messages.extend(event.message());
         }
         messages
+    }
+
+    /// The id of the last event that had one.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
     }
 
     /// Limits how long a read waits.

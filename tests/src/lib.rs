@@ -11,11 +11,16 @@
 //! 7. [`backend`]: a metrics backend that misbehaves as told
 //! 8. [`tls`]: certificates for servers that speak TLS
 //! 9. [`prometheus`]: a real one
-//! 10. [`redis`]: a real Redis
-//! 11. [`minter`]: keys and tokens of an issuer made by hand
-//! 12. [`server`]: the server under test
-//! 13. [`clients`]: real MCP clients and the official conformance suite
-//! 14. [`provider`]: a real OpenID provider
+//! 10. [`place`]: addresses that are free, and stay so
+//! 11. [`redis`]: a real Redis
+//! 12. [`minter`]: keys and tokens of an issuer made by hand
+//! 13. [`server`]: the server under test
+//! 14. [`clients`]: real MCP clients and the official conformance suite
+//! 15. [`provider`]: a real OpenID provider
+//! 16. [`cut`]: a piece of network that can be cut
+//! 17. [`balancer`]: a round-robin balancer
+//! 18. [`replicas`]: several servers that share sessions
+//! 19. [`crowd`]: many clients that ask at once
 
 #![expect(
     clippy::expect_used,
@@ -43,6 +48,8 @@ pub mod tls;
 
 pub mod prometheus;
 
+pub mod place;
+
 pub mod redis;
 
 pub mod minter;
@@ -52,3 +59,11 @@ pub mod server;
 pub mod clients;
 
 pub mod provider;
+
+pub mod cut;
+
+pub mod balancer;
+
+pub mod replicas;
+
+pub mod crowd;

@@ -114,6 +114,27 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self }
     }
 
+    /// A client that has not opened a session.
+    #[must_use]
+    pub fn unopened(address: SocketAddr, revision: &str) -> Self {
+        Self::new(address, revision)
+    }
+
+    /// The same client, in a session that it has not opened itself.
+    #[must_use]
+    pub fn within(self, session: &str) -> Self {
+        Self { session: Some(session.to_owned()), ..self }
+    }
+
+    /// A client with the same token in the same session that connects to another address.
+    #[must_use]
+    pub fn through(&self, address: SocketAddr) -> Self {
+        let mut client = Self::new(address, &self.revision);
+        client.token.clone_from(&self.token);
+        client.session.clone_from(&self.session);
+        client
+    }
+
     fn opened(self, capabilities: &Value) -> Self {
         let mut client = self;
         let reply = client.send(&client.initialize(capabilities));

@@ -254,6 +254,32 @@ pub fn run(
     (status, [process.stdout().whole(), process.stderr().whole()].concat().join("\n"))
 }
 
+/// Looks again until it is so.
+///
+/// # Panics
+/// When it is not within [`PATIENCE`].
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(settles(is_so), "never: {what}");
+}
+
+/// Looks again until it is so; `false` when it is not within [`PATIENCE`].
+pub fn settles(mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        pause();
+    }
+    true
+}
+
+/// A moment before looking again at what tells nobody when it changes.
+#[expect(clippy::disallowed_methods, reason = "a test thread has nothing else to do")]
+pub fn pause() {
+    thread::sleep(Duration::from_millis(20));
+}
+
 /// `PATH` with `first` before everything else.
 #[must_use]
 pub fn path_with(first: &Path) -> OsString {

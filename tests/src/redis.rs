@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use crate::{
     paths::{temporary_folder, tool},
+    place::Place,
     process::{PATIENCE, Process},
-    prometheus::free_address,
     tls::{Authority, Leaf},
 };
 
@@ -39,6 +39,7 @@ pub struct Redis {
     address: SocketAddr,
     /// For our own questions, always without TLS.
     backdoor: SocketAddr,
+    _place: Place,
     settings: Settings,
     tls: Option<(Authority, Leaf)>,
     data: TempDir,
@@ -69,14 +70,17 @@ impl Redis {
     /// Prepares one that is not there yet.
     #[must_use]
     pub fn stopped(settings: Settings) -> Self {
+        // Its ports must be free when it starts again.
+        let place = Place::find();
         let tls = settings.tls.then(|| {
             let authority = Authority::new("redis");
-            let leaf = authority.issue();
+            let leaf = authority.issue_for(place.at(0).ip());
             (authority, leaf)
         });
-        let backdoor = free_address();
-        let address = if tls.is_some() { free_address() } else { backdoor };
-        Self { address, backdoor, settings, tls, data: temporary_folder(), server: None }
+        let backdoor = place.at(17_004);
+        let address = if tls.is_some() { place.at(17_005) } else { backdoor };
+        let data = temporary_folder();
+        Self { address, backdoor, _place: place, settings, tls, data, server: None }
     }
 
     /// Where it listens.

@@ -35,6 +35,13 @@ pub struct Server {
     files: TempDir,
 }
 
+/// A server that was started and has not said yet where it listens.
+#[derive(Debug)]
+pub struct Starting {
+    process: Process,
+    files: TempDir,
+}
+
 /// A fixture server with the default settings, for tests that leave it as it was.
 static FIXTURE: LazyLock<Server> = LazyLock::new(|| Server::fixture(&Settings::default()));
 
@@ -94,20 +101,35 @@ impl Server {
         Self::promgate(&config(&json!({ "main": { "url": url } })))
     }
 
+    /// Starts a Promgate that is to take over the sockets of one that runs.
+    #[must_use]
+    pub fn begin_upgrade(config: &Value) -> Starting {
+        let arguments =
+            |file: String| ["serve", "--upgrade", "--config", &file].map(str::to_owned).to_vec();
+        Self::begin("promgate", write_config(config), arguments, &[])
+    }
+
     fn start(
         name: &str,
         files: TempDir,
         arguments: impl FnOnce(String) -> Vec<String>,
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::begin(name, files, arguments, environment).listening()
+    }
+
+    fn begin(
+        name: &str,
+        files: TempDir,
+        arguments: impl FnOnce(String) -> Vec<String>,
+        environment: &[(&str, &str)],
+    ) -> Starting {
         let file = files.path().join("config.yaml").display().to_string();
         // What a developer has set for other purposes must not change what is tested.
         let mut variables = vec![("PROMGATE_LOG", OsStr::new("info"))];
         variables.extend(environment.iter().map(|(name, value)| (*name, OsStr::new(*value))));
         let process = Process::start_with(&program(name), arguments(file), &variables);
-        let line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
-        let (mcp, admin) = (address(&line, "mcp"), address(&line, "admin"));
-        Self { mcp, admin, process, files }
+        Starting { process, files }
     }
 
     /// The process.
@@ -122,6 +144,21 @@ impl Server {
     /// When the temporary folder is not writable.
     pub fn rewrite_config(&self, config: &Value) {
         write_whole(&self.config_file(), &config.to_string());
+    }
+
+    /// Has it read another configuration, and waits until it has taken effect; gives what was logged meanwhile.
+    ///
+    /// # Panics
+    /// When it does not take effect.
+    #[expect(clippy::must_use_candidate, reason = "most look at what has changed")]
+    pub fn reload(&self, config: &Value) -> Vec<String> {
+        let stderr = self.process.stderr();
+        let from = stderr.lines().len();
+        self.rewrite_config(config);
+        self.process.signal(Signal::HUP);
+        let done = |line: &str| line.contains("configuration reloaded");
+        let _line = stderr.wait_from(from, "the end of the reload", done);
+        stderr.lines().split_off(from)
     }
 
     /// Where its configuration is.
@@ -219,6 +256,26 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.expect("a peak in kB") << 10
+    }
+}
+
+impl Starting {
+    /// Waits until it listens.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn listening(self) -> Server {
+        let Self { process, files } = self;
+        let line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
+        let (mcp, admin) = (address(&line, "mcp"), address(&line, "admin"));
+        Server { mcp, admin, process, files }
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 }
 

@@ -1,6 +1,10 @@
 //! The settings of the fixture server, and how its command line carries them.
 
-use std::{num::NonZeroU16, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
+    time::Duration,
+};
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
@@ -83,7 +87,7 @@ impl Settings {
             host: host.to_owned(),
             port: None,
         };
-        let free = "127.0.0.1:0".parse().expect("a good address");
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Config {
             server: Server {
                 name: "fixture".to_owned(),

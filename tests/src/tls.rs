@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -56,12 +57,21 @@ impl Authority {
     /// When `openssl` cannot.
     #[must_use]
     pub fn issue(&self) -> Leaf {
+        self.issue_for(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// Issues a certificate for an address.
+    ///
+    /// # Panics
+    /// When `openssl` cannot.
+    #[must_use]
+    pub fn issue_for(&self, address: IpAddr) -> Leaf {
         let folder = self.files.path();
         let mut arguments = vec!["req", "-new", "-subj", "/CN=backend"];
         arguments.extend(NEW_KEY);
         arguments.extend(["-keyout", "leaf.key", "-out", "leaf.csr"]);
         openssl(folder, &arguments);
-        let extensions = "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
+        let extensions = format!("subjectAltName=IP:{address}\nbasicConstraints=CA:FALSE\n");
         fs::write(folder.join("leaf.ext"), extensions).expect("the folder is writable");
         let of_authority = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
         let mut arguments = vec!["x509", "-req", "-days", "2", "-in", "leaf.csr"];

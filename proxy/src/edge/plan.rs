@@ -74,7 +74,8 @@ pub(super) fn read<'a>(
         Reply::not_a_message(error)
     })?;
     context.note_message(&message);
-    if let Some(rpc) = &context.rpc {
+    // What another replica passed on was counted there.
+    if let (Some(rpc), None) = (&context.rpc, &context.hop) {
         metrics.rpc_called(rpc.method);
     }
     let route = era::route(&message, headers).map_err(|error| {
@@ -115,6 +116,8 @@ impl<'a> Plan<'a> {
                 context.reason = Some(why);
                 return Err(unknown().into());
             }
+            // Whoever has it may be back at once: a client must not give its session up.
+            (Route::Session(_), Aim::Nobody) => return Err(unavailable(id_raw(&message)).into()),
             (Route::Session(_), _) => return Err(unknown().into()),
             // The id comes first: it decides the worker.
             (Route::Initialize(_), Aim::Open(aimed, chosen)) => {
@@ -190,6 +193,7 @@ impl<'a> InSession<'a> {
         let Self { id, asker, worker, .. } = self;
         let is_there = worker.holds(id) || self.bring().await? == Brought::Restored;
         let reply = worker.session(id, message, *asker).await;
+        self.sessions.let_go_of(id, worker);
         if reply.ending != Ending::UnknownSession || !is_there || !self.sessions.store.is_shared() {
             return Ok(reply);
         }
@@ -198,9 +202,7 @@ impl<'a> InSession<'a> {
         let Ok(message) = wire::parse(body) else { return Ok(reply) };
         self.bring().await?;
         let reply = worker.session(id, message, *asker).await;
-        if matches!(self.sessions.place(id), Some(Place::There(..))) {
-            worker.release_one(id);
-        }
+        self.sessions.let_go_of(id, worker);
         Ok(reply)
     }
 
@@ -242,7 +244,9 @@ pub(super) async fn without_body(
     }
     let reply = match wish {
         Wish::Stream { last_event_id } => {
-            return Ok(worker.open_stream(&id, caller, last_event_id));
+            let reply = worker.open_stream(&id, caller, last_event_id);
+            sessions.let_go_of(&id, worker);
+            return Ok(reply);
         }
         Wish::End => worker.close(&id, caller),
     };

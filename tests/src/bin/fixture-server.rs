@@ -39,7 +39,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let changes = Changes::default();
     let service = Arc::new(Service::new(Fixture::new(changes.clone()), changes));
     let metrics = server::metrics(&config, &[])?;
-    let running = server::start(&config, (&service, Edition::default()), &metrics).await?;
+    let running = server::start(&config, (&service, Edition::default()), &metrics, None).await?;
     let admin = running.admin.ok_or("the settings have an admin listener")?;
     say(&format!("listening mcp=http://{}/mcp admin=http://{admin}", running.address));
     tokio::select! {

@@ -1,0 +1,151 @@
+//! How replicas prove who they are, and how keys are changed while they run.
+
+use e2e::{
+    http::once,
+    mcp::Client,
+    minter,
+    paths::temporary_folder,
+    process::{Process, until},
+    replicas::{CLUSTER_KEY, Replicas, SESSION_KEY},
+    tls::Authority,
+};
+use serde_json::{Value, json};
+
+const NEW_KEY: &str = "another key of sessions for the tests: 32 bytes and more";
+
+fn status(client: &Client) -> u16 {
+    client.call("ping", json!({})).status()
+}
+
+#[test]
+fn a_session_stays_until_the_key_of_its_id_is_taken_away() {
+    let replicas = Replicas::start(2);
+    let alice = minter::token("alice");
+    let old = replicas.at(0).session(&alice);
+    let both = |key: &str, other: &str| {
+        let keys = json!([key, other]);
+        for replica in replicas.all() {
+            replica.reload(|config| config["sessions"]["keys"] = keys.clone());
+        }
+    };
+    // Everybody must know the new one before anybody signs with it.
+    both(SESSION_KEY, NEW_KEY);
+    both(NEW_KEY, SESSION_KEY);
+    let new = replicas.at(0).session(&alice);
+    for session in [&old, &new] {
+        for replica in replicas.all() {
+            assert_eq!(status(&session.through(replica.mcp())), 200);
+        }
+    }
+    for replica in replicas.all() {
+        replica.reload(|config| config["sessions"]["keys"] = json!([NEW_KEY]));
+    }
+    for replica in replicas.all() {
+        assert_eq!(status(&old.through(replica.mcp())), 404);
+        assert_eq!(status(&new.through(replica.mcp())), 200);
+    }
+}
+
+#[test]
+fn keys_of_replicas_change_while_they_run() {
+    let new = CLUSTER_KEY.to_uppercase();
+    let replicas = Replicas::start(2);
+    let session = replicas.at(1).session(&minter::token("alice"));
+    for keys in [json!([CLUSTER_KEY, new]), json!([new, CLUSTER_KEY]), json!([new])] {
+        for replica in replicas.all() {
+            replica.reload(|config| config["cluster"]["keys"] = keys.clone());
+            assert_eq!(status(&session.through(replicas.at(0).mcp())), 200, "{keys}");
+        }
+    }
+    replicas.settle();
+}
+
+#[test]
+fn a_replica_with_another_key_does_not_take_part() {
+    let replicas = Replicas::begin_at(e2e::place::Place::several(2), |number, config| {
+        if number == 1 {
+            config["cluster"]["keys"] = json!([CLUSTER_KEY.to_uppercase()]);
+        }
+    });
+    let alice = minter::token("alice");
+    let session = replicas.at(1).session(&alice);
+    until("it is asked and not believed", || {
+        replicas.at(1).metric("promgate_hops_total{outcome=\"refused\"}") >= 3.0
+    });
+    let living = |number: usize| {
+        let ring = replicas.at(number).ring();
+        let nodes = ring["nodes"].as_array().unwrap().clone();
+        nodes.iter().filter(|node| node["state"] == "up").count()
+    };
+    assert_eq!((living(0), living(1)), (1, 1), "each is alone");
+    assert_eq!(status(&session), 200);
+    assert_eq!(status(&session.through(replicas.at(0).mcp())), 404);
+}
+
+/// Settings of TLS between replicas, with certificates of one authority.
+fn tls(authority: &Authority) -> Value {
+    let leaf = authority.issue();
+    json!({
+        "cert_file": leaf.certificate, "key_file": leaf.key,
+        "ca_file": authority.certificate(), "server_name": "127.0.0.1",
+    })
+}
+
+#[test]
+fn replicas_speak_mutual_tls_where_that_is_wanted() {
+    let authority = Authority::new("replicas");
+    let tls = tls(&authority);
+    let replicas = Replicas::start_with(2, move |_, config| {
+        config["cluster"]["tls"] = tls.clone();
+        config["cluster"].as_object_mut().unwrap().remove("keys");
+    });
+    let session = replicas.at(1).session(&minter::token("alice"));
+    assert_eq!(status(&session.through(replicas.at(0).mcp())), 200);
+    let mut stream = session.through(replicas.at(0).mcp()).listen();
+    assert!(stream.event().unwrap().is_some());
+
+    let target = replicas.at(1).place().peer().to_string();
+    let strangers = Authority::new("strangers");
+    let leaf = strangers.issue();
+    let (certificate, key) =
+        (leaf.certificate.display().to_string(), leaf.key.display().to_string());
+    let own: Vec<&str> = vec!["-cert", &certificate, "-key", &key];
+    for (who, arguments) in [("nobody", Vec::new()), ("a stranger", own)] {
+        let printed = ask_over_tls(&target, &arguments);
+        assert!(!printed.contains("HTTP/"), "{who} is served: {printed}");
+        assert!(printed.contains("alert"), "{who} is turned away: {printed}");
+    }
+    let plain = session.request("ping", json!({}));
+    let mut connection = e2e::http::Connection::open(replicas.at(1).place().peer());
+    let answered = connection.try_send(plain.bytes()).and_then(|()| connection.try_answer());
+    assert!(answered.is_err(), "{answered:?}");
+    assert_eq!(once(replicas.at(0).mcp(), &plain).head.status, 200);
+}
+
+/// What `openssl s_client` prints that sends a request.
+fn ask_over_tls(target: &str, arguments: &[&str]) -> String {
+    let folder = temporary_folder();
+    let mut all = vec!["-c".to_owned()];
+    let arguments = arguments.join(" ");
+    all.push(format!(
+        "cd {} && printf 'GET /_promgate/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | \
+         timeout 20 openssl s_client -connect {target} -ign_eof {arguments} 2>&1",
+        folder.path().display()
+    ));
+    let process = Process::start("/bin/sh".as_ref(), all);
+    process.stdout().whole().join("\n")
+}
+
+#[test]
+fn a_replica_of_another_authority_does_not_take_part() {
+    let authorities = [Authority::new("ours"), Authority::new("theirs")];
+    let tls = authorities.each_ref().map(tls);
+    let replicas = Replicas::begin_at(e2e::place::Place::several(2), move |number, config| {
+        config["cluster"]["tls"] = tls[number].clone();
+    });
+    let session = replicas.at(1).session(&minter::token("alice"));
+    assert_eq!(status(&session), 200);
+    assert_eq!(status(&session.through(replicas.at(0).mcp())), 404);
+    let nodes = replicas.at(0).ring()["nodes"].as_array().unwrap().clone();
+    assert!(nodes.iter().all(|node| node["self"] == true || node["state"] != "up"), "{nodes:?}");
+}
