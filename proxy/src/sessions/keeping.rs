@@ -21,6 +21,10 @@ use crate::{
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Sessions handed over in one message. With what clients usually say of themselves that is some 300 kB.
 const HANDED_OVER_MAX: usize = 500;
+/// How often sessions are offered that are not taken: for five seconds, in which rings agree unless the network is torn.
+const HANDING_OVER_OFFERS_MAX: usize = 100;
+/// How long to wait before they are offered again.
+const HANDING_OVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// A request to end the sessions of one principal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -146,37 +150,58 @@ impl Sessions {
     }
 
     /// Gives sessions to the replicas that own them now, where no store has them.
+    ///
+    /// A replica takes what it owns by its own ring, which may be behind ours for a moment, or ahead. What it does not
+    /// take stays here, where it is served, and is offered again.
     pub async fn hand_over(&self) {
-        let mut by_node: BTreeMap<NodeName, Vec<SessionId>> = BTreeMap::new();
-        for id in self.workers.iter().flat_map(|worker| worker.ids()) {
-            if let Some(Place::There(node, _)) = self.place_by_ring(&id) {
-                by_node.entry(node).or_default().push(id);
+        for _offer in 0..HANDING_OVER_OFFERS_MAX {
+            let mut by_node: BTreeMap<NodeName, Vec<SessionId>> = BTreeMap::new();
+            for id in self.workers.iter().flat_map(|worker| worker.ids()) {
+                if let Some(Place::There(node, _)) = self.place_by_ring(&id) {
+                    by_node.entry(node).or_default().push(id);
+                }
             }
-        }
-        for (node, ids) in by_node {
-            for batch in ids.chunks(HANDED_OVER_MAX) {
-                self.hand_over_to(&node, batch).await;
+            let mut all_taken = true;
+            for (node, ids) in by_node {
+                for batch in ids.chunks(HANDED_OVER_MAX) {
+                    all_taken &= self.hand_over_to(&node, batch).await;
+                }
             }
+            if all_taken {
+                return;
+            }
+            sleep(HANDING_OVER_PAUSE).await;
         }
+        tracing::warn!("sessions that fall to other replicas stay here: they are not taken");
     }
 
-    async fn hand_over_to(&self, node: &NodeName, ids: &[SessionId]) {
+    /// `false` when not all were taken.
+    async fn hand_over_to(&self, node: &NodeName, ids: &[SessionId]) -> bool {
         let saved: Vec<_> = ids
             .iter()
             .filter_map(|id| Some((id.as_str(), self.workers.holding(id)?.worker.saved(id)?)))
             .collect();
-        let Ok(body) = serde_json::to_vec(&saved) else { return };
-        if let Err(error) = self.cluster.tell_one(node, SESSIONS_TAKE_PATH, body).await {
-            tracing::warn!(%node, error = %crate::telemetry::Chain(&error), "sessions could not be handed over");
-            return;
-        }
-        let given: HashSet<&SessionId> = ids.iter().collect();
+        let Ok(body) = serde_json::to_vec(&saved) else { return true };
+        let told = self.cluster.tell_one(node, SESSIONS_TAKE_PATH, body).await;
+        let refused: HashSet<String> = match told {
+            Ok(answer) => match serde_json::from_slice(&answer) {
+                Ok(refused) => refused,
+                Err(_not_ours) => return false,
+            },
+            Err(error) => {
+                tracing::warn!(%node, error = %crate::telemetry::Chain(&error), "sessions could not be handed over");
+                return false;
+            }
+        };
+        let taken: HashSet<&SessionId> =
+            ids.iter().filter(|id| !refused.contains(id.as_str())).collect();
         let released: usize = self
             .workers
             .iter()
-            .map(|worker| worker.release(&|id: &SessionId| !given.contains(id)))
+            .map(|worker| worker.release(&|id: &SessionId| !taken.contains(id)))
             .sum();
         tracing::info!(%node, sessions = released, "sessions were handed over");
+        refused.is_empty()
     }
 
     /// Ends all sessions of one principal, here and at the other replicas.
@@ -228,20 +253,23 @@ impl Sessions {
         }
     }
 
-    /// Takes sessions that another replica hands over; returns how many.
-    fn take(&self, given: Vec<(String, SavedSession)>) -> usize {
-        let mut taken = 0;
-        for (id, saved) in given {
-            let Ok(id) = SessionId::parse(id.as_bytes()) else { continue };
+    /// Takes sessions that another replica hands over; returns the ids of those that are not ours to take.
+    fn take(&self, given: Vec<(String, SavedSession)>) -> Vec<String> {
+        let mut refused = Vec::new();
+        for (text, saved) in given {
+            // One that is none, or has expired, is nobody's.
+            let Ok(id) = SessionId::parse(text.as_bytes()) else { continue };
             if self.check(&id, saved.principal()).is_err() {
                 continue;
             }
-            if let Some(Place::Here(chosen)) = self.place_by_ring(&id)
-                && chosen.worker.restore(id, saved).is_ok()
-            {
-                taken += 1;
+            let taken = match self.place_by_ring(&id) {
+                Some(Place::Here(chosen)) => chosen.worker.restore(id, saved).is_ok(),
+                Some(Place::There(..)) | None => false,
+            };
+            if !taken {
+                refused.push(text);
             }
         }
-        taken
+        refused
     }
 }
