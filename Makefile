@@ -15,11 +15,19 @@ FUZZ_SECONDS ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
 
-.PHONY: run test check fuzz build bench bench-edge setup-build setup-run setup-fuzz setup-test audit clean help
+<<<<<<< HEAD
+.PHONY: run run-cluster test check fuzz build bench bench-edge setup-build setup-run setup-run-cluster setup-fuzz setup-test audit clean help
+=======
+.PHONY: run test check fuzz build bench bench-edge bench-sessions setup-build setup-run setup-fuzz setup-test audit clean help
+>>>>>>> bench
 
 ## run: set up what is missing, build, and run the demo; CONFIG=file serves that config instead
 run: setup-run build
 	exec $(TARGET)/release/promgate $(if $(CONFIG),serve --config '$(CONFIG)',demo)
+
+## run-cluster: the same with three replicas, a Redis and a balancer; one of them is killed, and the session goes on
+run-cluster: setup-run-cluster build
+	exec $(TARGET)/release/promgate demo --replicas 3
 
 ## test: set up what is missing and run every test
 test: setup-test
@@ -52,12 +60,20 @@ bench-edge: setup-build
 	$(CARGO) build --locked --release --package promgate --package benches
 	$(CARGO) run --locked --release --package benches --bin bench-edge
 
+## bench-sessions: memory of 100,000 idle sessions, and CPU per request beside them
+bench-sessions: setup-build
+	$(CARGO) build --locked --release --package promgate --package benches
+	$(CARGO) run --locked --release --package benches --bin bench-edge -- sessions
+
 ## setup-build: install what the build needs
 setup-build:
 	@scripts/setup-build.sh
 
 ## setup-run: install what `make run` needs
 setup-run: setup-build $(if $(CONFIG),,$(TOOLS)/prometheus/.ready)
+
+## setup-run-cluster: install what `make run-cluster` needs
+setup-run-cluster: setup-build $(addprefix $(TOOLS)/,prometheus/.ready redis/.ready)
 
 ## setup-test: install what `make test` needs
 setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter redis py-mcp1 py-mcp2 node))
@@ -67,8 +83,8 @@ setup-fuzz: setup-build
 	@scripts/setup-fuzz.sh
 
 # A stamp lies in the folder that it speaks of, so it goes when the folder goes.
-$(TOOLS)/prometheus/.ready: scripts/setup-prometheus.sh scripts/lib.sh
-	@scripts/setup-prometheus.sh
+$(TOOLS)/prometheus/.ready $(TOOLS)/redis/.ready: $(TOOLS)/%/.ready: scripts/setup-%.sh scripts/lib.sh
+	@scripts/setup-$*.sh
 	@touch $@
 
 $(TOOLS)/%/.ready: scripts/setup-test.sh scripts/lib.sh

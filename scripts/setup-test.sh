@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the whole-system tests run against, one part a call: an exporter, Redis, and MCP clients of other languages.
-#   scripts/setup-test.sh node-exporter | redis | py-mcp1 | py-mcp2 | node
+# What the whole-system tests run against, one part a call: an exporter, and MCP clients of other languages.
+#   scripts/setup-test.sh node-exporter | py-mcp1 | py-mcp2 | node
 # Versions stand here and in tests/clients/package.json; the lock file beside it is made anew, in an empty folder, by
 #   npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved=true
 # so that it names no registry. The tests name these paths; change both together.
@@ -22,39 +22,6 @@ node_exporter() {
     die "there is neither apt-get nor node_exporter here; put 'node_exporter' into your PATH"
   fi
   ready || die "the exporter in $bin does not run on this machine"
-}
-
-# The server with the libraries that not every system has; `redis-server` beside them finds them whoever calls it.
-redis() {
-  local folder=$TOOLS/redis
-  ready() { "$folder/redis-server" --version >/dev/null 2>&1; }
-  if ready; then
-    return
-  elif have_apt; then
-    local package part
-    rm -rf "$folder"
-    # Debian's redis-server is a name for a program that comes with redis-tools.
-    for package in redis-tools redis-server libjemalloc2 liblzf1; do
-      part=$folder.part
-      apt_unpack "$package" "$part"
-      mkdir -p "$folder"
-      cp -a "$part/." "$folder/"
-      rm -rf "$part"
-    done
-    cat >"$folder/redis-server" <<'EOF'
-#!/bin/sh
-here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
-libraries=$(echo "$here"/usr/lib/*-linux-gnu)
-LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$here/usr/bin/redis-server" "$@"
-EOF
-    chmod +x "$folder/redis-server"
-  elif have redis-server; then
-    mkdir -p "$folder"
-    ln -sf "$(command -v redis-server)" "$folder/redis-server"
-  else
-    die "there is neither apt-get nor redis-server here; put 'redis-server' into your PATH"
-  fi
-  ready || die "the Redis in $folder does not run on this machine"
 }
 
 # python_client FOLDER VERSION: a virtual environment with the Python MCP client of that version.
@@ -85,9 +52,8 @@ node_clients() {
 
 case ${1:-} in
   node-exporter) node_exporter ;;
-  redis) redis ;;
   py-mcp1) python_client py-mcp1 1.30.0 ;;
   py-mcp2) python_client py-mcp2 2.3.0 ;;
   node) node_clients ;;
-  *) die "usage: scripts/setup-test.sh node-exporter | redis | py-mcp1 | py-mcp2 | node" ;;
+  *) die "usage: scripts/setup-test.sh node-exporter | py-mcp1 | py-mcp2 | node" ;;
 esac

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom},
+    mem,
     path::Path,
     time::{Duration, Instant},
 };
@@ -16,16 +17,22 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The file.
 #[derive(Debug)]
-pub struct AccessLogFile(File);
+pub struct AccessLogFile {
+    file: File,
+    mark: String,
+    /// The beginning of a record whose end was not there yet.
+    begun: Vec<u8>,
+}
 
 impl AccessLogFile {
-    /// Opens the file at `path`, which the server appends to.
+    /// Opens the file at `path`, which the server appends to. Only records that contain `mark` count.
     ///
     /// # Errors
     /// [`Failure`] when it cannot be opened.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    pub fn open(path: &Path, mark: String) -> Result<Self, Failure> {
         let file = OpenOptions::new().read(true).write(true).open(path);
-        file.map(Self).map_err(Failure::system("open the access log"))
+        let file = file.map_err(Failure::system("open the access log"))?;
+        Ok(Self { file, mark, begun: Vec::new() })
     }
 
     /// Waits until the file holds `records`, and empties it.
@@ -35,7 +42,7 @@ impl AccessLogFile {
     pub async fn take(&mut self, records: u64) -> Result<(), Failure> {
         let began = Instant::now();
         let mut found = 0;
-        self.0.seek(SeekFrom::Start(0)).map_err(Failure::system("read the access log"))?;
+        self.file.seek(SeekFrom::Start(0)).map_err(Failure::system("read the access log"))?;
         while found < records {
             found += self.more().map_err(Failure::system("read the access log"))?;
             if began.elapsed() > PATIENCE {
@@ -44,20 +51,17 @@ impl AccessLogFile {
             tokio::time::sleep(LOOK).await;
         }
         // The server appends, so it goes on at the new end.
-        self.0.set_len(0).map_err(Failure::system("empty the access log"))
+        self.begun.clear();
+        self.file.set_len(0).map_err(Failure::system("empty the access log"))
     }
 
     /// Records written since the last look.
     fn more(&mut self) -> io::Result<u64> {
-        let mut buffer = vec![0; 256 << 10];
-        let mut lines = 0;
-        loop {
-            let read = self.0.read(&mut buffer)?;
-            let new = buffer.get(..read).unwrap_or_default();
-            lines += new.iter().map(|&byte| u64::from(byte == b'\n')).sum::<u64>();
-            if read == 0 {
-                return Ok(lines);
-            }
-        }
+        self.file.read_to_end(&mut self.begun)?;
+        let complete = self.begun.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let begun = self.begun.split_off(complete);
+        let written = mem::replace(&mut self.begun, begun);
+        let lines = String::from_utf8_lossy(&written);
+        Ok(lines.lines().map(|line| u64::from(line.contains(&self.mark))).sum())
     }
 }

@@ -16,6 +16,8 @@ pub enum Case {
     Static200,
     /// `ping` in a session.
     PingSession,
+    /// The same, asked of a replica that does not own the session, and so passed on to the one that does.
+    PingSessionHop,
     /// `tools/list` without a session.
     ToolsListStateless,
     /// `tools/call` without a session, of a tool that answers in process.
@@ -47,9 +49,10 @@ pub enum Credential {
 
 impl Case {
     /// All cases, the unit first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Static200,
         Self::PingSession,
+        Self::PingSessionHop,
         Self::ToolsListStateless,
         Self::ToolsCallStub,
         Self::ToolsCallStubSession,
@@ -65,6 +68,7 @@ impl Case {
         match self {
             Self::Static200 => "static_200",
             Self::PingSession => "ping_session",
+            Self::PingSessionHop => "ping_session_hop",
             Self::ToolsListStateless => "tools_list_stateless",
             Self::ToolsCallStub => "tools_call_stub",
             Self::ToolsCallStubSession => "tools_call_stub_session",
@@ -80,6 +84,7 @@ impl Case {
     pub const fn contender(self) -> Contender {
         match self {
             Self::Static200 => Contender::Bare,
+            Self::PingSessionHop => Contender::Replica,
             Self::PingSession
             | Self::ToolsListStateless
             | Self::ToolsCallStub
@@ -100,17 +105,26 @@ impl Case {
             Self::ToolsListRs256Cached => Some(2.0),
             Self::ToolsListStateless | Self::ToolsCallStub => Some(1.8),
             Self::Static200
+            | Self::PingSessionHop
             | Self::ToolsCallStubSession
             | Self::ToolsListRs256First
             | Self::ToolsListEs256First => None,
         }
     }
 
+    /// The case that asks the same of whoever owns the session.
+    #[must_use]
+    pub fn local(self) -> Option<Self> {
+        (self == Self::PingSessionHop).then_some(Self::PingSession)
+    }
+
     /// What its requests need besides their own bytes.
     #[must_use]
     pub const fn credential(self) -> Credential {
         match self {
-            Self::PingSession | Self::ToolsCallStubSession => Credential::Session,
+            Self::PingSession | Self::PingSessionHop | Self::ToolsCallStubSession => {
+                Credential::Session
+            }
             Self::ToolsListRs256First => Credential::FreshToken(Signed::Rs256),
             Self::ToolsListRs256Cached => Credential::Token(Signed::Rs256),
             Self::ToolsListEs256First => Credential::FreshToken(Signed::Es256),
@@ -135,7 +149,7 @@ impl Case {
             [("Mcp-Protocol-Version", STATELESS_REVISION), ("Mcp-Method", "tools/list")];
         match self {
             // Bare Pingora gets what `ping_session` sends: as many fields to parse, as long a body.
-            Self::Static200 | Self::PingSession => {
+            Self::Static200 | Self::PingSession | Self::PingSessionHop => {
                 post(&of_session, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
             }
             Self::ToolsListStateless | Self::Refused401 => {

@@ -1,26 +1,31 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use crate::{
     cases::Case,
     failure::Failure,
-    serve::{Contender, Served},
+    serve::{Contender, Replicas, Served},
 };
 
 /// What `--help` says.
 pub const HELP: &str = "\
-CPU per request of Promgate's edge beside a bare Pingora, and memory of what waits.
+CPU per request of Promgate's edge beside a bare Pingora, and memory of streams that wait. With `sessions`: memory of
+idle sessions, and CPU per request beside many of them.
 
-usage: bench-edge [options]
+usage: bench-edge [sessions] [options]
 
   --rounds N        rounds of every case, one after the other [9]
   --requests N      requests of a round [20000]
   --connections N   connections that share them [16]
+  --json FILE       where the results go [target/bench/edge.json or sessions.json]
+
+not with `sessions`:
   --only CASE       measure static_200 and this case alone, and no memory
-  --sessions N      idle sessions whose memory is measured [100000]
   --streams N       open streams whose memory is measured [1000]
-  --json FILE       where the results go [target/bench/edge.json]
+
+only with `sessions`:
+  --sessions N      idle sessions [100000]
 ";
 
 /// What to do.
@@ -34,9 +39,20 @@ pub enum Command {
     Serve(Served),
 }
 
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The edge, beside a bare Pingora.
+    Edge,
+    /// Idle sessions, and the edge beside them.
+    Sessions,
+}
+
 /// How to measure.
 #[derive(Debug)]
 pub struct Options {
+    /// What to measure.
+    pub subject: Subject,
     /// Rounds of every case.
     pub rounds: u32,
     /// Requests of a round.
@@ -53,16 +69,21 @@ pub struct Options {
     pub json: PathBuf,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    fn of(subject: Subject) -> Self {
+        let json = match subject {
+            Subject::Edge => "target/bench/edge.json",
+            Subject::Sessions => "target/bench/sessions.json",
+        };
         Self {
+            subject,
             rounds: 9,
             requests: 20_000,
             connections: 16,
             only: None,
             sessions: 100_000,
             streams: 1_000,
-            json: PathBuf::from("target/bench/edge.json"),
+            json: PathBuf::from(json),
         }
     }
 }
@@ -71,8 +92,11 @@ impl Default for Options {
 ///
 /// # Errors
 /// [`Failure`] when one is unknown.
-pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Failure> {
-    let mut options = Options::default();
+pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, Failure> {
+    let mut arguments = arguments.peekable();
+    let of_sessions = arguments.next_if(|first| first == "sessions").is_some();
+    let subject = if of_sessions { Subject::Sessions } else { Subject::Edge };
+    let mut options = Options::of(subject);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| Failure::Value(argument.clone()));
         let number = |value: String| {
@@ -85,10 +109,10 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Fai
             "--rounds" => options.rounds = number(value()?)?,
             "--requests" => options.requests = number(value()?)?,
             "--connections" => options.connections = number(value()?)?,
-            "--sessions" => options.sessions = number(value()?)?,
-            "--streams" => options.streams = number(value()?)?,
+            "--sessions" if of_sessions => options.sessions = number(value()?)?,
+            "--streams" if !of_sessions => options.streams = number(value()?)?,
             "--json" => options.json = value()?.into(),
-            "--only" => {
+            "--only" if !of_sessions => {
                 let name = value()?;
                 let case = Case::ALL.into_iter().find(|case| case.name() == name);
                 options.only = Some(case.ok_or(Failure::Argument(name))?);
@@ -99,12 +123,14 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Fai
     Ok(Command::Run(options))
 }
 
-/// `serve CONTENDER --access-log FILE [--cpu N] [--jwks FILE]`: how a run starts its servers.
+/// `serve CONTENDER --access-log FILE [--cpu N] [--jwks FILE] [--own ADDRESS --other ADDRESS]`: how a run starts its
+/// servers.
 fn serve(mut arguments: impl Iterator<Item = String>) -> Result<Command, Failure> {
     let name = arguments.next().ok_or_else(|| Failure::Value("serve".to_owned()))?;
     let contender = Contender::named(&name).ok_or(Failure::Argument(name))?;
     let access_log = PathBuf::from("/dev/null");
-    let mut served = Served { contender, cpu: None, access_log, jwks: None };
+    let mut served = Served { contender, cpu: None, access_log, jwks: None, replicas: None };
+    let (mut own, mut other) = (None, None);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or_else(|| Failure::Value(argument.clone()))?;
         match argument.as_str() {
@@ -115,8 +141,15 @@ fn serve(mut arguments: impl Iterator<Item = String>) -> Result<Command, Failure
                 served.cpu =
                     Some(cpu.map_err(|source| Failure::Number { flag: argument, source })?);
             }
+            "--own" => own = Some(address(argument, &value)?),
+            "--other" => other = Some(address(argument, &value)?),
             _ => return Err(Failure::Argument(argument)),
         }
     }
+    served.replicas = own.zip(other).map(|(own, other)| Replicas { own, other });
     Ok(Command::Serve(served))
+}
+
+fn address(flag: String, value: &str) -> Result<SocketAddr, Failure> {
+    value.parse().map_err(|source| Failure::Socket { flag, source })
 }

@@ -1,6 +1,6 @@
 //! Why a run ends without a table.
 
-use std::{io, num::ParseIntError, path::PathBuf};
+use std::{io, net::AddrParseError, num::ParseIntError, path::PathBuf};
 
 use promgate::server::StartError;
 
@@ -43,6 +43,18 @@ pub enum Failure {
     /// The guarded server was started without keys.
     #[error("`serve guarded` needs `--jwks FILE`")]
     NoKeys,
+    /// A replica was started without the other.
+    #[error("`serve replica` needs `--own ADDRESS` and `--other ADDRESS`")]
+    NoReplicas,
+    /// A value that is no address.
+    #[error("`{flag}` needs an address with a port")]
+    Socket {
+        /// The argument.
+        flag: String,
+        /// Why.
+        #[source]
+        source: AddrParseError,
+    },
     /// The name of the resource is no address.
     #[error("the name of the resource is no address")]
     Address(#[source] url::ParseError),
@@ -67,9 +79,11 @@ pub enum Failure {
         errors: u64,
     },
     /// Records that never came.
-    #[error("the access log holds {found} records of {expected}: some were dropped")]
+    #[error(
+        "the access log holds {found} of {expected} records: others were dropped, or not served as they should be"
+    )]
     Records {
-        /// Records found.
+        /// Records found that tell of the right way.
         found: u64,
         /// Records expected.
         expected: u64,

@@ -1,20 +1,16 @@
 //! The load generator: one thread, a few connections, each with one request under way.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::{
-    access_log::AccessLogFile,
     cases::{Case, Credential, initialize},
     connection::{Answer, Connection},
     failure::Failure,
-    process::Server,
+    stage::Stage,
     tokens::Minter,
 };
 
@@ -40,28 +36,33 @@ pub struct Load {
 pub struct Prepared {
     /// The case.
     pub case: Case,
-    /// Requests that preparing took.
-    pub asked: u64,
-    request: Bytes,
+    /// Sent in turn.
+    requests: Vec<Bytes>,
+    /// Which is sent next.
+    next: usize,
     answer: Bytes,
 }
 
 /// Requests that one connection sends, one after the other.
-type Requests = Box<dyn Iterator<Item = Bytes> + Send>;
+type Requests = Vec<Bytes>;
 
 /// Where each request has a token of its own, there are fewer of them: RSA signs slowly.
 const FRESH: u32 = 10;
+/// How long replicas may take to find each other.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a round measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
-    /// CPU time of the serving process, in microseconds for each request.
+    /// CPU time of the serving processes, in microseconds for each request.
     pub cpu_us: f64,
     /// Latency that half of the requests stayed under.
     pub p50_us: f64,
     /// Latency that 99 of 100 requests stayed under.
     pub p99_us: f64,
-    /// Resident memory of the serving process at the end.
+    /// Resident memory of the serving processes at the end.
     pub rss_bytes: u64,
     /// Requests measured.
     pub requests: u32,
@@ -74,66 +75,83 @@ impl Prepared {
     ///
     /// # Errors
     /// [`Failure`] when the answer is an error.
-    pub async fn new(case: Case, address: SocketAddr, minter: &Minter) -> Result<Self, Failure> {
-        let mut connection = Connection::open(address).await?;
-        let (credential, asked) = match case.credential() {
-            Credential::None => (UNKNOWN_SESSION.to_owned(), 1),
-            Credential::Session => (open_session(&mut connection, &initialize("bench")).await?, 2),
-            Credential::Token(signed) | Credential::FreshToken(signed) => (minter.mint(signed), 1),
-        };
-        let request = case.request(&credential);
-        let answer = connection.exchange(&request).await?;
+    pub async fn new(case: Case, stage: &mut Stage, minter: &Minter) -> Result<Self, Failure> {
+        let began = Instant::now();
+        loop {
+            let credential = match case.credential() {
+                Credential::None => UNKNOWN_SESSION.to_owned(),
+                Credential::Session => open_one(case, stage).await?,
+                Credential::Token(signed) | Credential::FreshToken(signed) => minter.mint(signed),
+            };
+            let prepared = Self::from_credentials(case, stage, &[credential]).await;
+            // A replica does not pass on before it knows the other one.
+            let too_early = prepared.is_err() && case.local().is_some();
+            if !too_early || began.elapsed() > PATIENCE {
+                return prepared;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The same with these credentials, used in turn.
+    ///
+    /// # Errors
+    /// [`Failure`] when the answer to the first is an error.
+    pub async fn from_credentials(
+        case: Case,
+        stage: &mut Stage,
+        credentials: &[String],
+    ) -> Result<Self, Failure> {
+        let requests: Vec<_> = credentials.iter().map(|text| case.request(text)).collect();
+        let mut connection = Connection::open(stage.address()).await?;
+        let answer = connection.exchange(requests.first().map_or(&[], |first| first)).await?;
         if !is_as_expected(case, answer) {
             return Err(unexpected(case.name(), answer));
         }
         let answer = Bytes::copy_from_slice(answer.body);
-        Ok(Self { case, asked, request, answer })
+        stage.take_records(1).await?;
+        Ok(Self { case, requests, next: 0, answer })
     }
 
     /// Measures one round on connections of its own.
     ///
     /// # Errors
-    /// [`Failure`] when a connection breaks, or the access log dropped records.
+    /// [`Failure`] when a connection breaks, or an access log lacks records.
     pub async fn round(
-        &self,
-        server: &Server,
+        &mut self,
+        stage: &mut Stage,
         load: Load,
-        mut log: Option<&mut AccessLogFile>,
         minter: &Minter,
     ) -> Result<Round, Failure> {
         let mut connections = Vec::new();
         for _ in 0..load.connections {
-            connections.push(Connection::open(server.address).await?);
+            connections.push(Connection::open(stage.address()).await?);
         }
-        let each = self.requests(load).div_ceil(load.connections);
+        let each = self.count(load).div_ceil(load.connections);
         let warming = each.div_ceil(WARM_UP);
         let lists = self.lists(minter, load.connections, warming);
         let warm = self.ask(connections.into_iter().zip(lists), load.spin).await?;
-        if let Some(log) = &mut log {
-            log.take(u64::from(warming * load.connections)).await?;
-        }
+        stage.take_records(u64::from(warming * load.connections)).await?;
         let lists = self.lists(minter, load.connections, each);
-        let before = server.cpu()?;
+        let before = stage.cpu()?;
         let mut asked = self.ask(warm.connections.into_iter().zip(lists), load.spin).await?;
         let requests = each * load.connections;
-        if let Some(log) = &mut log {
-            // Writing the records is part of the cost.
-            log.take(u64::from(requests)).await?;
-        }
-        let cpu = server.cpu()?.saturating_sub(before);
+        // Writing the records is part of the cost.
+        stage.take_records(u64::from(requests)).await?;
+        let cpu = stage.cpu()?.saturating_sub(before);
         asked.latencies.sort_unstable();
         Ok(Round {
             cpu_us: cpu.as_secs_f64() * 1e6 / f64::from(requests),
             p50_us: percentile(&asked.latencies, 50),
             p99_us: percentile(&asked.latencies, 99),
-            rss_bytes: server.rss_bytes()?,
+            rss_bytes: stage.rss_bytes()?,
             requests,
             errors: warm.errors + asked.errors,
         })
     }
 
     /// How many requests a round has.
-    fn requests(&self, load: Load) -> u32 {
+    fn count(&self, load: Load) -> u32 {
         match self.case.credential() {
             Credential::FreshToken(_) => load.requests.div_ceil(FRESH),
             Credential::None | Credential::Session | Credential::Token(_) => load.requests,
@@ -141,15 +159,16 @@ impl Prepared {
     }
 
     /// What each connection sends. Tokens are signed before anything is measured.
-    fn lists(&self, minter: &Minter, connections: u32, each: u32) -> Vec<Requests> {
+    fn lists(&mut self, minter: &Minter, connections: u32, each: u32) -> Vec<Requests> {
         let list = |_connection: u32| -> Requests {
-            let times = 0..each;
             if let Credential::FreshToken(signed) = self.case.credential() {
-                let signed = times.map(|_| self.case.request(&minter.mint(signed)));
-                return Box::new(signed.collect::<Vec<_>>().into_iter());
+                return (0..each).map(|_| self.case.request(&minter.mint(signed))).collect();
             }
-            let request = self.request.clone();
-            Box::new(times.map(move |_| request.clone()))
+            let times = usize::try_from(each).unwrap_or_default();
+            let all = self.requests.iter().cycle().skip(self.next);
+            let list = all.take(times).cloned().collect();
+            self.next = (self.next + times) % self.requests.len().max(1);
+            list
         };
         (0..connections).map(list).collect()
     }
@@ -180,7 +199,17 @@ impl Prepared {
 }
 
 /// As long as a real one; bare Pingora does not look at it.
-const UNKNOWN_SESSION: &str = "zm5dO4pEJ0m3mGWMSrYh8fV2cYdXTR0aLq9w1B7uKxE";
+const UNKNOWN_SESSION: &str =
+    "1.q3dWb0Zt.1795219200.zm5dO4pEJ0m3mGWMSrYh8f.V2cYdXTR0aLq9w1B7uKxEzm5dO4pEJ0m3mGWMSrYh8f";
+
+/// Opens the session of a case, where its owner is.
+async fn open_one(case: Case, stage: &mut Stage) -> Result<String, Failure> {
+    let mut connection = Connection::open(stage.sessions_address()).await?;
+    let id = open_session(&mut connection, &initialize("bench")).await?;
+    // Where requests are passed on, only the records of those count.
+    stage.take_records(u64::from(case.local().is_none())).await?;
+    Ok(id)
+}
 
 /// Opens a session and gives its id.
 ///

@@ -98,7 +98,11 @@ async fn at_rest(server: &Server) -> Result<u64, Failure> {
     server.rss_bytes()
 }
 
-async fn open_sessions(
+/// Opens a session for each number, and gives their ids. Distinct are those of clients with different names.
+///
+/// # Errors
+/// [`Failure`] when the server refuses one.
+pub async fn open_sessions(
     address: SocketAddr,
     numbers: std::ops::Range<u32>,
     distinct: bool,

@@ -11,15 +11,13 @@ use std::{
 
 use crate::{
     failure::Failure,
-    serve::{Contender, Served},
+    serve::{Replicas, Served},
 };
 
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct Server {
-    /// Who serves.
-    pub contender: Contender,
-    /// Where.
+    /// Where it serves.
     pub address: SocketAddr,
     child: Child,
 }
@@ -33,12 +31,15 @@ impl Server {
     /// # Errors
     /// [`Failure`] when it does not come up.
     pub fn start(served: &Served) -> Result<Self, Failure> {
-        let Served { contender, cpu, access_log, jwks } = served;
+        let Served { contender, cpu, access_log, jwks, replicas } = served;
         let own = std::env::current_exe().map_err(Failure::system("find this program"))?;
         let mut command = Command::new(own);
         command.args(["serve", contender.name(), "--access-log"]).arg(access_log);
         if let Some(jwks) = jwks {
             command.arg("--jwks").arg(jwks);
+        }
+        if let Some(Replicas { own, other }) = replicas {
+            command.args(["--own", &own.to_string(), "--other", &other.to_string()]);
         }
         if let Some(cpu) = cpu {
             command.args(["--cpu", &cpu.to_string()]);
@@ -51,7 +52,7 @@ impl Server {
         let address = child.stdout.take().map(first_line).transpose();
         let address = address.map_err(Failure::system("hear from the serving process"))?;
         if let Some(address) = address.and_then(|line| line.trim().parse().ok()) {
-            return Ok(Self { contender: *contender, address, child });
+            return Ok(Self { address, child });
         }
         drop(child.wait());
         Err(Failure::NoAddress)

@@ -15,13 +15,13 @@ pub struct Row {
     pub contender: &'static str,
     /// What was asked or kept.
     pub case: &'static str,
-    /// CPU time of the serving process for each request: median of the rounds.
+    /// CPU time of the serving processes for each request: median of the rounds.
     pub cpu_us_per_request: Option<f64>,
     /// Median of the rounds.
     pub p50_us: Option<f64>,
     /// Median of the rounds.
     pub p99_us: Option<f64>,
-    /// Resident memory of the serving process at the end.
+    /// Resident memory of the serving processes at the end.
     pub rss_bytes: u64,
     /// Requests measured, or things kept.
     pub requests: u64,
@@ -29,19 +29,37 @@ pub struct Row {
     pub errors: u64,
     /// Memory of one session or stream.
     pub each_bytes: Option<f64>,
-    /// CPU beside that of `static_200` in the same round: median of the rounds.
+    /// CPU beside that of the unit (`static_200`, or `ping_session_few`) in the same round: median of the rounds.
     pub ratio: Option<f64>,
+    /// CPU of a request that is passed on beside that of the same request where the session is, in the same round:
+    /// median of the rounds.
+    pub local_ratio: Option<f64>,
     /// What `ratio` or `each_bytes` may be at most.
     pub bar: Option<f64>,
 }
 
 impl Row {
-    /// The row of a case; `unit` are the rounds of `static_200`.
+    /// The row of a case; `unit` are the rounds of `static_200`, `local` those of the same request not passed on.
     #[must_use]
-    pub fn of_case(case: Case, rounds: &[Round], unit: &[Round]) -> Self {
+    pub fn of_case(case: Case, rounds: &[Round], unit: &[Round], local: Option<&[Round]>) -> Self {
         Self {
-            contender: case.contender().name(),
-            case: case.name(),
+            local_ratio: local.map(|local| ratio(rounds, local)),
+            bar: case.ratio_max(),
+            ..Self::of_rounds(case.contender(), case.name(), rounds, unit)
+        }
+    }
+
+    /// The row of rounds beside those of a unit, without a bar.
+    #[must_use]
+    pub fn of_rounds(
+        contender: Contender,
+        case: &'static str,
+        rounds: &[Round],
+        unit: &[Round],
+    ) -> Self {
+        Self {
+            contender: contender.name(),
+            case,
             cpu_us_per_request: Some(median(rounds.iter().map(|round| round.cpu_us))),
             p50_us: Some(median(rounds.iter().map(|round| round.p50_us))),
             p99_us: Some(median(rounds.iter().map(|round| round.p99_us))),
@@ -49,11 +67,9 @@ impl Row {
             requests: rounds.iter().map(|round| u64::from(round.requests)).sum(),
             errors: rounds.iter().map(|round| round.errors).sum(),
             each_bytes: None,
-            // A neighbour that slows the machine slows both halves of a round.
-            ratio: Some(median(
-                rounds.iter().zip(unit).map(|(own, unit)| own.cpu_us / unit.cpu_us),
-            )),
-            bar: case.ratio_max(),
+            ratio: Some(ratio(rounds, unit)),
+            local_ratio: None,
+            bar: None,
         }
     }
 
@@ -71,6 +87,7 @@ impl Row {
             errors: 0,
             each_bytes: Some(share.each_bytes),
             ratio: None,
+            local_ratio: None,
             bar: Some(share.kept.bytes_max()),
         }
     }
@@ -91,8 +108,9 @@ impl Row {
             self.case.to_owned(),
             self.cpu_us_per_request.map(with(2)).unwrap_or_default(),
             self.ratio.map(with(2)).unwrap_or_default(),
+            self.local_ratio.map(with(2)).unwrap_or_default(),
             self.each_bytes.map(with(0)).unwrap_or_default(),
-            self.bar.map(with(usize::from(ratios))).unwrap_or_default(),
+            self.bar.map(with(if ratios { 2 } else { 0 })).unwrap_or_default(),
             self.verdict().to_owned(),
             self.p50_us.map(with(0)).unwrap_or_default(),
             self.p99_us.map(with(0)).unwrap_or_default(),
@@ -103,13 +121,14 @@ impl Row {
     }
 }
 
-const COLUMNS: usize = 12;
+const COLUMNS: usize = 13;
 
 const HEADINGS: [&str; COLUMNS] = [
     "contender",
     "case",
     "CPU µs",
     "ratio",
+    "to local",
     "bytes each",
     "bar",
     "verdict",
@@ -119,6 +138,11 @@ const HEADINGS: [&str; COLUMNS] = [
     "count",
     "errors",
 ];
+
+/// Rounds of the same number are compared: a neighbour that slows the machine slows both.
+fn ratio(rounds: &[Round], unit: &[Round]) -> f64 {
+    median(rounds.iter().zip(unit).map(|(own, unit)| own.cpu_us / unit.cpu_us))
+}
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();

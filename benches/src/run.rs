@@ -1,7 +1,6 @@
 //! One run: rounds, then memory, then what is said about it.
 
 use std::{
-    fs,
     io::{self, Write as _},
     path::Path,
 };
@@ -10,16 +9,16 @@ use tempfile::TempDir;
 use tokio::runtime::Builder;
 
 use crate::{
-    access_log::AccessLogFile,
     cases::Case,
-    cli::Options,
-    cpus,
+    cli::{Options, Subject},
+    cpus, crowd,
     failure::Failure,
     load::{Load, Prepared, Round},
     memory::Kept,
     process::Server,
     report::{Row, Table, write_json},
     serve::{Contender, Served},
+    stage::Stage,
     tokens::Minter,
 };
 
@@ -36,10 +35,20 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .build()
         .map_err(Failure::system("start a runtime"))?;
     let rows = runtime.block_on(async {
-        let mut rows = measure_cases(options, cpu, folder.path()).await?;
-        if options.only.is_none() {
-            rows.extend(measure_memory(options, cpu, folder.path()).await?);
-        }
+        let folder = folder.path();
+        let sessions = options.sessions;
+        let (mut rows, kept) = match (options.subject, options.only) {
+            (Subject::Edge, Some(_)) => (measure_cases(options, cpu, folder).await?, Vec::new()),
+            (Subject::Edge, None) => {
+                let kept = vec![(Kept::Streams, options.streams)];
+                (measure_cases(options, cpu, folder).await?, kept)
+            }
+            (Subject::Sessions, _) => {
+                let kept = vec![(Kept::Sessions, sessions), (Kept::DistinctSessions, sessions)];
+                (crowd::measure(options, cpu, folder).await?, kept)
+            }
+        };
+        rows.extend(measure_memory(&kept, cpu, folder).await?);
         Ok::<_, Failure>(rows)
     })?;
     write!(io::stdout(), "{}", Table(&rows)).map_err(Failure::system("print the table"))?;
@@ -62,38 +71,6 @@ fn divide_cpus() -> Result<Option<usize>, Failure> {
     }
 }
 
-/// A server, and its access log if it writes one.
-struct Stage {
-    server: Server,
-    log: Option<AccessLogFile>,
-}
-
-impl Stage {
-    fn start(
-        contender: Contender,
-        cpu: Option<usize>,
-        folder: &Path,
-        minter: &Minter,
-    ) -> Result<Self, Failure> {
-        let access_log = folder.join(contender.name()).with_extension("log");
-        let jwks = folder.join("jwks.json");
-        fs::write(&jwks, minter.jwks()).map_err(Failure::system("write the key set"))?;
-        let told = Served { contender, cpu, access_log: access_log.clone(), jwks: Some(jwks) };
-        let server = Server::start(&told)?;
-        let log = match contender {
-            Contender::Bare => None,
-            Contender::Promgate | Contender::Guarded => Some(AccessLogFile::open(&access_log)?),
-        };
-        Ok(Self { server, log })
-    }
-
-    /// The one that answers this case.
-    fn of(stages: &mut [Self], case: Case) -> Result<&mut Self, Failure> {
-        let wanted = |stage: &&mut Self| stage.server.contender == case.contender();
-        stages.iter_mut().find(wanted).ok_or(Failure::NoAddress)
-    }
-}
-
 async fn measure_cases(
     options: &Options,
     cpu: Option<usize>,
@@ -101,50 +78,63 @@ async fn measure_cases(
 ) -> Result<Vec<Row>, Failure> {
     let minter = Minter::new();
     let mut stages = Vec::new();
-    for contender in [Contender::Bare, Contender::Promgate, Contender::Guarded] {
+    for contender in Contender::ALL {
         stages.push(Stage::start(contender, cpu, folder, &minter)?);
     }
     let Options { requests, connections, .. } = *options;
     let load = Load { requests, connections, spin: cpu.is_some() };
     let mut measured: Vec<(Prepared, Vec<Round>)> = Vec::new();
     for case in Case::ALL {
-        if options.only.is_none_or(|only| case == only || case == Case::Static200) {
-            let stage = Stage::of(&mut stages, case)?;
-            let prepared = Prepared::new(case, stage.server.address, &minter).await?;
-            if let Some(log) = &mut stage.log {
-                log.take(prepared.asked).await?;
-            }
-            measured.push((prepared, Vec::new()));
+        if options.only.is_none_or(|only| is_beside(case, only)) {
+            let stage = stage_of(&mut stages, case)?;
+            measured.push((Prepared::new(case, stage, &minter).await?, Vec::new()));
         }
     }
     for _ in 0..options.rounds {
         for (prepared, rounds) in &mut measured {
-            let Stage { server, log } = Stage::of(&mut stages, prepared.case)?;
-            rounds.push(prepared.round(server, load, log.as_mut(), &minter).await?);
+            let stage = stage_of(&mut stages, prepared.case)?;
+            rounds.push(prepared.round(stage, load, &minter).await?);
         }
         // The next round begins with another case, so that none always follows the same.
         measured.rotate_left(1);
     }
-    measured.sort_by_key(|(prepared, _)| Case::ALL.iter().position(|case| *case == prepared.case));
-    let unit = measured.first().map(|(_, rounds)| rounds.clone()).unwrap_or_default();
-    let row =
-        |(prepared, rounds): &(Prepared, Vec<Round>)| Row::of_case(prepared.case, rounds, &unit);
-    Ok(measured.iter().map(row).collect())
+    Ok(rows(&measured))
+}
+
+/// Whether a case is measured when only one is asked for: it, the unit, and what it is compared with.
+fn is_beside(case: Case, only: Case) -> bool {
+    case == only || case == Case::Static200 || only.local() == Some(case)
+}
+
+/// Who answers this case.
+fn stage_of(stages: &mut [Stage], case: Case) -> Result<&mut Stage, Failure> {
+    let wanted = |stage: &&mut Stage| stage.contender == case.contender();
+    stages.iter_mut().find(wanted).ok_or(Failure::NoAddress)
+}
+
+fn rows(measured: &[(Prepared, Vec<Round>)]) -> Vec<Row> {
+    let rounds_of = |case: Case| {
+        let found = measured.iter().find(|(prepared, _)| prepared.case == case);
+        found.map(|(_, rounds)| rounds.as_slice())
+    };
+    let unit = rounds_of(Case::Static200).unwrap_or_default();
+    let row = |case: Case| {
+        let local = case.local().and_then(rounds_of);
+        Some(Row::of_case(case, rounds_of(case)?, unit, local))
+    };
+    Case::ALL.into_iter().filter_map(row).collect()
 }
 
 async fn measure_memory(
-    options: &Options,
+    kept: &[(Kept, u32)],
     cpu: Option<usize>,
     folder: &Path,
 ) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
-    for (kept, count) in [
-        (Kept::Sessions, options.sessions),
-        (Kept::DistinctSessions, options.sessions),
-        (Kept::Streams, options.streams),
-    ] {
+    for &(kept, count) in kept {
         let access_log = folder.join(kept.name());
-        let told = Served { contender: Contender::Promgate, cpu, access_log, jwks: None };
+        let contender = Contender::Promgate;
+        let told = Served { contender, cpu, access_log, jwks: None, replicas: None };
         let server = Server::start(&told)?;
         rows.push(Row::of_share(&kept.measure(&server, count).await?));
     }

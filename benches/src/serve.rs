@@ -12,7 +12,6 @@ use std::{
     io::{self, Read as _, Write as _},
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -28,9 +27,14 @@ pub enum Contender {
     Promgate,
     /// The same, and it asks for tokens.
     Guarded,
+    /// The same as [`Contender::Promgate`], one of two replicas that share sessions.
+    Replica,
 }
 
 impl Contender {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Bare, Self::Promgate, Self::Guarded, Self::Replica];
+
     /// Its name on the command line and in the results.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -38,15 +42,14 @@ impl Contender {
             Self::Bare => "bare",
             Self::Promgate => "promgate",
             Self::Guarded => "guarded",
+            Self::Replica => "replica",
         }
     }
 
     /// The contender of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Bare, Self::Promgate, Self::Guarded]
-            .into_iter()
-            .find(|contender| contender.name() == name)
+        Self::ALL.into_iter().find(|contender| contender.name() == name)
     }
 }
 
@@ -61,6 +64,17 @@ pub struct Served {
     pub access_log: PathBuf,
     /// The key set that the guarded one takes tokens by.
     pub jwks: Option<PathBuf>,
+    /// Where a replica and the other one find each other.
+    pub replicas: Option<Replicas>,
+}
+
+/// Two replicas, as one of them sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Replicas {
+    /// Where this one listens to the other; its name as well.
+    pub own: SocketAddr,
+    /// Where the other one does.
+    pub other: SocketAddr,
 }
 
 /// Serves until standard input ends.
@@ -82,17 +96,21 @@ pub fn serve(served: &Served) -> Result<(), Failure> {
             let address = runtime.block_on(bare::start())?;
             until_told(address)
         }
-        Contender::Promgate => edge(&runtime, served, None),
+        Contender::Promgate => edge(&runtime, served, edge::Kind::Open),
         Contender::Guarded => {
             let file = served.jwks.as_ref().ok_or(Failure::NoKeys)?;
             let jwks = fs::read_to_string(file).map_err(Failure::system("read the key set"))?;
-            edge(&runtime, served, Some(jwks.into()))
+            edge(&runtime, served, edge::Kind::Guarded(jwks.into()))
+        }
+        Contender::Replica => {
+            let replicas = served.replicas.ok_or(Failure::NoReplicas)?;
+            edge(&runtime, served, edge::Kind::Replica(replicas))
         }
     }
 }
 
-fn edge(runtime: &Runtime, served: &Served, jwks: Option<Arc<str>>) -> Result<(), Failure> {
-    let running = runtime.block_on(edge::start(served.access_log.clone(), jwks))?;
+fn edge(runtime: &Runtime, served: &Served, kind: edge::Kind) -> Result<(), Failure> {
+    let running = runtime.block_on(edge::start(served.access_log.clone(), kind))?;
     until_told(running.address)?;
     let _requests_may_be_cut = runtime.block_on(running.stop());
     Ok(())

@@ -19,7 +19,7 @@ mod smoke {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/edge.json");
         let small = ["--rounds", "1", "--requests", "200", "--connections", "4"];
-        let kept = ["--sessions", "200", "--streams", "200", "--json", file.to_str().unwrap()];
+        let kept = ["--streams", "200", "--json", file.to_str().unwrap()];
         let run = bench_edge(&[&small[..], &kept[..]].concat());
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 
@@ -28,6 +28,7 @@ mod smoke {
         let cases = [
             "static_200",
             "ping_session",
+            "ping_session_hop",
             "tools_list_stateless",
             "tools_call_stub",
             "tools_call_stub_session",
@@ -36,23 +37,69 @@ mod smoke {
             "tools_list_es256_first",
             "refused_401",
         ];
-        assert_eq!(names[..9], cases);
-        assert_eq!(names[9..], ["idle_session", "idle_session_distinct", "open_stream"]);
-        for row in &rows[..9] {
+        assert_eq!(names[..10], cases);
+        assert_eq!(names[10..], ["open_stream"]);
+        for row in &rows[..10] {
             let fresh = row["case"].as_str().unwrap().ends_with("_first");
             assert_eq!(row["requests"], if fresh { 20 } else { 200 }, "{row}");
             assert_eq!(row["errors"], 0, "{row}");
-            for figure in ["cpu_us_per_request", "p50_us", "p99_us", "rss_bytes", "ratio"] {
-                assert!(row[figure].as_f64().unwrap() > 0.0, "{figure} of {row}");
-            }
+            is_measured(row);
+            assert_eq!(row["local_ratio"].is_number(), row["case"] == "ping_session_hop", "{row}");
         }
-        for row in &rows[9..] {
-            // So few may fit into pages that are there already.
-            assert!(row["each_bytes"].is_number(), "{row}");
-            assert!(row["cpu_us_per_request"].is_null(), "{row}");
-        }
+        is_memory(&rows[10]);
         let table = String::from_utf8(run.stdout).unwrap();
         assert_eq!(table.lines().count(), 1 + rows.len(), "a heading and a line for each row");
+    }
+
+    fn is_measured(row: &Value) {
+        for figure in ["cpu_us_per_request", "p50_us", "p99_us", "rss_bytes", "ratio"] {
+            assert!(row[figure].as_f64().unwrap() > 0.0, "{figure} of {row}");
+        }
+    }
+
+    fn is_memory(row: &Value) {
+        // So few may fit into pages that are there already.
+        assert!(row["each_bytes"].is_number(), "{row}");
+        assert!(row["cpu_us_per_request"].is_null(), "{row}");
+    }
+
+    #[test]
+    fn a_small_run_of_sessions_measures_requests_beside_few_and_beside_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sessions.json");
+        let small = ["sessions", "--rounds", "1", "--requests", "200", "--connections", "4"];
+        let kept = ["--sessions", "200", "--json", file.to_str().unwrap()];
+        let run = bench_edge(&[&small[..], &kept[..]].concat());
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+
+        let rows = rows(&file);
+        let names: Vec<_> = rows.iter().map(|row| row["case"].as_str().unwrap()).collect();
+        let requests = ["ping_session_few", "ping_session_many", "ping_session_each"];
+        assert_eq!(names[..3], requests);
+        assert_eq!(names[3..], ["idle_session", "idle_session_distinct"]);
+        for row in &rows[..3] {
+            assert_eq!(row["requests"], 200, "{row}");
+            assert_eq!(row["errors"], 0, "{row}");
+            is_measured(row);
+        }
+        rows[3..].iter().for_each(is_memory);
+        assert_eq!(rows[0]["ratio"], 1.0);
+        assert_eq!(rows[1]["bar"], 1.05);
+    }
+
+    #[test]
+    fn a_case_that_is_passed_on_is_measured_beside_the_same_where_its_session_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("edge.json");
+        let small = ["--rounds", "1", "--requests", "40", "--connections", "2"];
+        let one = ["--only", "ping_session_hop", "--json", file.to_str().unwrap()];
+        let run = bench_edge(&[&small[..], &one[..]].concat());
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let rows = rows(&file);
+        let names: Vec<_> = rows.iter().map(|row| row["case"].as_str().unwrap()).collect();
+        assert_eq!(names, ["static_200", "ping_session", "ping_session_hop"]);
+        let (alone, passed_on) = (&rows[1]["rss_bytes"], &rows[2]["rss_bytes"]);
+        assert!(passed_on.as_u64() > alone.as_u64(), "two processes: {passed_on}, {alone}");
     }
 
     #[test]
@@ -69,9 +116,13 @@ mod smoke {
     }
 
     #[test]
-    fn an_unknown_argument_is_an_error_that_names_it() {
-        let run = bench_edge(&["--fast"]);
-        assert!(!run.status.success());
-        assert!(String::from_utf8_lossy(&run.stderr).contains("`--fast`"));
+    fn an_argument_that_is_unknown_or_of_the_other_run_is_an_error_that_names_it() {
+        for wrong in [&["--fast"][..], &["--sessions", "1"], &["sessions", "--streams", "1"]] {
+            let run = bench_edge(wrong);
+            assert!(!run.status.success());
+            let name = wrong.iter().find(|argument| argument.starts_with("--")).unwrap();
+            let said = String::from_utf8_lossy(&run.stderr).into_owned();
+            assert!(said.contains(&format!("`{name}`")), "{said}");
+        }
     }
 }

@@ -261,8 +261,8 @@ mod tests {
         answer
     }
 
-    #[test]
-    fn it_is_ready_only_between_start_and_drain() {
+    #[tokio::test]
+    async fn it_is_ready_only_between_start_and_drain() {
         let state = state();
         let ready = || {
             let answer = answer(&Method::GET, "/readyz", &state);
@@ -277,8 +277,8 @@ mod tests {
         assert_eq!(ready(), (503, "draining\n".to_owned()), "draining has no way back");
     }
 
-    #[test]
-    fn it_is_healthy_in_every_phase() {
+    #[tokio::test]
+    async fn it_is_healthy_in_every_phase() {
         let state = state();
         for phase in [Phase::Starting, Phase::Ready, Phase::Draining] {
             state.readiness.advance(phase);
@@ -287,8 +287,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_scrape_shows_what_was_counted() {
+    #[tokio::test]
+    async fn a_scrape_shows_what_was_counted() {
         let state = state();
         state.metrics.panicked();
         let answer = answer(&Method::GET, "/metrics", &state);
@@ -297,8 +297,8 @@ mod tests {
         assert!(text.contains("\npromgate_panics_total 1\n"), "{text}");
     }
 
-    #[test]
-    fn only_exact_paths_and_reading_methods_are_served() {
+    #[tokio::test]
+    async fn only_exact_paths_and_reading_methods_are_served() {
         let state = state();
         for path in ["/", "/metrics/", "/Metrics", "//metrics", "/mcp", ""] {
             assert_eq!(status(&Method::GET, path, &state), 404, "{path}");

@@ -112,8 +112,8 @@ impl Cluster {
 
     /// Begins to look for the others. Must be called inside a tokio runtime; its tasks end with the cluster.
     ///
-    /// `keep_alive` is how far apart the comments of a quiet stream are: a replica that is silent for much longer
-    /// within an answer is given up.
+    /// `silence` is how long an answer may be silent while all is well: as long as the longest call, or a few comments of a
+    /// quiet stream. A replica that is silent for longer within an answer is given up.
     ///
     /// # Errors
     /// [`ClusterError`] when our name or a certificate cannot be used. That nobody is found is no error.
@@ -121,7 +121,7 @@ impl Cluster {
         config: &config::Cluster,
         workers: u16,
         keys: &Arc<HopKeys>,
-        keep_alive: Duration,
+        silence: Duration,
     ) -> Result<Arc<Self>, ClusterError> {
         let name = NodeName::parse(&config.advertise)?;
         let instance = Instance::random()?;
@@ -133,7 +133,7 @@ impl Cluster {
         let shared = Arc::new(Shared {
             letters: Letters::new(keys, &name, instance, config.clock_skew)?,
             own: Own { name, instance, started_ms, workers },
-            dial: Dial::new(certificates, config.probe.timeout, keep_alive),
+            dial: Dial::new(certificates, config.probe.timeout, silence),
             probe: config.probe,
             leaving: AtomicBool::new(false),
             left: AtomicBool::new(false),

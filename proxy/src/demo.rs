@@ -5,10 +5,11 @@
 //! for as long as the demo runs. [`Backend::config`] is what the edge is then started on;
 //! [`ask`] puts one question to it and prints the answer, [`invite`] prints how to connect clients.
 //!
-//! Modules in their order: [`error`](DemoError); `programs` finds Prometheus; `folder` owns what is
-//! written; `shop` is the story, `exporter` tells its present; [`child`] ties a process's life to
-//! ours, `supervisor` keeps it running; `settings` is the edge's configuration; `backend` puts
-//! these together; `call` asks, `clients` tells how to.
+//! Modules in their order: [`error`](DemoError); `programs` finds Prometheus and Redis; `folder` owns
+//! what is written; `shop` is the story, `exporter` tells its present; [`child`] ties a process's life
+//! to ours, `supervisor` keeps it running, `ready` waits for it; `settings` is the edge's
+//! configuration; `prometheus` is the shop's history, `backend` what the edge stands before; `call`
+//! asks, `clients` tells how to. `cluster` is the demo with several replicas: [`Cluster`].
 
 mod error;
 
@@ -24,7 +25,11 @@ pub mod child;
 
 mod supervisor;
 
+mod ready;
+
 mod settings;
+
+mod prometheus;
 
 mod backend;
 
@@ -32,11 +37,14 @@ mod call;
 
 mod clients;
 
+mod cluster;
+
 use std::{env, io::Write};
 
 use clients::Setting;
 
 pub use backend::{Backend, Options};
+pub use cluster::{Cluster, ClusterOptions, Front};
 pub use error::DemoError;
 pub use settings::Listeners;
 

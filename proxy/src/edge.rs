@@ -9,6 +9,8 @@
 
 mod aim;
 
+mod body;
+
 mod forward;
 
 mod context;
@@ -18,11 +20,11 @@ mod noted;
 mod admit;
 mod arrive;
 
-mod body;
-
 mod plan;
 
 mod respond;
+
+mod rescue;
 
 mod passing;
 
@@ -36,7 +38,7 @@ use std::{
 
 use http::{HeaderName, Method, Version, header};
 use mcp_core::server::{Asker, Reply};
-use pingora::{Result, http::RequestHeader, protocols::http::ServerSession};
+use pingora::{Error, ErrorType, Result, http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
 pub(crate) use self::body::Bodies;
@@ -224,6 +226,7 @@ impl Edge {
         context: &mut Context,
         hop: &hop::Hop,
     ) -> Result<Next> {
+        context.is_no_clients();
         let patience = self.limits.body_timeout;
         let body = tokio::time::timeout(patience, arrive::control_body(session)).await;
         let heard = match body.unwrap_or(Err(Refusal::BodyTimeout.into())) {
@@ -295,6 +298,11 @@ impl Edge {
         if context.hops() >= self.sessions.cluster.hops_max() {
             self.metrics.hop(Hop::Looped);
             self.refuse(session, context, &Refusal::TooManyHops.into(), None).await?;
+            return Ok(Next::Answered);
+        }
+        if body::declared_length(session).is_some_and(|length| length > self.limits.body_bytes_max)
+        {
+            self.refuse(session, context, &Refusal::BodyTooLarge.into(), None).await?;
             return Ok(Next::Answered);
         }
         // Who waits for leave to send its body gets it from us: the other replica is asked when we have it all.
@@ -383,7 +391,10 @@ impl Edge {
         let status = status(session);
         let took = context.started.elapsed();
         let method = HttpMethod::from(&header.method);
-        self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
+        // What another replica passed on is counted there.
+        if context.hop.is_none() {
+            self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
+        }
         if !self.access_log.is_on() {
             return;
         }
@@ -414,6 +425,12 @@ impl Edge {
             headers: self.access_log.shown(&header.headers),
         });
     }
+}
+
+/// A state that a request does not get into.
+#[expect(clippy::unnecessary_box_returns, reason = "Pingora's errors are boxed")]
+fn nowhere() -> Box<Error> {
+    Error::new(ErrorType::InternalError)
 }
 
 /// Spec: RFC 9112 §9.3. Version 1.0 keeps a connection only if asked to.

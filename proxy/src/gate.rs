@@ -176,7 +176,10 @@ impl Gate {
     #[must_use]
     pub fn arrived(&self, traveller: Traveller) -> Pass {
         let Traveller { principal, rules, until } = traveller;
+        let needs_token = self.tokens.is_some() && self.policy.anonymous().is_none();
         let access = match &rules {
+            // The other replica asks for no token and this one does: nobody comes in through the other's door.
+            _ if needs_token && principal.is_none() => Access::of(Vec::new()),
             Rules::Everything => self.policy.named(None),
             Rules::Named(names) => self.policy.named(Some(names)),
         };

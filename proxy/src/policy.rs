@@ -197,14 +197,20 @@ impl Policy {
         Some(Arc::clone(admitted.map_or(&self.open, |admitted| &admitted.rules)))
     }
 
-    /// What a caller may use for whom another replica found that the rules of these names hold. A name that no rule
-    /// here has allows nothing; and where there are rules here, silence about them allows nothing either.
+    /// What a caller may use for whom another replica found that the rules of these names hold; none where there are
+    /// no rules there. A name that no rule here has allows nothing. Where only one of us has rules, nothing is allowed:
+    /// a change of them is under way, and the wider reading may be the wrong one.
     #[must_use]
     pub fn named(&self, names: Option<&[Arc<str>]>) -> Arc<Access> {
-        let Some(rules) = &self.rules else { return Access::everything() };
-        let names = names.unwrap_or_default();
-        let held = rules.iter().enumerate().filter(|(_, rule)| names.contains(&rule.name()));
-        self.share(held.map(|(place, _)| place).collect(), rules).access
+        match (&self.rules, names) {
+            (None, None) => Access::everything(),
+            (Some(rules), Some(names)) => {
+                let is_named = |rule: &Rule| names.contains(&rule.name());
+                let held = rules.iter().enumerate().filter(|(_, rule)| is_named(rule));
+                self.share(held.map(|(place, _)| place).collect(), rules).access
+            }
+            (None, Some(_)) | (Some(_), None) => Access::of(Vec::new()),
+        }
     }
 
     /// Judges a caller whose token was verified: `issuer` is the place of its issuer in the configuration, and

@@ -114,6 +114,9 @@ pub enum Refusal {
     /// Whether the session exists cannot be found out.
     #[error("sessions cannot be looked up at the moment; try again later")]
     SessionStore,
+    /// Headers larger than another replica takes.
+    #[error("the headers are larger than this server takes")]
+    HeadersTooLarge,
     /// A fault of ours.
     #[error("the server failed")]
     Internal,
@@ -183,6 +186,7 @@ impl Refusal {
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::ContentType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodiesTooLarge
             | Self::TokenUncheckable
@@ -223,6 +227,7 @@ impl Refusal {
             Self::BodyBroken => Rejection::BodyTruncated,
             Self::BodiesTooLarge => Rejection::Overloaded,
             Self::HopRefused => Rejection::Hop,
+            Self::HeadersTooLarge => Rejection::Headers,
             Self::Internal
             | Self::DocumentUnavailable
             | Self::ReplicaUnreachable
@@ -237,7 +242,7 @@ impl Refusal {
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::Path => Outcome::NotFound,
-            Self::BodyTooLarge => Outcome::TooLarge,
+            Self::BodyTooLarge | Self::HeadersTooLarge => Outcome::TooLarge,
             Self::BodyTimeout => Outcome::SlowClient,
             Self::BodiesTooLarge => Outcome::Overloaded,
             Self::ReplicaUnreachable

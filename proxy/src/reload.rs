@@ -197,10 +197,11 @@ impl Reloader {
     /// Puts other keys of sessions and replicas to use.
     fn rekey(&self, next: &Config) -> Result<(), SessionsError> {
         let sessions = &self.running.sessions;
+        sessions.rekey(&next.sessions.keys)?;
         if let Some(cluster) = &next.cluster {
             sessions.cluster.rekey(signing_secrets(cluster, &next.sessions.keys))?;
         }
-        sessions.rekey(&next.sessions.keys)
+        Ok(())
     }
 
     async fn sources_now(&self) -> Vec<Source> {

@@ -154,6 +154,33 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
     })
 }
 
+/// Shows several replicas at work: a session outlives the one that owns it. Then serves until a signal
+/// ends it, or ends at once if `once`.
+///
+/// # Errors
+/// [`RunError`] when something cannot start, or the session does not go on.
+pub fn demo_of_replicas(options: &demo::ClusterOptions, once: bool) -> Result<(), RunError> {
+    log_to_stderr(Some("warn"))?;
+    let cluster = demo::Cluster::start(options)?;
+    in_runtime(async {
+        let mut signals = Signals::new()?;
+        let _front = cluster.open()?;
+        let mut out = io::stdout();
+        let shown = tokio::select! {
+            shown = cluster.show(&mut out) => shown.map(|()| !once),
+            () = signals.end() => Ok(false),
+        };
+        if shown.is_err() {
+            cluster.last_words(&mut io::stderr())?;
+        }
+        if shown? {
+            cluster.invite(&mut out)?;
+            signals.end().await;
+        }
+        Ok(())
+    })
+}
+
 async fn serve_http(path: PathBuf, config: Config, upgrade: bool) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let inherited = if upgrade { Some(inherit(&config, &mut signals).await?) } else { None };

@@ -57,6 +57,8 @@ const CLOSING: Duration = Duration::from_secs(1);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// How long the keys of issuers may take to arrive before requests are served without them.
 const KEYS_PATIENCE: Duration = Duration::from_secs(3);
+/// How much longer than its longest call a replica may be silent.
+const SILENCE_MARGIN: Duration = Duration::from_secs(30);
 /// How long the other replicas may take to answer before requests are served without them.
 const RING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the access log may take to write what waits.
@@ -196,16 +198,18 @@ pub async fn start(
         in_flight: Arc::new(AtomicUsize::new(0)),
         drain: switches.drain.subscribe(),
     };
+    let readiness = Readiness::default();
     if let Some(news) = news {
         take_over(news, &sessions).await?;
+        // Whoever served before was ready, and nobody is to hear otherwise in between.
+        readiness.advance(Phase::Ready);
     }
     let stop = switches.close_admin.subscribe();
-    let readiness = Readiness::default();
     let mut tasks = vec![tokio::spawn(keep(Arc::clone(&sessions), Arc::clone(metrics), stop))];
     tasks.extend(parts.serve_replicas(&sockets, &switches)?);
     tasks.extend(parts.serve_admin((config, &sockets), &readiness, &switches)?);
     // Clients come last: what they open is placed by the ring, and that should not be a ring of ourselves alone.
-    settle(&sessions).await;
+    settle(&sessions, RING_PATIENCE).await;
     let address = sockets.mcp.address;
     let edge = parts.edge(Side::Clients)?;
     let (endpoint, connections) = mcp_endpoint(edge, address, config.server.http.h2c);
@@ -237,8 +241,8 @@ fn show(metrics: &Arc<Metrics>, live: &Current, sessions: &Arc<Sessions>) {
     metrics.read_replicas_from(Box::new(move || replicas.figures()));
 }
 
-async fn settle(sessions: &Sessions) {
-    if !sessions.cluster.settled(RING_PATIENCE).await {
+async fn settle(sessions: &Sessions, patience: Duration) {
+    if !sessions.cluster.settled(patience).await {
         tracing::warn!(
             "not every replica has answered yet; requests are served by the ring of those that have"
         );
@@ -255,7 +259,8 @@ async fn take_over(mut news: News, sessions: &Arc<Sessions>) -> Result<(), Upgra
             break;
         }
     }
-    settle(sessions).await;
+    // Briefly: the process before waits for us with each session that it opens.
+    settle(sessions, RING_PATIENCE / 5).await;
     let sessions = Arc::clone(sessions);
     news.serving().await?;
     drop(tokio::spawn(async move {
@@ -276,8 +281,9 @@ fn sessions(config: &Config, service: &Arc<Service>) -> Result<Sessions, StartEr
     let cluster = match &config.cluster {
         Some(cluster) => {
             let keys = HopKeys::new(signing_secrets(cluster, &config.sessions.keys))?;
-            let keep_alive = config.worker_limits.keep_alive;
-            Cluster::start(cluster, count, &Arc::new(keys), keep_alive)?
+            let limits = &config.worker_limits;
+            let silence = (limits.keep_alive * 4).max(limits.call_timeout + SILENCE_MARGIN);
+            Cluster::start(cluster, count, &Arc::new(keys), silence)?
         }
         None => Cluster::alone(count),
     };
@@ -410,7 +416,8 @@ impl Running {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         let left = in_flight();
-        self.sessions.handed_on_to_the_end().await;
+        let told = self.sessions.handed_on_to_the_end();
+        tokio::time::timeout(CLOSING, told).await.unwrap_or_default();
         self.switches.close_peers.send_replace(true);
         self.switches.close_admin.send_replace(true);
         for task in &self.tasks {

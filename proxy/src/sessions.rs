@@ -1,8 +1,10 @@
 //! Sessions over all replicas: their ids, who owns each, and how one comes back whose owner has gone.
 
+mod absent;
 mod handing_on;
 mod keeping;
 
+use self::absent::Absent;
 pub use self::keeping::{EndOf, Ended};
 
 use std::{
@@ -18,7 +20,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use mcp_core::{
     principal::PrincipalId,
     secret::Secret,
-    server::{Opening, SavedSession, Worker},
+    server::{CannotRestore, Opening, SavedSession, Worker},
     session::{NoRandomness, NotOurs, Seat, Seats, SessionId, SessionKeys, WeakKey},
 };
 use parking_lot::Mutex;
@@ -36,12 +38,11 @@ use crate::{
 /// Most seats tried for one that falls on a worker here. With one worker of 1,000 the chance that none does is
 /// one in ten million; it takes two milliseconds then.
 const SEATS_MAX: usize = 16 << 10;
-/// Most sessions that wait for being removed from the store while it cannot be reached. What is beyond stays there
-/// until it expires.
-const FORGOTTEN_MAX: usize = 10_000;
 
 /// How long after a change of the ring a session may still be on its way to its new owner, where no store has it.
 const HANDING_OVER: Duration = Duration::from_secs(1);
+/// How long after a change of the ring sessions may be brought to where they belonged before.
+const RING_UNSTEADY: Duration = Duration::from_mins(1);
 /// How often it is looked for meanwhile.
 const HANDING_OVER_LOOK: Duration = Duration::from_millis(20);
 
@@ -58,8 +59,8 @@ pub struct Sessions {
     seats: Mutex<Seats>,
     age_max: Duration,
     of_principal_max: usize,
-    /// Ended, and to be removed from the store.
-    forgotten: Mutex<Vec<(SessionId, Option<PrincipalId>)>>,
+    /// Lately ended, or looked for and not found.
+    absent: Absent,
     /// Open here, and not stored although there is a store.
     unsaved: Mutex<HashSet<SessionId>>,
     moving: tokio::sync::Mutex<()>,
@@ -162,7 +163,7 @@ impl Sessions {
             seats: Mutex::new(Seats::new()),
             age_max: terms.age_max,
             of_principal_max: terms.of_principal_max,
-            forgotten: Mutex::default(),
+            absent: Absent::default(),
             unsaved: Mutex::default(),
             moving: tokio::sync::Mutex::default(),
             ring_changed: Mutex::new(Instant::now()),
@@ -289,6 +290,16 @@ impl Sessions {
         Ok((seat, Place::Here(chosen)))
     }
 
+    /// Forgets a session that was brought here while the ring changed, so that no copy stays behind.
+    pub fn let_go_of(&self, id: &SessionId, worker: &Worker) {
+        if self.store.is_shared()
+            && self.ring_changed.lock().elapsed() < RING_UNSTEADY
+            && matches!(self.place(id), Some(Place::There(..)))
+        {
+            worker.release_one(id);
+        }
+    }
+
     /// Keeps a session that its worker has just opened.
     ///
     /// # Errors
@@ -322,13 +333,37 @@ impl Sessions {
         if !self.store.is_shared() && self.handed_over_soon(id, worker).await {
             return Brought::Restored;
         }
+        if self.absent.has_ended(id) || self.absent.was_sought(id) {
+            return Brought::Absent;
+        }
         match self.store.load(id).await {
-            Ok(Some(saved)) if saved.principal() == principal => restore(id, saved, worker),
+            // It may have ended while it was read.
+            Ok(Some(saved)) if saved.principal() == principal && !self.has_ended(id, principal) => {
+                let brought = restore(id, saved, worker);
+                if self.has_ended(id, principal) {
+                    worker.discard(id, principal);
+                    return Brought::Absent;
+                }
+                brought
+            }
             Ok(_) => {
+                self.absent.note_sought(id);
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 Brought::Absent
             }
             Err(_down) => Brought::Unknown,
+        }
+    }
+
+    fn has_ended(&self, id: &SessionId, principal: Option<PrincipalId>) -> bool {
+        self.absent.has_ended(id)
+            || principal.is_some_and(|principal| self.absent.was_revoked(principal))
+    }
+
+    /// Removes from the store what has ended. What fails is done by the store when it is back.
+    async fn remove(&self, id: &SessionId, principal: Option<PrincipalId>) {
+        if let Err(error) = self.store.remove(id, principal).await {
+            tracing::debug!(%error, "an ended session waits for the store to come back");
         }
     }
 
@@ -346,10 +381,9 @@ impl Sessions {
 
     /// Forgets a session that its client has ended.
     pub async fn closed(&self, id: SessionId, principal: Option<PrincipalId>) {
+        self.absent.note_end(&id);
         self.hand_on_end(&id).await;
-        if self.store.is_shared() && self.store.remove(&id, principal).await.is_err() {
-            self.forget_later(vec![(id, principal)]);
-        }
+        self.remove(&id, principal).await;
     }
 
     /// What is known of replicas and stored sessions at the moment.
@@ -358,16 +392,11 @@ impl Sessions {
         let store = self.store.figures();
         ReplicaFigures {
             lost: self.lost.load(Ordering::Relaxed),
+            store_losses: store.losses,
             store_is_up: self.store.is_shared().then_some(store.up),
             store: store.all().collect(),
             ..self.cluster.figures()
         }
-    }
-
-    pub(crate) fn forget_later(&self, ended: Vec<(SessionId, Option<PrincipalId>)>) {
-        let mut forgotten = self.forgotten.lock();
-        let room = FORGOTTEN_MAX.saturating_sub(forgotten.len());
-        forgotten.extend(ended.into_iter().take(room));
     }
 }
 
@@ -380,7 +409,10 @@ fn restore(id: &SessionId, saved: SavedSession, worker: &Worker) -> Brought {
         Ok(()) => Brought::Restored,
         Err(why) => {
             tracing::warn!(error = %why, "a session could not be restored");
-            Brought::Unknown
+            match why {
+                CannotRestore::Full => Brought::Unknown,
+                CannotRestore::Unreadable | CannotRestore::Expired => Brought::Absent,
+            }
         }
     }
 }

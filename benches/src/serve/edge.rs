@@ -1,7 +1,7 @@
 //! The real edge and real workers, with the stub for a handler.
 
 use std::{
-    num::{NonZeroU16, NonZeroU32},
+    num::{NonZeroU8, NonZeroU16, NonZeroU32},
     path::PathBuf,
     sync::Arc,
     thread,
@@ -14,19 +14,21 @@ use jsonwebtoken_jwks::source::{Source, Terms};
 use mcp_core::{
     access::Edition,
     config::{ToolLimits, WorkerLimits},
+    secret::Secret,
     server::{Changes, Service},
 };
 use promgate::{
     config::{
-        AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http,
-        HttpLimits, Issuer, KeySource, OriginRule, ProtectedResource, Rate, RateLimits, Server,
-        SessionStore, Sessions, Transport, Verification,
+        AccessLog, AccessLogOutput, Authentication, Authorization, Cluster, Config, HostRule, Http,
+        HttpLimits, Issuer, KeySource, OriginRule, Peers, Probe, ProtectedResource, Rate,
+        RateLimits, Server, SessionStore, Sessions, Transport, Verification,
     },
     server::{self, Running},
 };
 
 use crate::{
     failure::Failure,
+    serve::Replicas,
     stub::{Stub, TOOL_NAMES},
     tokens,
 };
@@ -35,14 +37,29 @@ use crate::{
 const CONNECTIONS_MAX: usize = 100_000;
 /// As above; each worker has as many.
 const SESSIONS_MAX: usize = 1_000_000;
+/// Signs the session ids of both replicas.
+const SESSION_KEY: &str = "the session key of two replicas on the loopback";
+/// Signs what they tell each other.
+const CLUSTER_KEY: &str = "the cluster key of two replicas on the loopback";
+
+/// What distinguishes one serving edge from another.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Everybody may do everything.
+    Open,
+    /// Tokens are asked for, of an issuer with this key set.
+    Guarded(Arc<str>),
+    /// Sessions are shared with another replica.
+    Replica(Replicas),
+}
 
 /// Starts to serve on a free port. Must be called inside a runtime.
-///
-/// With a key set it asks for tokens.
-pub(super) async fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result<Running, Failure> {
-    let config = match jwks {
-        Some(jwks) => guarded(config(access_log), jwks)?,
-        None => config(access_log),
+pub(super) async fn start(access_log: PathBuf, kind: Kind) -> Result<Running, Failure> {
+    let config = config(access_log);
+    let config = match kind {
+        Kind::Open => config,
+        Kind::Guarded(jwks) => guarded(config, jwks)?,
+        Kind::Replica(replicas) => replica(config, replicas),
     };
     let stub = Stub::new().map_err(Failure::Stub)?;
     let service = Arc::new(Service::new(stub, Changes::default()));
@@ -52,43 +69,18 @@ pub(super) async fn start(access_log: PathBuf, jwks: Option<Arc<str>>) -> Result
 
 /// What a file with nothing in it gives, but for the bounds on sessions and connections.
 fn config(access_log: PathBuf) -> Config {
-    let seconds = Duration::from_secs;
-    let loopback = ["localhost", "127.0.0.1", "::1"];
-    let host = |host: &str| HostRule::Exact { host: host.to_owned(), port: None };
-    let origin = |host: &str| OriginRule::Exact {
-        scheme: "http".to_owned(),
-        host: host.to_owned(),
-        port: None,
-    };
     let workers = thread::available_parallelism().ok().and_then(|count| count.try_into().ok());
     Config {
         server: Server {
             name: "bench".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             transport: Transport::Http,
-            http: Http {
-                listen: ([127, 0, 0, 1], 0).into(),
-                path: "/mcp".to_owned(),
-                h2c: true,
-                allowed_hosts: loopback.map(host).to_vec(),
-                allowed_origins: loopback.map(origin).to_vec(),
-                trusted_proxies: Vec::new(),
-                limits: HttpLimits {
-                    bodies_bytes_max: 256 << 20,
-                    body_bytes_max: 1 << 20,
-                    header_timeout: seconds(10),
-                    body_timeout: seconds(30),
-                    idle_timeout: seconds(300),
-                    write_timeout: seconds(30),
-                    connections_max: CONNECTIONS_MAX,
-                    connections_per_address_max: CONNECTIONS_MAX,
-                },
-            },
+            http: http(),
             admin: None,
             admin_token: None,
             workers: Some(workers.unwrap_or(NonZeroU16::MIN)),
             upgrade_socket: None,
-            drain_timeout: seconds(1),
+            drain_timeout: Duration::from_secs(1),
             reload_interval: None,
         },
         access_log: AccessLog {
@@ -120,6 +112,61 @@ fn config(access_log: PathBuf) -> Config {
         tools: ToolLimits::default(),
         backends: Vec::new(),
         sources: Vec::new(),
+    }
+}
+
+/// The listener of clients.
+fn http() -> Http {
+    let seconds = Duration::from_secs;
+    let loopback = ["localhost", "127.0.0.1", "::1"];
+    let host = |host: &str| HostRule::Exact { host: host.to_owned(), port: None };
+    let origin = |host: &str| OriginRule::Exact {
+        scheme: "http".to_owned(),
+        host: host.to_owned(),
+        port: None,
+    };
+    Http {
+        listen: ([127, 0, 0, 1], 0).into(),
+        path: "/mcp".to_owned(),
+        h2c: true,
+        allowed_hosts: loopback.map(host).to_vec(),
+        allowed_origins: loopback.map(origin).to_vec(),
+        trusted_proxies: Vec::new(),
+        limits: HttpLimits {
+            bodies_bytes_max: 256 << 20,
+            body_bytes_max: 1 << 20,
+            header_timeout: seconds(10),
+            body_timeout: seconds(30),
+            idle_timeout: seconds(300),
+            write_timeout: seconds(30),
+            connections_max: CONNECTIONS_MAX,
+            connections_per_address_max: CONNECTIONS_MAX,
+        },
+    }
+}
+
+/// The same beside another replica, found at its address and probed as a file with nothing else in it says.
+/// Hops are signed, not encrypted.
+fn replica(config: Config, Replicas { own, other }: Replicas) -> Config {
+    let times = |count: u8| NonZeroU8::MIN.saturating_add(count - 1);
+    Config {
+        sessions: Sessions { keys: vec![Secret::new(SESSION_KEY)], ..config.sessions },
+        cluster: Some(Cluster {
+            listen: own,
+            advertise: own.to_string(),
+            keys: vec![Secret::new(CLUSTER_KEY)],
+            tls: None,
+            peers: Peers::Static(vec![other.to_string()]),
+            probe: Probe {
+                interval: Duration::from_secs(1),
+                timeout: Duration::from_millis(500),
+                down_after: times(3),
+                up_after: times(2),
+            },
+            hops_max: times(3),
+            clock_skew: Duration::from_secs(10),
+        }),
+        ..config
     }
 }
 

@@ -17,12 +17,13 @@ const VALUE_BYTES_MAX: usize = 512;
 const MASK: &[u8] = br#""***""#;
 
 /// Headers that are masked whatever the configuration says. Each can open something.
-const ALWAYS_MASKED: [HeaderName; 6] = [
+const ALWAYS_MASKED: [HeaderName; 7] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
     header::SET_COOKIE,
     HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("promgate-hop"),
     HeaderName::from_static("x-api-key"),
 ];
 

@@ -16,12 +16,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a connection that nobody uses stays open.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long the other side may be silent within an answer, at least. A running call is not silent longer than the
-/// comments are apart that keep its stream alive.
+/// How long the other side may be silent within an answer, at least.
 const READ_TIMEOUT_MIN: Duration = Duration::from_mins(1);
-
-/// So many of these comments may be late before we give up.
-const COMMENTS_MISSED_MAX: u32 = 4;
 
 /// How long the other side may take to accept bytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,13 +32,13 @@ pub(super) struct Dial {
 }
 
 impl Dial {
-    /// `keep_alive` is how far apart the comments of a quiet stream are.
+    /// `silence` is how long an answer may be silent while all is well.
     pub(super) fn new(
         certificates: Option<Certificates>,
         timeout: Duration,
-        keep_alive: Duration,
+        silence: Duration,
     ) -> Self {
-        let read_timeout = keep_alive.saturating_mul(COMMENTS_MISSED_MAX).max(READ_TIMEOUT_MIN);
+        let read_timeout = silence.max(READ_TIMEOUT_MIN);
         Self { certificates, timeout, read_timeout }
     }
 

@@ -62,7 +62,7 @@ pub enum HeardError {
     Body,
     /// The body cannot be read, or the answer cannot be written.
     #[error("the message is none that is known here")]
-    Json(#[from] serde_json::Error),
+    Json,
     /// The answer cannot be signed.
     #[error("the answer cannot be signed")]
     Sign(#[from] CannotSign),
@@ -84,8 +84,15 @@ pub const SESSIONS_END_PATH: &str = "/_promgate/sessions/end";
 pub const SESSIONS_TAKE_PATH: &str = "/_promgate/sessions/take";
 /// Begins every path of what replicas tell one another beside clients' requests.
 pub const CONTROL_PREFIX: &str = "/_promgate/";
-/// Largest control message, in bytes: sessions are handed over some hundred at a time.
-pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
+/// Largest control message, in bytes: sessions are handed over by about a megabyte.
+pub const CONTROL_BODY_BYTES_MAX: usize = 2 << 20;
+
+/// Without its words: they may repeat parts of the message, which may hold session ids.
+impl From<serde_json::Error> for HeardError {
+    fn from(_words: serde_json::Error) -> Self {
+        Self::Json
+    }
+}
 
 impl Cluster {
     /// Tells one replica, and gives what it answered.

@@ -55,6 +55,7 @@ pub struct Departure {
     changed: watch::Receiver<u64>,
     cluster: Arc<Cluster>,
     node: NodeName,
+    was_there: bool,
 }
 
 impl Cluster {
@@ -111,8 +112,8 @@ impl Cluster {
     /// Tells when `node` is no longer on the ring.
     #[must_use]
     pub fn departure(self: &Arc<Self>, node: &NodeName) -> Departure {
-        let cluster = Arc::clone(self);
-        Departure { changed: self.changed(), cluster, node: node.clone() }
+        let (cluster, was_there) = (Arc::clone(self), self.membership().has(node));
+        Departure { changed: self.changed(), cluster, node: node.clone(), was_there }
     }
 
     /// The replicas, for those who look at us.
@@ -121,6 +122,14 @@ impl Cluster {
         let membership = self.membership();
         let nodes = membership.nodes.iter().filter_map(NodeView::of).collect();
         View { nodes, ..View::empty(&membership.ring, membership.me().clone()) }
+    }
+
+    /// Replicas that are known, and cannot be told anything: they do not answer, and may serve all the same.
+    #[must_use]
+    pub fn out_of_reach(&self) -> u64 {
+        let is_out = |node: &&Node| node.state == NodeState::Down && node.name.is_some();
+        let count = self.membership().nodes.iter().filter(is_out).count();
+        u64::try_from(count).unwrap_or(u64::MAX)
     }
 
     /// What is counted of replicas.
@@ -145,7 +154,12 @@ impl Cluster {
 
 impl Departure {
     /// Waits for it.
+    ///
+    /// For ever, if it was not there when this was made: then nobody here knows what becomes of it.
     pub async fn come(&mut self) {
+        if !self.was_there {
+            return std::future::pending().await;
+        }
         while self.cluster.membership().has(&self.node) {
             if self.changed.changed().await.is_err() {
                 return;

@@ -16,11 +16,11 @@ use super::error::DemoError;
 const REVISION: &str = "2026-07-28";
 
 /// The tool that is called.
-const TOOL: &str = "prometheus_query";
+pub(super) const TOOL: &str = "prometheus_query";
 
 /// What is asked: how slow are the slow requests, per route? It needs the past to be there. Prometheus
 /// promises no order without the sorting.
-const QUESTION: &str = "sort_desc(histogram_quantile(0.95, sum by (le, handler) \
+pub(super) const QUESTION: &str = "sort_desc(histogram_quantile(0.95, sum by (le, handler) \
                         (rate(http_request_duration_seconds_bucket{job=\"shop\"}[5m]))))";
 
 /// How long the edge may take to accept connections.
@@ -45,12 +45,7 @@ pub(super) struct Exchange {
 
 /// Calls the tool at the MCP endpoint `url`.
 pub(super) async fn ask(url: &Url) -> Result<Exchange, DemoError> {
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .timeout(CALL_TIMEOUT)
-        .build()
-        .map_err(DemoError::Call)?;
+    let client = client().map_err(DemoError::Call)?;
     let request = question();
     let begun = Instant::now();
     let response = send(&client, url, &request, begun + LISTEN_TIMEOUT).await?;
@@ -59,11 +54,19 @@ pub(super) async fn ask(url: &Url) -> Result<Exchange, DemoError> {
     let took = begun.elapsed();
     match result_in(&body) {
         Some(result) => Ok(Exchange { url: url.clone(), request, status, took, result }),
-        None => Err(DemoError::NoResult {
-            status,
-            body: body.chars().take(EXCERPT_CHARS_MAX).collect(),
-        }),
+        None => Err(no_result(status, &body)),
     }
+}
+
+/// What everything is asked with. Each request goes over a connection of its own.
+pub(super) fn client() -> reqwest::Result<Client> {
+    let client = Client::builder().redirect(redirect::Policy::none()).no_proxy();
+    client.pool_max_idle_per_host(0).timeout(CALL_TIMEOUT).build()
+}
+
+/// The answer that is none, with the beginning of its body.
+pub(super) fn no_result(status: StatusCode, body: &str) -> DemoError {
+    DemoError::NoResult { status, body: body.chars().take(EXCERPT_CHARS_MAX).collect() }
 }
 
 /// The JSON-RPC request. The stateless revision says in every request who asks.
@@ -114,7 +117,8 @@ async fn send(
     }
 }
 
-async fn read(mut response: Response) -> reqwest::Result<String> {
+/// The body, up to a bound.
+pub(super) async fn read(mut response: Response) -> reqwest::Result<String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend(chunk.iter().take(BODY_BYTES_MAX - body.len()));
@@ -126,7 +130,7 @@ async fn read(mut response: Response) -> reqwest::Result<String> {
 }
 
 /// The tool's result in a body that is JSON or a stream of events, if it is a good one.
-fn result_in(body: &str) -> Option<Value> {
+pub(super) fn result_in(body: &str) -> Option<Value> {
     let events = body.lines().filter_map(|line| line.strip_prefix("data:"));
     let messages = std::iter::once(body).chain(events);
     let parsed = messages.filter_map(|message| serde_json::from_str::<Value>(message).ok());
@@ -145,16 +149,19 @@ impl Exchange {
         writeln!(out)?;
         indented(out, &format!("{:#}", self.request))?;
         writeln!(out, "\n  {} after {} ms\n", self.status, self.took.as_millis())?;
-        let texts = self.result.get("content").and_then(Value::as_array).into_iter().flatten();
-        for text in texts.filter_map(|content| content.get("text")?.as_str()) {
-            indented(out, text)?;
-        }
+        texts(&self.result).try_for_each(|text| indented(out, text))?;
         if let Some(structured) = self.result.get("structuredContent") {
             writeln!(out, "\n  structuredContent:")?;
             indented(out, &format!("{structured:#}"))?;
         }
         Ok(())
     }
+}
+
+/// The texts of a tool's result.
+pub(super) fn texts(result: &Value) -> impl Iterator<Item = &str> {
+    let content = result.get("content").and_then(Value::as_array).into_iter().flatten();
+    content.filter_map(|content| content.get("text")?.as_str())
 }
 
 fn indented(out: &mut impl Write, text: &str) -> io::Result<()> {

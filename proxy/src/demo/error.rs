@@ -10,17 +10,14 @@ use crate::config::ConfigFaults;
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A program that the demo needs is nowhere to be found.
-    #[error(
-        "cannot find `{program}` (looked for {}); run `make setup-run` in the project's folder, or \
-         install Prometheus 2.42 or newer (Debian, Ubuntu: apt-get install prometheus), or name it \
-         with --prometheus FILE; promtool must lie beside it or in PATH",
-        list(looked)
-    )]
+    #[error("cannot find `{program}` (looked for {}); {remedy}", list(looked))]
     ProgramMissing {
         /// Its name.
         program: &'static str,
         /// Every path that was tried.
         looked: Vec<PathBuf>,
+        /// What helps.
+        remedy: &'static str,
     },
     /// The temporary folder cannot be made or written.
     #[error("cannot write the demo's temporary folder; set TMPDIR to one with 100 MB free")]
@@ -40,9 +37,11 @@ pub enum DemoError {
         #[source]
         source: io::Error,
     },
-    /// Prometheus ended, or did not become ready in time.
-    #[error("Prometheus does not become ready; it said last: {output}")]
+    /// A program ended, or did not become ready in time.
+    #[error("{name} does not become ready; it said last: {output}")]
     NotReady {
+        /// Who.
+        name: String,
         /// The last of what it said.
         output: String,
     },
@@ -74,6 +73,49 @@ pub enum DemoError {
         status: StatusCode,
         /// The beginning of the body.
         body: String,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes for keys")]
+    NoRandomness(#[source] getrandom::Error),
+    /// The session was opened without an id.
+    #[error("the MCP endpoint opened a session without an id, so it cannot be asked again")]
+    NoSession,
+    /// A replica does not tell of its ring, or of other replicas than there are.
+    #[error(
+        "the replicas do not agree on a ring of {count} after {after_s} s; one said last: {said}"
+    )]
+    RingNotWhole {
+        /// How many there are.
+        count: usize,
+        /// How long was waited, in seconds.
+        after_s: u64,
+        /// What one of them said.
+        said: String,
+    },
+    /// No replica recorded a request with its owner.
+    #[error("no replica's access log says who owns the session of the request {request_id}")]
+    NoRecord {
+        /// The request's id.
+        request_id: String,
+    },
+    /// The session did not survive its owner's death.
+    #[error(
+        "the session is not answered {after_s} s after its owner was killed; the last of {tries} tries"
+    )]
+    SessionLost {
+        /// How long was tried, in seconds.
+        after_s: u64,
+        /// How often.
+        tries: u32,
+        /// What came of the last one.
+        #[source]
+        last: Box<DemoError>,
+    },
+    /// A supervised process cannot be killed or started, since its thread has ended.
+    #[error("the thread that keeps {name} running has ended")]
+    Unsupervised {
+        /// Who.
+        name: String,
     },
     /// Standard output cannot be written.
     #[error("cannot print")]

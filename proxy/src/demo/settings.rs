@@ -10,7 +10,7 @@ use url::Url;
 use super::error::DemoError;
 
 /// Ports that the demo takes when they are free, the same that an own config begins with.
-const MCP_PORT: u16 = 8080;
+pub(super) const MCP_PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 9091;
 
 /// Where the MCP endpoint is at its listener.
@@ -49,19 +49,28 @@ impl Listeners {
     }
 
     /// The MCP endpoint's address.
-    #[expect(clippy::expect_used, reason = "an address and a constant path always make a URL")]
     pub(super) fn endpoint(&self) -> Url {
-        Url::parse(&format!("http://{}{MCP_PATH}", self.mcp)).expect("a URL by its form")
+        endpoint(self.mcp)
     }
 }
 
-/// The port if it is free on loopback, else one that the system picks.
-fn free_or_other(port: u16) -> io::Result<SocketAddr> {
+/// The MCP endpoint of a listener.
+#[expect(clippy::expect_used, reason = "an address and a constant path always make a URL")]
+pub(super) fn endpoint(listener: SocketAddr) -> Url {
+    Url::parse(&format!("http://{listener}{MCP_PATH}")).expect("a URL by its form")
+}
+
+/// Listens at the port if it is free on loopback, else at one that the system picks.
+pub(super) fn listen(port: u16) -> io::Result<TcpListener> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     match bind(port) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bind(0)?.local_addr(),
-        other => other?.local_addr(),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bind(0),
+        other => other,
     }
+}
+
+fn free_or_other(port: u16) -> io::Result<SocketAddr> {
+    listen(port)?.local_addr()
 }
 
 /// The configuration of an edge at `listeners` before the Prometheus at `backend`.

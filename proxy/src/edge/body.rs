@@ -34,7 +34,7 @@ pub(crate) struct Bodies {
 
 /// A share of [`Bodies`].
 #[derive(Debug)]
-struct Held {
+pub(super) struct Held {
     bodies: Arc<Bodies>,
     bytes: usize,
 }
@@ -46,11 +46,11 @@ impl Bodies {
 }
 
 impl Held {
-    fn none_of(bodies: &Arc<Bodies>) -> Self {
+    pub(super) fn none_of(bodies: &Arc<Bodies>) -> Self {
         Self { bodies: Arc::clone(bodies), bytes: 0 }
     }
 
-    fn add(&mut self, bytes: usize) -> Result<(), Refusal> {
+    pub(super) fn add(&mut self, bytes: usize) -> Result<(), Refusal> {
         let before = self.bodies.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
         let fits = before.saturating_add(bytes) <= self.bodies.bytes_max;
@@ -134,7 +134,7 @@ async fn read_piece(session: &mut ServerSession) -> Result<Option<Bytes>, Refusa
     })
 }
 
-fn declared_length(session: &ServerSession) -> Option<usize> {
+pub(super) fn declared_length(session: &ServerSession) -> Option<usize> {
     session.get_header(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

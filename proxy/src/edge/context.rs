@@ -56,7 +56,7 @@ pub struct Context {
     pub(super) unremarkable: bool,
     /// Passing it on failed, and it was answered nevertheless.
     pub(super) answered_despite: bool,
-    _in_flight: InFlight,
+    in_flight: Option<InFlight>,
     _counted: Held,
 }
 
@@ -106,7 +106,7 @@ impl Context {
             backend_there: None,
             unremarkable: false,
             answered_despite: false,
-            _in_flight: in_flight,
+            in_flight: Some(in_flight),
             _counted: counted,
         }
     }
@@ -126,6 +126,11 @@ impl Context {
             }
             Message::Response(_) => Rpc { method: RpcMethod::Answer, other: None, tool: None },
         });
+    }
+
+    /// It is between replicas: no drain waits for it.
+    pub(super) fn is_no_clients(&mut self) {
+        self.in_flight = None;
     }
 
     /// Notes who owns the session.

@@ -4,14 +4,19 @@
 //! use depends on the message, and the answer streams back as it comes. Only what the other replica needs is passed
 //! on: no token, no cookie, no header that is not named here.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, header};
 use mcp_core::server::{Reply, era};
 use parking_lot::Mutex;
-use pingora::{Error, ErrorSource, ErrorType, http::RequestHeader, protocols::http::ServerSession};
+use pingora::{Error, ErrorSource, ErrorType, http::RequestHeader};
 
-use super::aim::Away;
-use crate::refusal::Denial;
+use super::{
+    aim::Away,
+    body::{Bodies, Held},
+};
+use crate::refusal::{Denial, Refusal};
 
 /// Headers of a client that another replica needs.
 const PASSED_ON: [HeaderName; 8] = [
@@ -25,12 +30,22 @@ const PASSED_ON: [HeaderName; 8] = [
     HeaderName::from_static("mcp-name"),
 ];
 
+/// Largest headers that are passed on, in bytes. What is larger than the other side takes would cost the connection, and
+/// with it the requests of others.
+pub(super) const HEADERS_BYTES_MAX: usize = 32 << 10;
+
 /// A request on its way to another replica.
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) away: Away,
     /// The body as far as it has come.
     pub(super) body: BytesMut,
+    /// Its share of all bodies that are arriving.
+    held: Option<Held>,
+    /// Whether a piece of the body has been read.
+    pub(super) touched: bool,
+    /// Whether the message was looked at.
+    pub(super) looked_at: bool,
     /// Whether the other replica may have acted on it.
     pub(super) sent: bool,
     /// Whether it was tried once more.
@@ -53,6 +68,9 @@ impl Forward {
         Self {
             away,
             body: BytesMut::new(),
+            held: None,
+            touched: false,
+            looked_at: false,
             sent: false,
             retried: false,
             ring_refused: None,
@@ -64,15 +82,44 @@ impl Forward {
     }
 }
 
+impl Forward {
+    /// Takes the next piece of the body.
+    ///
+    /// # Errors
+    /// The body, or all that are arriving, are larger than allowed.
+    pub(super) fn hold(
+        &mut self,
+        piece: Option<&Bytes>,
+        (bodies, bytes_max): (&Arc<Bodies>, usize),
+    ) -> Result<(), Refusal> {
+        let Some(piece) = piece else { return Ok(()) };
+        self.touched |= !piece.is_empty();
+        if self.body.len() + piece.len() > bytes_max {
+            return Err(Refusal::BodyTooLarge);
+        }
+        self.held.get_or_insert_with(|| Held::none_of(bodies)).add(piece.len())?;
+        self.body.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Begins anew: the body comes again from its first piece.
+    pub(super) fn begin(&mut self) {
+        self.body.clear();
+        self.held = None;
+        self.unconnected = true;
+    }
+}
+
 /// Leaves only what the other replica needs. Headers that mirror arguments (`Mcp-Param-…`) belong to the stateless era,
 /// which is passed on by replicas without workers alone.
-pub(super) fn strip(header: &mut RequestHeader) {
+pub(super) fn strip(header: &mut RequestHeader) -> usize {
     let names: Vec<HeaderName> = header.headers.keys().cloned().collect();
     for name in names {
         if !PASSED_ON.contains(&name) && !name.as_str().starts_with("mcp-param-") {
             header.remove_header(&name);
         }
     }
+    header.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Whether an error came from the client's side.
@@ -83,31 +130,4 @@ pub(super) fn is_of_client(error: &Error) -> bool {
 /// Whether the other replica's port is shut: nobody listens there.
 pub(super) fn is_shut(error: &Error) -> bool {
     *error.etype() == ErrorType::ConnectRefused
-}
-
-/// Takes the next piece of the body. Returns the whole once it is there.
-///
-/// # Errors
-/// The body is larger than allowed.
-pub(super) fn hold(
-    forward: &mut Forward,
-    piece: Option<&Bytes>,
-    bytes_max: usize,
-) -> Result<(), TooLarge> {
-    if let Some(piece) = piece {
-        if forward.body.len() + piece.len() > bytes_max {
-            return Err(TooLarge);
-        }
-        forward.body.extend_from_slice(piece);
-    }
-    Ok(())
-}
-
-/// The body is larger than allowed.
-#[derive(Debug)]
-pub(super) struct TooLarge;
-
-/// Whether the body that was held is there again when the request is tried once more.
-pub(super) fn can_be_repeated(session: &ServerSession, forward: &Forward) -> bool {
-    !forward.sent && !forward.retried && !session.retry_buffer_truncated()
 }

@@ -6,33 +6,25 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, header};
-use mcp_core::server::Asker;
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
     prelude::HttpPeer,
-    protocols::http::ServerSession,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
 };
 
 use super::{
-    Edge, Next, admit,
+    Edge, admit,
     context::{Context, InFlight},
-    forward::{self, Forward},
-    noted,
-    plan::{self, Astray, Parts},
-    respond::refuse,
-    status,
+    forward, noted, nowhere, status,
 };
 use crate::{
     guard::Guarded,
     hop::{self, HOP},
-    media,
-    metrics::labels::{Hop, Outcome},
-    refusal::{Denial, Refusal},
+    metrics::labels::{Hop, Outcome, RpcMethod},
+    refusal::Refusal,
     request_id::RequestId,
-    sessions::Place,
 };
 
 #[async_trait]
@@ -67,9 +59,10 @@ impl ProxyHttp for Edge {
         if forward.retried && !self.find_again(forward) {
             return Err(nowhere());
         }
+        // For the record: when tried once more it may be another than at first.
+        context.owner = Some((forward.away.node.clone(), forward.away.worker));
         // Tried once more: Pingora gives the pieces of the body again from the first.
-        forward.body.clear();
-        forward.unconnected = true;
+        forward.begin();
         let peer = self.sessions.cluster.peer(&forward.away.node).ok_or_else(nowhere)?;
         Ok(Box::new(peer))
     }
@@ -107,7 +100,10 @@ impl ProxyHttp for Edge {
         let signed = signed.ok_or_else(nowhere)?.map_err(|error| {
             Error::because(ErrorType::InternalError, "a hop could not be signed", error)
         })?;
-        forward::strip(request);
+        if forward::strip(request) > forward::HEADERS_BYTES_MAX {
+            forward.denied = Some(Refusal::HeadersTooLarge.into());
+            return Err(not_passed_on());
+        }
         request.insert_header(HOP, signed)?;
         let host = HeaderValue::from_str(forward.away.node.as_str());
         request.insert_header(header::HOST, host.map_err(|_invalid| nowhere())?)?;
@@ -122,11 +118,11 @@ impl ProxyHttp for Edge {
         context: &mut Context,
     ) -> Result<()> {
         let Some(mut forward) = context.forward.take() else { return Ok(()) };
-        let held = forward::hold(&mut forward, piece.as_ref(), self.limits.body_bytes_max);
+        let held = forward.hold(piece.as_ref(), (&self.bodies, self.limits.body_bytes_max));
         // An empty piece is not sent; none at all would end the body.
         *piece = Some(Bytes::new());
         let passed = match held {
-            Err(forward::TooLarge) => Err(Refusal::BodyTooLarge.into()),
+            Err(refusal) => Err(refusal.into()),
             Ok(()) if is_last => {
                 let body = forward.body.split().freeze();
                 let passed =
@@ -137,12 +133,12 @@ impl ProxyHttp for Edge {
             }
             Ok(()) => Ok(()),
         };
-        let refused = passed.is_err();
-        if let Err(denial) = passed {
+        let passed = passed.map_err(|denial| {
             forward.denied = Some(denial);
-        }
+            not_passed_on()
+        });
         context.forward = Some(forward);
-        if refused { Err(Error::new(ErrorType::Custom("not passed on"))) } else { Ok(()) }
+        passed
     }
 
     async fn upstream_response_filter(
@@ -151,10 +147,26 @@ impl ProxyHttp for Edge {
         answer: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        self.metrics.hop(Hop::Sent);
+        let Some(forward) = &mut context.forward else { return Ok(()) };
+        // It answers what it has not seen whole: the body did not come in time.
+        if !forward.sent {
+            forward.denied = Some(Refusal::BodyTimeout.into());
+            return Err(not_passed_on());
+        }
         noted::note_from(answer, context);
+        if context.passed.is_none() {
+            // No edge of a replica has answered this: it did not take the hop.
+            if let Some(forward) = &mut context.forward {
+                tracing::warn!(node = %forward.away.node, status = answer.status.as_u16(), "a replica did not take what was passed on");
+                forward.denied = Some(Refusal::ReplicaUnreachable.into());
+            }
+            self.metrics.hop(Hop::Failed);
+            return Err(not_passed_on());
+        }
+        self.metrics.hop(Hop::Sent);
         // Who only waits takes nobody's share. When it ends is the other replica's to see.
-        if is_stream(answer) && session.req_header().method == Method::GET {
+        let listens = context.rpc.as_ref().is_some_and(|rpc| rpc.method == RpcMethod::Listen);
+        if is_stream(answer) && (listens || session.req_header().method == Method::GET) {
             drop(context.released());
         }
         Ok(())
@@ -183,15 +195,17 @@ impl ProxyHttp for Edge {
         session: &mut Session,
         mut error: Box<Error>,
         context: &mut Context,
-        _reused: bool,
+        reused: bool,
     ) -> Box<Error> {
         let Some(forward) = &mut context.forward else { return error };
-        // The other side says itself that it has not begun, or nothing has been sent that it could have begun with.
-        let untouched = error.retry() || !forward.sent;
-        let again = untouched
-            && !forward::is_of_client(&error)
+        error.retry.decide_reuse(reused);
+        // The other side says that it has not begun: the stream was refused, or its connection is being ended.
+        let untouched = error.retry() && *error.etype() == ErrorType::H2Error;
+        let again = (untouched || !forward.sent)
             && forward.denied.is_none()
-            && forward::can_be_repeated(session.as_downstream(), forward);
+            && !forward.retried
+            && !forward::is_of_client(&error)
+            && !session.as_downstream().retry_buffer_truncated();
         self.try_again(forward, again, &mut error);
         error
     }
@@ -222,7 +236,7 @@ impl ProxyHttp for Edge {
     ) -> FailToProxy {
         let downstream = session.as_downstream_mut();
         if let Some(forward) = context.forward.take()
-            && !forward::is_of_client(error)
+            && (forward.denied.is_some() || !forward::is_of_client(error))
             && status(downstream).is_none()
         {
             let rescued =
@@ -252,109 +266,10 @@ impl ProxyHttp for Edge {
     }
 }
 
-impl Edge {
-    async fn panicked(&self, session: &mut ServerSession, context: &mut Context) -> Result<()> {
-        self.metrics.panicked();
-        context.outcome = Outcome::Internal;
-        session.set_keepalive(None);
-        if status(session).is_none() {
-            refuse(session, context, &Refusal::Internal.into(), None).await?;
-        }
-        Ok(())
-    }
-
-    /// Looks at a message before it is passed on.
-    fn may_pass(
-        &self,
-        session: &ServerSession,
-        body: &Bytes,
-        context: &mut Context,
-        forward: &mut Forward,
-    ) -> Result<(), Denial> {
-        // GET and DELETE have no message.
-        if body.is_empty() && session.req_header().method != Method::POST {
-            return Ok(());
-        }
-        let live = self.live.load_full();
-        let parts = Parts { sessions: &self.sessions, metrics: &self.metrics, gate: &live.gate };
-        match plan::read(body, &session.req_header().headers, parts, context) {
-            Ok(_) => Ok(()),
-            Err(Astray::Denied(denial, id_raw)) => {
-                forward.id_raw = id_raw.map(Into::into);
-                Err(denial)
-            }
-            Err(Astray::Answered(reply)) => {
-                *forward.answered.lock() = Some(reply);
-                Err(Refusal::Internal.into())
-            }
-        }
-    }
-
-    /// Has Pingora try once more, or not.
-    fn try_again(&self, forward: &mut Forward, again: bool, error: &mut Error) {
-        forward.retried = true;
-        if again {
-            self.metrics.hop(Hop::Retried);
-        }
-        error.set_retry(again);
-    }
-
-    /// Asks the ring again who serves the request. `false` when that is not another replica.
-    fn find_again(&self, forward: &mut Forward) -> bool {
-        match self.sessions.place(&forward.away.session) {
-            Some(Place::There(node, worker)) => {
-                (forward.away.node, forward.away.worker) = (node, worker);
-                true
-            }
-            Some(Place::Here(_)) | None => false,
-        }
-    }
-
-    /// Answers what another replica could not.
-    async fn rescue(
-        &self,
-        session: &mut ServerSession,
-        context: &mut Context,
-        forward: Forward,
-    ) -> Result<()> {
-        session.set_keepalive(None);
-        if let Some(reply) = forward.answered.into_inner() {
-            return self.reply(session, context, *reply).await;
-        }
-        if let Some(denial) = forward.denied {
-            return self.refuse(session, context, &denial, forward.id_raw.as_deref()).await;
-        }
-        self.metrics.hop(Hop::Failed);
-        // Nothing was read of it: if the session is ours by now, we serve it.
-        if forward.unconnected
-            && matches!(self.sessions.place(&forward.away.session), Some(Place::Here(_)))
-        {
-            return self.serve_after_all(session, context).await;
-        }
-        let refusal = if forward.sent { Refusal::ReplicaGone } else { Refusal::ReplicaUnreachable };
-        self.refuse(session, context, &refusal.into(), None).await
-    }
-
-    /// Serves a request whose session became ours while it was to be passed on.
-    async fn serve_after_all(
-        &self,
-        session: &mut ServerSession,
-        context: &mut Context,
-    ) -> Result<()> {
-        let live = self.live.load_full();
-        let Some(caller) = context.pass.as_ref().map(|pass| pass.caller.clone()) else {
-            return Err(nowhere());
-        };
-        let asker =
-            Asker { accepts: media::accepts(&session.req_header().headers), caller: &caller };
-        match Box::pin(self.answer(session, context, &live, asker)).await? {
-            Next::Reply(reply) => self.reply(session, context, *reply).await,
-            Next::Answered => Ok(()),
-            Next::PassOn => {
-                self.refuse(session, context, &Refusal::ReplicaUnreachable.into(), None).await
-            }
-        }
-    }
+/// What ends passing on: not the other replica's doing, as Pingora goes on waiting for that one's answer otherwise.
+#[expect(clippy::unnecessary_box_returns, reason = "Pingora's errors are boxed")]
+fn not_passed_on() -> Box<Error> {
+    Error::new_down(ErrorType::Custom("not passed on"))
 }
 
 fn is_stream(answer: &ResponseHeader) -> bool {
@@ -362,9 +277,4 @@ fn is_stream(answer: &ResponseHeader) -> bool {
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
-}
-
-#[expect(clippy::unnecessary_box_returns, reason = "Pingora's errors are boxed")]
-fn nowhere() -> Box<Error> {
-    Error::new(ErrorType::InternalError)
 }

@@ -74,7 +74,8 @@ pub(super) fn read<'a>(
         Reply::not_a_message(error)
     })?;
     context.note_message(&message);
-    if let Some(rpc) = &context.rpc {
+    // What another replica passed on was counted there.
+    if let (Some(rpc), None) = (&context.rpc, &context.hop) {
         metrics.rpc_called(rpc.method);
     }
     let route = era::route(&message, headers).map_err(|error| {
@@ -192,6 +193,7 @@ impl<'a> InSession<'a> {
         let Self { id, asker, worker, .. } = self;
         let is_there = worker.holds(id) || self.bring().await? == Brought::Restored;
         let reply = worker.session(id, message, *asker).await;
+        self.sessions.let_go_of(id, worker);
         if reply.ending != Ending::UnknownSession || !is_there || !self.sessions.store.is_shared() {
             return Ok(reply);
         }
@@ -200,9 +202,7 @@ impl<'a> InSession<'a> {
         let Ok(message) = wire::parse(body) else { return Ok(reply) };
         self.bring().await?;
         let reply = worker.session(id, message, *asker).await;
-        if matches!(self.sessions.place(id), Some(Place::There(..))) {
-            worker.release_one(id);
-        }
+        self.sessions.let_go_of(id, worker);
         Ok(reply)
     }
 
@@ -244,7 +244,9 @@ pub(super) async fn without_body(
     }
     let reply = match wish {
         Wish::Stream { last_event_id } => {
-            return Ok(worker.open_stream(&id, caller, last_event_id));
+            let reply = worker.open_stream(&id, caller, last_event_id);
+            sessions.let_go_of(&id, worker);
+            return Ok(reply);
         }
         Wish::End => worker.close(&id, caller),
     };

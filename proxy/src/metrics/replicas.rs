@@ -21,6 +21,8 @@ pub struct ReplicaFigures {
     pub lost: u64,
     /// Operations of the store and how they ended, both words of ours.
     pub store: Vec<(&'static str, &'static str, u64)>,
+    /// How often the store came back without what was written.
+    pub store_losses: u64,
     /// Whether the store answers; none where there is none.
     pub store_is_up: Option<bool>,
 }
@@ -33,6 +35,7 @@ pub(super) struct Replicas {
     owned_share: Gauge,
     lost: IntCounter,
     store: IntCounterVec,
+    store_losses: IntCounter,
     store_is_up: IntGauge,
 }
 
@@ -60,6 +63,10 @@ impl Replicas {
                 "Operations of the session store.",
                 &["operation", "outcome"],
             )?,
+            store_losses: make.counter(
+                "store_losses_total",
+                "Times that the session store came back and may have lacked what was written.",
+            )?,
             store_is_up: make.gauge(
                 "store_up",
                 "Whether the session store answers; 1 where sessions are kept in memory alone.",
@@ -82,6 +89,7 @@ impl Replicas {
                 raise(&counter, *count);
             }
         }
+        raise(&self.store_losses, figures.store_losses);
         self.store_is_up.set(i64::from(figures.store_is_up.unwrap_or(true)));
     }
 }

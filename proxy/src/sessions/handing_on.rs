@@ -55,7 +55,7 @@ impl Sessions {
         match message {
             Message::Sessions(sessions) => {
                 for (id, saved) in sessions {
-                    self.take_from_before(&id, &saved);
+                    self.take_one(&id, &saved);
                 }
             }
             Message::Ended(ids) => {
@@ -72,17 +72,28 @@ impl Sessions {
         }
     }
 
-    fn take_from_before(&self, id: &str, saved: &RawValue) {
-        let Ok(saved) = serde_json::from_str::<SavedSession>(saved.get()) else { return };
-        let Ok(id) = SessionId::parse(id.as_bytes()) else { return };
-        // Without configured keys its ids were signed with a random one, which went with it.
-        if self.check(&id, saved.principal()).is_err() {
-            return;
-        }
-        if let Some(Place::Here(chosen)) = self.place_by_ring(&id)
-            && let Err(error) = chosen.worker.restore(id, saved)
-        {
-            tracing::warn!(%error, "a session could not be taken over");
+    /// Goes on with a session that another process held; `false` if it cannot. Where it belongs by a ring that has not
+    /// heard of us yet, or by one that we have not heard of yet, does not matter: it is ours now.
+    pub(super) fn take_one(&self, id: &str, saved: &RawValue) -> bool {
+        self.taken(id, saved).is_some()
+    }
+
+    fn taken(&self, id: &str, saved: &RawValue) -> Option<()> {
+        let saved = serde_json::from_str::<SavedSession>(saved.get()).ok()?;
+        let id = SessionId::parse(id.as_bytes()).ok()?;
+        // One that was signed with a key that we do not have is of no use: its client would be refused.
+        let principal = saved.principal();
+        self.check(&id, principal).ok().filter(|_expires| !self.has_ended(&id, principal))?;
+        let worker = match self.place_by_ring(&id) {
+            Some(Place::Here(chosen)) => chosen.worker,
+            Some(Place::There(..)) | None => self.workers.any()?.worker,
+        };
+        match worker.restore(id, saved) {
+            Ok(()) => Some(()),
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be taken over");
+                None
+            }
         }
     }
 
@@ -104,7 +115,7 @@ impl Sessions {
         }
     }
 
-    fn as_handed_on(&self, id: &SessionId) -> Option<(String, Box<RawValue>)> {
+    pub(super) fn as_handed_on(&self, id: &SessionId) -> Option<(String, Box<RawValue>)> {
         let saved = self.workers.holding(id)?.worker.saved(id)?;
         Some((id.as_str().to_owned(), to_raw_value(&saved).ok()?))
     }

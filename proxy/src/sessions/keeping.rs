@@ -1,12 +1,13 @@
 //! What happens to sessions without a request: they grow old, move, are stored anew, are ended by an operator.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use mcp_core::{principal::PrincipalId, server::SavedSession, session::SessionId};
+use mcp_core::{principal::PrincipalId, server::EndedSession, session::SessionId};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::{sync::watch, time::sleep};
 
 use super::{Place, Sessions};
@@ -15,16 +16,16 @@ use crate::{
     hop::Hop,
     policy,
     ring::NodeName,
+    telemetry::Chain,
+    upgrade::Message,
 };
 
 /// How often idle sessions and overdue calls are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// Sessions handed over in one message. With what clients usually say of themselves that is some 300 kB.
+/// Sessions that are written for another replica at once; they may be some megabytes.
 const HANDED_OVER_MAX: usize = 500;
-/// How often sessions are offered that are not taken: for five seconds, in which rings agree unless the network is torn.
-const HANDING_OVER_OFFERS_MAX: usize = 100;
-/// How long to wait before they are offered again.
-const HANDING_OVER_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is tried to give sessions to a replica.
+const HANDING_OVER_TRIES: usize = 3;
 
 /// A request to end the sessions of one principal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,24 +67,15 @@ impl Sessions {
         loop {
             let swept = self.workers.sweep();
             overdue(swept.overdue_calls);
-            if self.store.is_shared() {
-                let ended = swept.ended.into_iter().map(|ended| (ended.id, ended.principal));
-                self.forget_later(ended.collect());
-                self.forget().await;
-                self.save_unsaved().await;
+            for EndedSession { id, principal } in swept.ended {
+                // A copy that grew idle here may be in use where it belongs.
+                if matches!(self.place_by_ring(&id), Some(Place::Here(_))) {
+                    self.absent.note_end(&id);
+                    self.remove(&id, principal).await;
+                }
             }
+            self.save_unsaved().await;
             sleep(SWEEP_INTERVAL).await;
-        }
-    }
-
-    /// Removes ended sessions from the store, as long as it answers.
-    async fn forget(&self) {
-        loop {
-            let Some((id, principal)) = self.forgotten.lock().pop() else { return };
-            if self.store.remove(&id, principal).await.is_err() {
-                self.forget_later(vec![(id, principal)]);
-                return;
-            }
         }
     }
 
@@ -150,69 +142,63 @@ impl Sessions {
     }
 
     /// Gives sessions to the replicas that own them now, where no store has them.
-    ///
-    /// A replica takes what it owns by its own ring, which may be behind ours for a moment, or ahead. What it does not
-    /// take stays here, where it is served, and is offered again.
-    pub async fn hand_over(&self) {
-        for _offer in 0..HANDING_OVER_OFFERS_MAX {
-            let mut by_node: BTreeMap<NodeName, Vec<SessionId>> = BTreeMap::new();
-            for id in self.workers.iter().flat_map(|worker| worker.ids()) {
-                if let Some(Place::There(node, _)) = self.place_by_ring(&id) {
-                    by_node.entry(node).or_default().push(id);
-                }
+    async fn hand_over(&self) {
+        let mut by_node: BTreeMap<NodeName, Vec<SessionId>> = BTreeMap::new();
+        for id in self.workers.iter().flat_map(|worker| worker.ids()) {
+            if let Some(Place::There(node, _)) = self.place_by_ring(&id) {
+                by_node.entry(node).or_default().push(id);
             }
-            let mut all_taken = true;
-            for (node, ids) in by_node {
-                for batch in ids.chunks(HANDED_OVER_MAX) {
-                    all_taken &= self.hand_over_to(&node, batch).await;
-                }
-            }
-            if all_taken {
-                return;
-            }
-            sleep(HANDING_OVER_PAUSE).await;
         }
-        tracing::warn!("sessions that fall to other replicas stay here: they are not taken");
+        for (node, ids) in by_node {
+            let mut released = 0;
+            for some in ids.chunks(HANDED_OVER_MAX) {
+                let given: Vec<_> = some.iter().filter_map(|id| self.as_handed_on(id)).collect();
+                let batches: Vec<_> = Message::batches(given).collect();
+                for batch in batches {
+                    let Message::Sessions(sessions) = batch else { continue };
+                    released += self.hand_over_to(&node, &sessions).await;
+                }
+            }
+            tracing::info!(%node, sessions = released, of = ids.len(), "sessions were handed over");
+        }
     }
 
-    /// `false` when not all were taken.
-    async fn hand_over_to(&self, node: &NodeName, ids: &[SessionId]) -> bool {
-        let saved: Vec<_> = ids
-            .iter()
-            .filter_map(|id| Some((id.as_str(), self.workers.holding(id)?.worker.saved(id)?)))
-            .collect();
-        let Ok(body) = serde_json::to_vec(&saved) else { return true };
-        let told = self.cluster.tell_one(node, SESSIONS_TAKE_PATH, body).await;
-        let refused: HashSet<String> = match told {
-            Ok(answer) => match serde_json::from_slice(&answer) {
-                Ok(refused) => refused,
-                Err(_not_ours) => return false,
-            },
-            Err(error) => {
-                tracing::warn!(%node, error = %crate::telemetry::Chain(&error), "sessions could not be handed over");
-                return false;
+    /// Gives some sessions to a replica, and forgets those that it has taken. Returns how many that were.
+    async fn hand_over_to(&self, node: &NodeName, sessions: &[(String, Box<RawValue>)]) -> usize {
+        let Ok(body) = serde_json::to_vec(sessions) else { return 0 };
+        for _ in 0..HANDING_OVER_TRIES {
+            match self.cluster.tell_one(node, SESSIONS_TAKE_PATH, body.clone()).await {
+                Ok(answer) => {
+                    let taken: Vec<bool> = serde_json::from_slice(&answer).unwrap_or_default();
+                    let taken = sessions.iter().zip(taken).filter(|(_, taken)| *taken);
+                    return taken.filter(|((id, _), _)| self.release(id)).count();
+                }
+                Err(error) => {
+                    let error = Chain(&error);
+                    tracing::warn!(%node, %error, "sessions could not be handed over");
+                }
             }
-        };
-        let taken: HashSet<&SessionId> =
-            ids.iter().filter(|id| !refused.contains(id.as_str())).collect();
-        let released: usize = self
-            .workers
-            .iter()
-            .map(|worker| worker.release(&|id: &SessionId| !taken.contains(id)))
-            .sum();
-        tracing::info!(%node, sessions = released, "sessions were handed over");
-        refused.is_empty()
+        }
+        0
+    }
+
+    fn release(&self, id: &str) -> bool {
+        let id = SessionId::parse(id.as_bytes()).ok();
+        let Some(id) = id else { return false };
+        let Some(chosen) = self.workers.holding(&id) else { return false };
+        chosen.worker.release_one(&id);
+        true
     }
 
     /// Ends all sessions of one principal, here and at the other replicas.
     pub async fn end_of_subject(&self, of: &EndOf) -> Ended {
         let principal = policy::principal_of(&of.issuer, &of.subject);
+        // The store first: what is ended in memory only could be restored from there at once.
+        self.absent.revoke(principal);
+        let stored = self.store.end_of(principal).await;
         let mut all = self.end_here(principal);
-        if let Ok(stored) = self.store.end_of(principal).await {
-            all.stored = stored;
-        } else {
-            all.unreachable += 1;
-        }
+        all.stored = *stored.as_ref().unwrap_or(&0);
+        all.unreachable = u64::from(stored.is_err()) + self.cluster.out_of_reach();
         let body = serde_json::to_vec(&principal).unwrap_or_default();
         for (node, told) in self.cluster.tell(SESSIONS_END_PATH, body).await {
             let ended = told.ok().and_then(|answer| serde_json::from_slice::<Ended>(&answer).ok());
@@ -227,6 +213,7 @@ impl Sessions {
     }
 
     fn end_here(&self, principal: PrincipalId) -> Ended {
+        self.absent.revoke(principal);
         let ended = self.workers.end_of(principal).len();
         Ended { ended: u64::try_from(ended).unwrap_or(u64::MAX), ..Ended::default() }
     }
@@ -246,30 +233,16 @@ impl Sessions {
             }
             SESSIONS_TAKE_PATH => {
                 self.cluster.is_genuine(hop, body)?;
-                let taken = self.take(serde_json::from_slice(body)?);
+                let given: Vec<(String, Box<RawValue>)> = serde_json::from_slice(body)?;
+                let taken = self.take(&given);
                 self.cluster.answer(hop, SESSIONS_TAKE_PATH, serde_json::to_vec(&taken)?)
             }
             _ => Err(HeardError::Unknown),
         }
     }
 
-    /// Takes sessions that another replica hands over; returns the ids of those that are not ours to take.
-    fn take(&self, given: Vec<(String, SavedSession)>) -> Vec<String> {
-        let mut refused = Vec::new();
-        for (text, saved) in given {
-            // One that is none, or has expired, is nobody's.
-            let Ok(id) = SessionId::parse(text.as_bytes()) else { continue };
-            if self.check(&id, saved.principal()).is_err() {
-                continue;
-            }
-            let taken = match self.place_by_ring(&id) {
-                Some(Place::Here(chosen)) => chosen.worker.restore(id, saved).is_ok(),
-                Some(Place::There(..)) | None => false,
-            };
-            if !taken {
-                refused.push(text);
-            }
-        }
-        refused
+    /// Takes sessions that another replica hands over, whatever the ring says yet; says of each whether it was taken.
+    fn take(&self, given: &[(String, Box<RawValue>)]) -> Vec<bool> {
+        given.iter().map(|(id, saved)| self.take_one(id, saved)).collect()
     }
 }

@@ -105,6 +105,12 @@ impl Check<'_> {
                 "`/.well-known` is kept for documents that standards place there",
                 "choose another path, such as `/mcp`",
             );
+        } else if text.starts_with("/_promgate") {
+            self.faults.push(
+                at,
+                "`/_promgate` is kept for what replicas tell one another",
+                "choose another path, such as `/mcp`",
+            );
         }
         text.to_owned()
     }

@@ -1,0 +1,135 @@
+//! What becomes of a request that cannot be passed on as it should.
+
+use bytes::Bytes;
+use http::Method;
+use mcp_core::server::Asker;
+use pingora::{Error, Result, protocols::http::ServerSession};
+
+use super::{
+    Edge, Next,
+    context::Context,
+    forward::Forward,
+    nowhere,
+    plan::{self, Astray, Parts},
+    respond::refuse,
+    status,
+};
+use crate::{
+    media,
+    metrics::labels::{Hop, Outcome},
+    refusal::{Denial, Refusal},
+    sessions::Place,
+};
+
+impl Edge {
+    pub(super) async fn panicked(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+    ) -> Result<()> {
+        self.metrics.panicked();
+        context.outcome = Outcome::Internal;
+        session.set_keepalive(None);
+        if status(session).is_none() {
+            refuse(session, context, &Refusal::Internal.into(), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a message before it is passed on.
+    pub(super) fn may_pass(
+        &self,
+        session: &ServerSession,
+        body: &Bytes,
+        context: &mut Context,
+        forward: &mut Forward,
+    ) -> Result<(), Denial> {
+        // Tried once more, and looked at before. GET and DELETE have no message.
+        if forward.looked_at {
+            return Ok(());
+        }
+        forward.looked_at = true;
+        if body.is_empty() && session.req_header().method != Method::POST {
+            return Ok(());
+        }
+        let live = self.live.load_full();
+        let parts = Parts { sessions: &self.sessions, metrics: &self.metrics, gate: &live.gate };
+        match plan::read(body, &session.req_header().headers, parts, context) {
+            Ok(_) => Ok(()),
+            Err(Astray::Denied(denial, id_raw)) => {
+                forward.id_raw = id_raw.map(Into::into);
+                Err(denial)
+            }
+            Err(Astray::Answered(reply)) => {
+                *forward.answered.lock() = Some(reply);
+                Err(Refusal::Internal.into())
+            }
+        }
+    }
+
+    /// Has Pingora try once more, or not.
+    pub(super) fn try_again(&self, forward: &mut Forward, again: bool, error: &mut Error) {
+        forward.retried = true;
+        if again {
+            self.metrics.hop(Hop::Retried);
+        }
+        error.set_retry(again);
+    }
+
+    /// Asks the ring again who serves the request. `false` when that is not another replica.
+    pub(super) fn find_again(&self, forward: &mut Forward) -> bool {
+        match self.sessions.place(&forward.away.session) {
+            Some(Place::There(node, worker)) => {
+                (forward.away.node, forward.away.worker) = (node, worker);
+                true
+            }
+            Some(Place::Here(_)) | None => false,
+        }
+    }
+
+    /// Answers what another replica could not.
+    pub(super) async fn rescue(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+        forward: Forward,
+    ) -> Result<()> {
+        session.set_keepalive(None);
+        if let Some(reply) = forward.answered.into_inner() {
+            return self.reply(session, context, *reply).await;
+        }
+        if let Some(denial) = forward.denied {
+            return self.refuse(session, context, &denial, forward.id_raw.as_deref()).await;
+        }
+        // Nothing was read of it: if the session is ours by now, we serve it.
+        if forward.unconnected
+            && !forward.touched
+            && matches!(self.sessions.place(&forward.away.session), Some(Place::Here(_)))
+        {
+            return self.serve_after_all(session, context).await;
+        }
+        let refusal = if forward.sent { Refusal::ReplicaGone } else { Refusal::ReplicaUnreachable };
+        self.refuse(session, context, &refusal.into(), None).await
+    }
+
+    /// Serves a request whose session became ours while it was to be passed on.
+    async fn serve_after_all(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+    ) -> Result<()> {
+        let live = self.live.load_full();
+        let Some(caller) = context.pass.as_ref().map(|pass| pass.caller.clone()) else {
+            return Err(nowhere());
+        };
+        let asker =
+            Asker { accepts: media::accepts(&session.req_header().headers), caller: &caller };
+        match Box::pin(self.answer(session, context, &live, asker)).await? {
+            Next::Reply(reply) => self.reply(session, context, *reply).await,
+            Next::Answered => Ok(()),
+            Next::PassOn => {
+                self.refuse(session, context, &Refusal::ReplicaUnreachable.into(), None).await
+            }
+        }
+    }
+}
