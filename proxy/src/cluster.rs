@@ -136,6 +136,7 @@ impl Cluster {
             dial: Dial::new(certificates, config.probe.timeout, silence),
             probe: config.probe,
             leaving: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             published: Arc::clone(&published),
         });
         let (news, inbox) = mpsc::channel(NEWS_MAX);

@@ -49,7 +49,10 @@ pub(super) struct Shared {
     pub(super) letters: Letters,
     pub(super) dial: Dial,
     pub(super) probe: Probe,
+    /// Whether probes hear that we are about to end.
     pub(super) leaving: AtomicBool,
+    /// Whether the others have been told, so that our own ring is to be without us too.
+    pub(super) left: AtomicBool,
     pub(super) published: Arc<Published>,
 }
 
@@ -70,8 +73,8 @@ pub(super) enum News {
     Probed { address: SocketAddr, outcome: Result<Status, ProbeError> },
     /// A request met a shut port.
     Refused(NodeName),
-    /// A replica said that it is about to end.
-    Left { node: NodeName, instance: Instance },
+    /// A replica said that it is about to end, and wants to know when the ring is without it.
+    Left { node: NodeName, instance: Instance, told: oneshot::Sender<()> },
     /// We are about to end; whoever sent this wants to know when the ring is without us.
     Leaving(oneshot::Sender<()>),
 }
@@ -152,7 +155,10 @@ impl Keeper {
             News::Found(found) => self.found(found, now),
             News::Probed { address, outcome } => self.probed(address, outcome, now),
             News::Refused(node) => self.refused(&node, now),
-            News::Left { node, instance } => self.left(&node, instance),
+            News::Left { node, instance, told } => {
+                self.left(&node, instance);
+                return vec![told];
+            }
             News::Leaving(told) => return vec![told],
         }
         Vec::new()
@@ -233,8 +239,8 @@ impl Keeper {
     async fn publish(&mut self) {
         let candidates: Vec<Candidate> = self.watched.values().map(Watched::candidate).collect();
         let own = &self.shared.own;
-        let leaving = self.shared.leaving.load(Ordering::Relaxed);
-        let chosen = choose(own, leaving, &candidates);
+        let left = self.shared.left.load(Ordering::Relaxed);
+        let chosen = choose(own, left, &candidates);
         let before = self.shared.published.membership.load_full();
         let ring = ring(own, &chosen, &candidates, &before.ring).await;
         let is_new = !Arc::ptr_eq(&ring, &before.ring);

@@ -132,14 +132,16 @@ impl Cluster {
         join_all(told).await
     }
 
-    /// Says goodbye: from now on probes hear that we are about to end, our own ring is without us, and every
-    /// other replica has been told, or could not be within the time of a probe.
+    /// Says goodbye: from now on probes hear that we are about to end, every other replica has been told, or could
+    /// not be within the time of a probe, and then our own ring is without us as well.
+    ///
+    /// In this order: while some have heard it and others have not, whoever still sends us a session finds that
+    /// we own it. The other way round we would send it on to one that sends it back.
     ///
     /// If nobody else is on the ring we stay there ourselves: there is nobody who could take over.
     pub async fn leave(&self) {
         let Some(others) = &self.others else { return };
         others.shared.leaving.store(true, Ordering::Relaxed);
-        others.ring_without_us().await;
         let leave = Leave { instance: others.shared.own.instance };
         // A struct of one string can always be written.
         let body = serde_json::to_vec(&leave).unwrap_or_default();
@@ -149,6 +151,8 @@ impl Cluster {
                 tracing::warn!(%node, %error, "a replica could not be told that we end; its next probe will");
             }
         }
+        others.shared.left.store(true, Ordering::Relaxed);
+        others.ring_without(News::Leaving).await;
     }
 
     /// Answers a probe: `GET` of [`STATUS_PATH`](super::STATUS_PATH).
@@ -171,7 +175,7 @@ impl Cluster {
         Ok(shared.letters.answer(asked, super::STATUS_PATH, body.into())?)
     }
 
-    /// Takes a goodbye: `POST` of [`LEAVE_PATH`].
+    /// Takes a goodbye: `POST` of [`LEAVE_PATH`]. It is answered when our ring is without who said it.
     ///
     /// # Errors
     /// [`HeardError`] when it is not what its sender signed, or is none.
@@ -179,9 +183,8 @@ impl Cluster {
         self.is_genuine(said, body)?;
         let Leave { instance } = serde_json::from_slice(body)?;
         if let Some(others) = &self.others {
-            let left = News::Left { node: said.from.clone(), instance };
-            // There is room unless requests fill it with shut ports; then the next probe tells.
-            drop(others.news.send(left).await);
+            let node = said.from.clone();
+            others.ring_without(|told| News::Left { node, instance, told }).await;
         }
         self.answer(said, LEAVE_PATH, serde_json::to_vec(&Heard {})?)
     }
@@ -209,18 +212,18 @@ impl Cluster {
 }
 
 impl Others {
-    /// Waits until the ring stands that follows from our leaving.
-    async fn ring_without_us(&self) {
+    /// Waits until the ring stands that follows from somebody's leaving.
+    async fn ring_without(&self, news: impl FnOnce(oneshot::Sender<()>) -> News) {
         let (told, waiting) = oneshot::channel();
         let patience = self.shared.probe.timeout;
         let hurried = timeout(patience, async {
-            if self.news.send(News::Leaving(told)).await.is_ok() {
+            if self.news.send(news(told)).await.is_ok() {
                 // If the keeper is gone there is no ring to wait for.
                 drop(waiting.await);
             }
         });
         if hurried.await.is_err() {
-            tracing::warn!("the ring without us takes long; going on without it");
+            tracing::warn!("the ring without who leaves takes long; going on without it");
         }
     }
 }

@@ -171,7 +171,7 @@ impl Own {
 }
 
 /// Decides who is who. Whoever is given the same candidates decides the same.
-pub(super) fn choose(own: &Own, leaving: bool, candidates: &[Candidate]) -> Chosen {
+pub(super) fn choose(own: &Own, left: bool, candidates: &[Candidate]) -> Chosen {
     let mut peers: BTreeMap<NodeName, (usize, &Candidate, &Status)> = BTreeMap::new();
     let mut clashes = Vec::new();
     for (place, candidate) in candidates.iter().enumerate() {
@@ -203,7 +203,7 @@ pub(super) fn choose(own: &Own, leaving: bool, candidates: &[Candidate]) -> Chos
         }
     }
     // Whoever leaves when nobody can take over keeps what it has to the end.
-    if leaving && peers.values().any(|(_, _, status)| status.workers > 0) {
+    if left && peers.values().any(|(_, _, status)| status.workers > 0) {
         is_own = false;
     }
     clashes.sort_unstable();
