@@ -15,11 +15,7 @@ FUZZ_SECONDS ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
 
-<<<<<<< HEAD
-.PHONY: run run-cluster test check fuzz build bench bench-edge setup-build setup-run setup-run-cluster setup-fuzz setup-test audit clean help
-=======
-.PHONY: run test check fuzz build bench bench-edge bench-sessions setup-build setup-run setup-fuzz setup-test audit clean help
->>>>>>> bench
+.PHONY: run run-cluster test check fuzz build bench bench-edge bench-sessions setup-build setup-run setup-run-cluster setup-fuzz setup-test audit clean help
 
 ## run: set up what is missing, build, and run the demo; CONFIG=file serves that config instead
 run: setup-run build

@@ -17,6 +17,8 @@ mod tests {
     /// Demos that start at the same moment may choose the same free ports.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+    const README: &str = include_str!("../../README.md");
+
     const PROMGATE: &str = env!("CARGO_BIN_EXE_promgate");
 
     fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
@@ -165,6 +167,20 @@ mod tests {
         assert!(demo.wait_with_output().unwrap().status.success());
     }
 
+    /// Lines without what differs from run to run: all numbers, and the room that they take.
+    fn shape(text: &str) -> Vec<String> {
+        let lines = text.trim().lines().map(|line| {
+            let mut shape = String::new();
+            for c in line.trim().chars().map(|c| if c.is_ascii_digit() { 'N' } else { c }) {
+                if !(matches!(c, 'N' | ' ') && shape.ends_with(c)) {
+                    shape.push(c);
+                }
+            }
+            shape
+        });
+        lines.collect()
+    }
+
     /// A line that tells of one request: numbers of the replica that took it and of the owner, and the rest.
     fn request(line: &str) -> Option<(&str, &str, String)> {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -184,6 +200,11 @@ mod tests {
         let printed = String::from_utf8(run.stdout).unwrap();
         let said = String::from_utf8_lossy(&run.stderr);
         assert!(run.status.success(), "{printed}{said}");
+
+        let shown = README.split("<!-- cluster: begin -->").nth(1).unwrap();
+        let shown = shown.split("<!-- cluster: end -->").next().unwrap();
+        let shown = shown.trim().strip_prefix("$ make run-cluster\n").unwrap();
+        assert_eq!(shape(&printed), shape(shown), "README.md shows what is printed");
 
         let requests: Vec<_> = printed.lines().filter_map(request).collect();
         assert_eq!(requests.len(), 7, "{printed}");

@@ -4,15 +4,17 @@
 //! replicas read `conf/cluster.yaml` as it stands in the project. Only the balancer is ours, and it
 //! knows nothing of sessions, like the balancers that replicas stand behind.
 //!
-//! Modules in their order: `places` are the addresses, `balancer` is in front of them, `redis` and
-//! `replica` are processes; `ring` and `record` ask the replicas what they know, `session` is a
-//! client; `show` is what is told, `invitation` how to go on.
+//! Modules in their order: `keys` are of one run; `places` are the addresses, `balancer` is in front of
+//! them, `redis_server` and `replica` are processes; `ring` and `record` ask the replicas what they
+//! know, `session` is a client; `show` is what is told, `invitation` how to go on.
+
+mod keys;
 
 mod places;
 
 mod balancer;
 
-mod redis;
+mod redis_server;
 
 mod replica;
 
@@ -33,7 +35,7 @@ use url::Url;
 use self::{
     balancer::Balancer,
     invitation::Invitation,
-    redis::Redis,
+    redis_server::Redis,
     replica::{Common, Replica},
 };
 use super::{

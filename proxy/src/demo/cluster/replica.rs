@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    fmt::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +9,10 @@ use std::{
 use mcp_core::secret::Secret;
 use url::Url;
 
-use super::places::{Claim, Place};
+use super::{
+    keys::random_key,
+    places::{Claim, Place},
+};
 use crate::demo::{
     error::DemoError,
     ready,
@@ -149,18 +151,6 @@ impl Replica {
     }
 }
 
-/// 256 random bits as hexadecimal digits, which need no quotes anywhere.
-pub(super) fn random_key() -> Result<Secret, DemoError> {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(DemoError::NoRandomness)?;
-    let text = bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing into a string cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    });
-    Ok(Secret::new(text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,12 +190,5 @@ mod tests {
             keys.push([config.sessions.keys, cluster.keys].map(|keys| keys[0].expose().to_owned()));
         }
         assert!(keys.iter().all(|of_one| *of_one == keys[0] && of_one[0] != of_one[1]));
-    }
-
-    #[test]
-    fn keys_are_long_and_never_the_same() {
-        let [one, other] = [random_key().unwrap(), random_key().unwrap()];
-        assert_eq!(one.expose().len(), 64);
-        assert_ne!(one.expose(), other.expose());
     }
 }

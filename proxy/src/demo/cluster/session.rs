@@ -149,3 +149,94 @@ async fn send(
     let request_id = request_id.unwrap_or_default().to_owned();
     Ok((headers, result, Answer { status, took: begun.elapsed(), request_id, said }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Read as _, Write as _},
+        net::TcpListener,
+        thread::{self, JoinHandle},
+    };
+
+    use super::*;
+
+    const OPENED: &str = "200 OK\r\nmcp-session-id: secret-id\r\nx-request-id: r1\r\n\r\n\
+                          {\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{}}";
+    const ANSWERED: &str = "200 OK\r\nx-request-id: r2\r\n\r\n\
+                            {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"a\\nb\"}]}}";
+    const BUSY: &str = "503 Service Unavailable\r\n\r\nlater";
+    const UNKNOWN: &str = "404 Not Found\r\n\r\nno such session";
+
+    /// Gives these answers, one for each connection; yields the headers of the requests, in lower case.
+    fn endpoint(answers: &'static [&'static str]) -> (Url, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/mcp", listener.local_addr().unwrap())).unwrap();
+        let served = thread::spawn(move || {
+            let serve = |answer: &&str| {
+                let mut client = BufReader::new(listener.accept().unwrap().0);
+                let mut header = String::new();
+                while !header.ends_with("\r\n\r\n") {
+                    client.read_line(&mut header).unwrap();
+                }
+                header.make_ascii_lowercase();
+                let length = header.lines().find_map(|line| line.strip_prefix("content-length: "));
+                client.read_exact(&mut vec![0; length.unwrap().parse().unwrap()]).unwrap();
+                let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+                let length = body.len();
+                write!(
+                    client.get_mut(),
+                    "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                )
+                .unwrap();
+                header
+            };
+            answers.iter().map(serve).collect()
+        });
+        (url, served)
+    }
+
+    #[tokio::test]
+    async fn the_session_is_named_in_every_request_and_shown_nowhere() {
+        let (url, served) = endpoint(&[OPENED, ANSWERED]);
+        let client = call::client().unwrap();
+        let (mut session, opened) = Session::open(&client, &url).await.unwrap();
+        assert_eq!((opened.request_id.as_str(), opened.said.as_str()), ("r1", ""));
+        let answer = session.ask().await.unwrap();
+        assert_eq!((answer.request_id.as_str(), answer.said.as_str()), ("r2", "a"));
+        assert!(!format!("{session:?}{opened:?}{answer:?}").contains("secret-id"));
+        let headers = served.join().unwrap();
+        assert!(!headers[0].contains("mcp-session-id"));
+        assert!(headers[1].contains("mcp-session-id: secret-id\r\n"));
+        assert!(headers[1].contains("mcp-protocol-version: 2025-11-25\r\n"));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_answered_yet_is_asked_again() {
+        let (url, served) = endpoint(&[OPENED, BUSY, BUSY, ANSWERED]);
+        let client = call::client().unwrap();
+        let (mut session, _) = Session::open(&client, &url).await.unwrap();
+        let survival = session.ask_until_answered(Instant::now()).await.unwrap();
+        assert_eq!((survival.tries, survival.answer.said.as_str()), (3, "a"));
+        assert!(survival.after >= PAUSE * 2);
+        served.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_session_that_nobody_knows_is_lost_at_once() {
+        let (url, served) = endpoint(&[OPENED, UNKNOWN]);
+        let client = call::client().unwrap();
+        let (mut session, _) = Session::open(&client, &url).await.unwrap();
+        let error = session.ask_until_answered(Instant::now()).await.unwrap_err();
+        assert!(matches!(error, DemoError::SessionLost { tries: 1, .. }), "{error}");
+        served.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_without_sessions_is_an_error() {
+        let (url, served) = endpoint(&[ANSWERED]);
+        let client = call::client().unwrap();
+        let error = Session::open(&client, &url).await.unwrap_err();
+        assert!(matches!(error, DemoError::NoSession), "{error}");
+        served.join().unwrap();
+    }
+}

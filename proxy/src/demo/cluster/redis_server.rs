@@ -10,7 +10,7 @@ use std::{
 
 use mcp_core::secret::Secret;
 
-use super::replica::random_key;
+use super::keys::random_key;
 use crate::demo::{
     error::DemoError,
     prometheus::free_address,
