@@ -20,12 +20,16 @@ pub(super) fn note_in(answer: &mut ResponseHeader, context: &Context) -> Result<
     Ok(())
 }
 
-/// Takes from the answer what it says of itself for the record.
+/// Takes from the answer what it says of itself for the record. Where the request came from another replica, that one
+/// wants to know it too.
 pub(super) fn note_from(answer: &mut ResponseHeader, context: &mut Context) {
-    let outcome = answer.remove_header(&OUTCOME);
+    let is_told_on = context.hop.is_some();
+    let mut take = |name: &HeaderName| {
+        if is_told_on { answer.headers.get(name).cloned() } else { answer.remove_header(name) }
+    };
     // A stream says how it ended by ending; until then the client has left.
-    context.passed = outcome.and_then(|label| Outcome::of_label(label.as_bytes()));
-    if let Some(backend) = answer.remove_header(&BACKEND) {
+    context.passed = take(&OUTCOME).and_then(|label| Outcome::of_label(label.as_bytes()));
+    if let Some(backend) = take(&BACKEND) {
         context.backend_there = backend.to_str().ok().map(Into::into);
     }
 }

@@ -28,7 +28,7 @@ fn of_three_thousand_sessions_none_is_lost_and_none_crossed() {
     crowd.ask(1).assert_clean();
 
     let served = replicas.balancer().connections();
-    assert!(served.iter().all(|connections| *connections > SESSIONS), "all took part: {served:?}");
+    assert!(served.iter().all(|given| *given > SESSIONS / 2), "all took part: {served:?}");
     let passed_on = replicas.metric_sum("promgate_hops_total");
     assert!(passed_on > 1000.0, "most requests reach a replica that is not the owner: {passed_on}");
     assert!(replicas.metric_sum("promgate_sessions_restored_total") < 1.0, "nothing moved");
