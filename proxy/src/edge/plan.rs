@@ -138,6 +138,9 @@ impl<'a> Plan<'a> {
                 sessions.workers.any().ok_or_else(|| unavailable(id_raw(&message)))?
             }
         };
+        if opening.is_some() {
+            context.owner = Some((sessions.cluster.me(), chosen.index));
+        }
         context.worker = Some(chosen.index);
         if matches!(route, Route::Stateless(_)) {
             chosen.worker.check_headers(&message, headers).inspect_err(|_refused| {
