@@ -24,6 +24,7 @@ use mcp_core::{
     session::{NoRandomness, NotOurs, Seat, Seats, SessionId, SessionKeys, WeakKey},
 };
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::{
     cluster::Cluster,
@@ -40,7 +41,7 @@ use crate::{
 const SEATS_MAX: usize = 16 << 10;
 
 /// How long after a change of the ring a session may still be on its way to its new owner, where no store has it.
-const HANDING_OVER: Duration = Duration::from_secs(1);
+const HANDING_OVER: Duration = Duration::from_secs(3);
 /// How long after a change of the ring sessions may be brought to where they belonged before.
 const RING_UNSTEADY: Duration = Duration::from_mins(1);
 /// How often it is looked for meanwhile.
@@ -65,6 +66,8 @@ pub struct Sessions {
     unsaved: Mutex<HashSet<SessionId>>,
     moving: tokio::sync::Mutex<()>,
     ring_changed: Mutex<Instant>,
+    /// Told when a session is here that belongs elsewhere, and the ring may not change again.
+    astray: Notify,
     /// The process that takes our place.
     successor: ArcSwapOption<Successor>,
     lost: AtomicU64,
@@ -167,6 +170,7 @@ impl Sessions {
             unsaved: Mutex::default(),
             moving: tokio::sync::Mutex::default(),
             ring_changed: Mutex::new(Instant::now()),
+            astray: Notify::new(),
             successor: ArcSwapOption::empty(),
             lost: AtomicU64::new(0),
         })
@@ -202,8 +206,9 @@ impl Sessions {
     #[must_use]
     pub fn place(&self, id: &SessionId) -> Option<Place<'_>> {
         let place = self.place_by_ring(id);
-        // Who holds a session that is stored nowhere is the only one who can serve it, until it is handed over.
-        if matches!(place, Some(Place::There(..)) | None)
+        // Who holds a session that is stored nowhere is the only one who can serve it, until it is handed over. It may
+        // have been handed over to another worker here than the ring says, when the ring was another.
+        if !matches!(&place, Some(Place::Here(chosen)) if chosen.worker.holds(id))
             && (!self.store.is_shared() || self.is_unsaved(id))
             && let Some(chosen) = self.workers.holding(id)
         {
@@ -306,6 +311,12 @@ impl Sessions {
     /// [`NotKept`]; the session has been closed then.
     pub async fn opened(&self, id: &SessionId, worker: &Worker) -> Result<(), NotKept> {
         self.hand_on_one(id).await;
+        let kept = self.kept(id, worker).await;
+        self.look_after(id);
+        kept
+    }
+
+    async fn kept(&self, id: &SessionId, worker: &Worker) -> Result<(), NotKept> {
         if !self.store.is_shared() {
             return Ok(());
         }
@@ -321,6 +332,14 @@ impl Sessions {
         };
         worker.discard(id, saved.principal());
         Err(not_kept)
+    }
+
+    /// Sees to it that a session that was just put here does not stay if it belongs elsewhere. The ring may have changed,
+    /// and what belonged elsewhere been let go, just before.
+    fn look_after(&self, id: &SessionId) {
+        if matches!(self.place_by_ring(id), Some(Place::There(..))) {
+            self.astray.notify_one();
+        }
     }
 
     /// Looks for a session that its worker does not hold. The caller's id was checked.

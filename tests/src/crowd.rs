@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
-    http::{Connection, Request},
+    http::{Answer, Connection, Request},
     mcp::{Client, Reply},
     minter,
     process::until,
@@ -22,6 +22,8 @@ use crate::{
 const THREADS: usize = 16;
 /// A connection is closed after so many requests, so that the next goes elsewhere.
 const CONNECTION_REQUESTS: usize = 8;
+/// Every so many clients open a connection for each request.
+const SINGLE: usize = 2;
 /// Every so many steps of a session is a question to the backend, or a look at its stream.
 const RARE: u64 = 8;
 
@@ -131,32 +133,45 @@ impl Tally {
 }
 
 /// A thread's connection.
+///
+/// A server may close a connection on which it was asked nothing for a while just when it is asked something. Clients
+/// know that, and ask once more on a new connection if the old one ended without a byte of an answer. So does this one,
+/// which could hide that a request got lost inside a server; therefore every other line keeps no connection at
+/// all, and forgives nothing.
 struct Line {
     address: SocketAddr,
     connection: Option<Connection>,
     used: usize,
+    used_max: usize,
 }
 
 impl Line {
-    fn new(address: SocketAddr) -> Self {
-        Self { address, connection: None, used: 0 }
+    fn new(address: SocketAddr, number: usize) -> Self {
+        let used_max = if number.is_multiple_of(SINGLE) { 1 } else { CONNECTION_REQUESTS };
+        Self { address, connection: None, used: 0, used_max }
     }
 
     fn exchange(&mut self, request: &Request) -> io::Result<Reply> {
-        if self.used >= CONNECTION_REQUESTS {
-            (self.connection, self.used) = (None, 0);
+        if let Some(mut connection) = self.connection.take() {
+            match connection.try_send(request.bytes()).and_then(|()| connection.try_answer()) {
+                Ok(answer) => return Ok(self.keep(connection, answer)),
+                Err(_closed) if connection.is_unanswered() => {}
+                Err(error) => return Err(error),
+            }
         }
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::try_open(self.address)?,
-        };
+        self.used = 0;
+        let mut connection = Connection::try_open(self.address)?;
         connection.try_send(request.bytes())?;
         let answer = connection.try_answer()?;
-        if !answer.head.says("connection", "close") {
+        Ok(self.keep(connection, answer))
+    }
+
+    fn keep(&mut self, connection: Connection, answer: Answer) -> Reply {
+        self.used += 1;
+        if self.used < self.used_max && !answer.head.says("connection", "close") {
             self.connection = Some(connection);
-            self.used += 1;
         }
-        Ok(Reply::of(answer))
+        Reply::of(answer)
     }
 }
 
@@ -250,7 +265,7 @@ impl Crowd {
             for first in 0..THREADS {
                 let (tally, goes_on) = (&tally, &goes_on);
                 scope.spawn(move || {
-                    let mut line = Line::new(self.address);
+                    let mut line = Line::new(self.address, first);
                     let mut own: Vec<_> = (first..self.members.len()).step_by(THREADS).collect();
                     while !own.is_empty() {
                         own.retain(|number| {

@@ -372,6 +372,12 @@ impl Connection {
         }
     }
 
+    /// Whether no byte has come since the last whole answer.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.unread.is_empty() && matches!(self.framing, Framing::Ended)
+    }
+
     fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
         let mut searched = 0;
         loop {

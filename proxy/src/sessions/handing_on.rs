@@ -88,8 +88,11 @@ impl Sessions {
             Some(Place::Here(chosen)) => chosen.worker,
             Some(Place::There(..)) | None => self.workers.any()?.worker,
         };
-        match worker.restore(id, saved) {
-            Ok(()) => Some(()),
+        match worker.restore(id.clone(), saved) {
+            Ok(()) => {
+                self.look_after(&id);
+                Some(())
+            }
             Err(error) => {
                 tracing::warn!(%error, "a session could not be taken over");
                 None

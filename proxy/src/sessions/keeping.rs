@@ -24,6 +24,8 @@ use crate::{
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Sessions that are written for another replica at once; they may be some megabytes.
 const HANDED_OVER_MAX: usize = 500;
+/// How long a session that belongs elsewhere stays at least.
+const ASTRAY_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is tried to give sessions to a replica.
 const HANDING_OVER_TRIES: usize = 3;
 
@@ -82,8 +84,17 @@ impl Sessions {
     /// Lets go of what falls to another replica.
     async fn follow_the_ring(&self) {
         let mut changed = self.cluster.changed();
-        while changed.changed().await.is_ok() {
-            *self.ring_changed.lock() = Instant::now();
+        loop {
+            tokio::select! {
+                changed = changed.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    *self.ring_changed.lock() = Instant::now();
+                }
+                // While rings differ two replicas may give each other the same sessions, so not at once.
+                () = self.astray.notified() => sleep(ASTRAY_PAUSE).await,
+            }
             self.let_go().await;
         }
     }
