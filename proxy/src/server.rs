@@ -123,13 +123,17 @@ pub struct Running {
     readiness: Readiness,
     switches: Switches,
     in_flight: Arc<AtomicUsize>,
-    connections: Arc<Connections>,
+    /// Those of clients, and those of replicas.
+    connections: Vec<Arc<Connections>>,
     /// Kept for a process that comes after us; dropped when we stop.
     sockets: Sockets,
     upgrade_socket: Option<PathBuf>,
     drain_timeout: Duration,
     tasks: Vec<JoinHandle<()>>,
 }
+
+/// A listener that serves, with the connections that it holds.
+type Served = (JoinHandle<()>, Arc<Connections>);
 
 /// What stops, each when it is turned on.
 #[derive(Debug, Default)]
@@ -206,13 +210,16 @@ pub async fn start(
     }
     let stop = switches.close_admin.subscribe();
     let mut tasks = vec![tokio::spawn(keep(Arc::clone(&sessions), Arc::clone(metrics), stop))];
-    tasks.extend(parts.serve_replicas(&sockets, &switches)?);
+    let replicas = parts.serve_replicas(&sockets, &switches)?;
+    let (peers, mut connections): (Vec<_>, Vec<_>) = replicas.into_iter().unzip();
+    tasks.extend(peers);
     tasks.extend(parts.serve_admin((config, &sockets), &readiness, &switches)?);
     // Clients come last: what they open is placed by the ring, and that should not be a ring of ourselves alone.
     settle(&sessions, RING_PATIENCE).await;
     let address = sockets.mcp.address;
     let edge = parts.edge(Side::Clients)?;
-    let (endpoint, connections) = mcp_endpoint(edge, address, config.server.http.h2c);
+    let (endpoint, of_clients) = mcp_endpoint(edge, address, config.server.http.h2c);
+    connections.push(of_clients);
     tasks.push(run(endpoint, sockets.mcp.opened()?, address, switches.close_mcp.subscribe()));
     readiness.advance(Phase::Ready);
     Ok(Running {
@@ -322,16 +329,16 @@ impl EdgeParts {
         &self,
         sockets: &Sockets,
         switches: &Switches,
-    ) -> Result<Option<JoinHandle<()>>, StartError> {
+    ) -> Result<Option<Served>, StartError> {
         let (Some(socket), Some(checker)) = (&sockets.replicas, self.sessions.cluster.checker())
         else {
             return Ok(None);
         };
         let edge = self.edge(Side::Replicas(Box::new(checker)))?;
         let tls = self.sessions.cluster.listener_tls()?;
-        let endpoint = peer_endpoint(edge, socket.address, tls);
+        let (endpoint, connections) = peer_endpoint(edge, socket.address, tls);
         let close = switches.close_peers.subscribe();
-        Ok(Some(run(endpoint, socket.opened()?, socket.address, close)))
+        Ok(Some((run(endpoint, socket.opened()?, socket.address, close), connections)))
     }
 
     fn serve_admin(
@@ -408,8 +415,9 @@ impl Running {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         // HTTP/2 answers are written by their connection after the request is over.
+        self.switches.close_peers.send_replace(true);
         let closing = Instant::now();
-        while self.connections.count() > 0
+        while self.connections.iter().any(|connections| connections.count() > 0)
             && closing.elapsed() < CLOSING
             && began.elapsed() < self.drain_timeout
         {
@@ -418,7 +426,6 @@ impl Running {
         let left = in_flight();
         let told = self.sessions.handed_on_to_the_end();
         tokio::time::timeout(CLOSING, told).await.unwrap_or_default();
-        self.switches.close_peers.send_replace(true);
         self.switches.close_admin.send_replace(true);
         for task in &self.tasks {
             task.abort();
@@ -467,7 +474,7 @@ fn peer_endpoint(
     edge: Edge,
     address: SocketAddr,
     tls: Option<TlsSettings>,
-) -> listening::Service<Bounded<HttpProxy<Edge>>> {
+) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
     let limits = HttpLimits {
         connections_max: edge.limits.connections_max.min(PEER_CONNECTIONS_MAX),
         connections_per_address_max: PEER_CONNECTIONS_MAX,
@@ -476,12 +483,13 @@ fn peer_endpoint(
     let metrics = Arc::clone(&edge.metrics);
     // HTTP/2 in both cases: with TLS too it is told by its first bytes.
     let app = Bounded::new(proxy(edge, true), metrics, &limits);
+    let connections = app.connections();
     let mut endpoint = listening::Service::new("replicas".to_owned(), app);
     match tls {
         Some(tls) => endpoint.add_tls_with_settings(&address.to_string(), None, tls),
         None => endpoint.add_tcp(&address.to_string()),
     }
-    endpoint
+    (endpoint, connections)
 }
 
 async fn keep(sessions: Arc<Sessions>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
