@@ -24,16 +24,15 @@ mod plan;
 
 mod respond;
 
+mod recording;
+
 mod rescue;
 
 mod passing;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::SystemTime,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use http::{HeaderName, Method, Version, header};
@@ -52,16 +51,13 @@ use self::{
     respond::{StreamTerms, control, document, left, refuse, reply},
 };
 use crate::{
-    access_log::{AccessLog, Record},
+    access_log::AccessLog,
     config::HttpLimits,
     guard::Guarded,
     hop::{self, HopChecker},
     live::{Current, Live},
     media,
-    metrics::{
-        Metrics,
-        labels::{Hop, HttpMethod},
-    },
+    metrics::{Metrics, labels::Hop},
     refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
@@ -382,49 +378,6 @@ impl Edge {
         }
         Ok(())
     }
-
-    fn record(&self, session: &ServerSession, context: &Context) {
-        if context.unremarkable {
-            return;
-        }
-        let header = session.req_header();
-        let status = status(session);
-        let took = context.started.elapsed();
-        let method = HttpMethod::from(&header.method);
-        // What another replica passed on is counted there.
-        if context.hop.is_none() {
-            self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
-        }
-        if !self.access_log.is_on() {
-            return;
-        }
-        let rpc = context.rpc.as_ref();
-        self.access_log.write(&Record {
-            time: SystemTime::now(),
-            request_id: context.id.as_ref().map_or("", RequestId::as_str),
-            method: header.method.as_str(),
-            path: header.raw_path(),
-            http_version: header.version,
-            status,
-            duration: took,
-            bytes_in: wide(session.body_bytes_read()),
-            bytes_out: wide(session.body_bytes_sent()),
-            peer: session.client_addr().and_then(|address| address.as_inet().copied()),
-            user_agent: header.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes),
-            rpc_method: rpc.and_then(context::Rpc::name),
-            tool: rpc.and_then(|rpc| rpc.tool.as_deref()),
-            backend: context.backend(),
-            owner: context.owner.as_ref().map(|(node, worker)| (node.as_str(), worker.0)),
-            hop: context.hops(),
-            client: context.hop.as_ref().and_then(|hop| hop.client),
-            via: context.hop.as_ref().map(|hop| hop.from.as_str()),
-            worker: context.worker.map(|worker| worker.0),
-            era: context.era,
-            outcome: context.outcome,
-            reason: context.reason,
-            headers: self.access_log.shown(&header.headers),
-        });
-    }
 }
 
 /// A state that a request does not get into.
@@ -440,14 +393,4 @@ fn keeps_alive(header: &RequestHeader) -> bool {
             .headers
             .get(header::CONNECTION)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
-}
-
-/// The status answered; none while only a 100 was.
-fn status(session: &ServerSession) -> Option<u16> {
-    let written = session.response_written().map(|answer| answer.status);
-    written.filter(|status| !status.is_informational()).map(|status| status.as_u16())
-}
-
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

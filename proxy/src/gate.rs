@@ -3,6 +3,8 @@
 //! Order: token → its issuer, signature and claims → scopes and conditions → rate and calls in flight. A
 //! caller's tools are asked for later, where the tool is known.
 
+mod forgery;
+
 mod pass;
 
 use std::{
@@ -30,7 +32,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::pass::Leave;
 pub use self::pass::Pass;
-use self::pass::{Sent, Share};
+use self::{
+    forgery::is_forgery,
+    pass::{Sent, Share},
+};
 use crate::{
     challenge::Challenges,
     client_address::{FORWARDED_FOR, holder},
@@ -318,36 +323,6 @@ fn address_id(address: IpAddr) -> PrincipalId {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     })
-}
-
-/// Whether the token was never good: whoever brings one that has run out, or is for somebody else, has not tried to
-/// forge one, and is too easily counted against all who share the address.
-fn is_forgery(reason: Reason) -> bool {
-    match reason {
-        Reason::TooLong
-        | Reason::NotThreeParts
-        | Reason::Encrypted
-        | Reason::BadBase64
-        | Reason::BadHeader
-        | Reason::BadClaims
-        | Reason::DuplicateName
-        | Reason::TooDeep
-        | Reason::Unsigned
-        | Reason::AlgorithmNotAllowed
-        | Reason::CriticalHeader
-        | Reason::WrongType
-        | Reason::UnknownIssuer
-        | Reason::UnknownKey
-        | Reason::BadSignature => true,
-        Reason::MissingClaim
-        | Reason::Expired
-        | Reason::NotYetValid
-        | Reason::IssuedInFuture
-        | Reason::LifetimeTooLong
-        | Reason::WrongAudience
-        | Reason::WrongClaim
-        | Reason::KeysUnavailable => false,
-    }
 }
 
 /// Says once that an address is shared by many, for all that we can see, and how to tell them apart.

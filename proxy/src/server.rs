@@ -3,10 +3,11 @@
 //! Pingora's `Server` is not used. Its drain is a fixed sleep after which streams are torn, and it ends the
 //! process itself; here its services run on our runtime, and we know when the last request has gone.
 
+mod endpoints;
+
 use std::{
     net::SocketAddr,
     num::NonZeroU16,
-    os::fd::IntoRawFd as _,
     path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
@@ -16,27 +17,19 @@ use arc_swap::ArcSwap;
 use mcp_core::{
     access::Edition, config::BackendConfig, secret::Secret, server::Service, session::WeakKey,
 };
-use pingora::{
-    apps::HttpServerOptions,
-    listeners::{ListenerConfig, tls::TlsSettings},
-    protocols::{http::v2::server::H2Options, l4::stream::L4BufferSettings},
-    proxy::HttpProxy,
-    server::{Fds, configuration::ServerConf},
-    services::{Service as _, listening},
-};
 use tokio::{sync::watch, task::JoinHandle};
 
+use self::endpoints::{EdgeParts, mcp_endpoint, run};
 use crate::{
     access_log::{AccessLog, AccessLogError},
-    admin::{Admin, AdminState, Phase, Readiness},
+    admin::{Phase, Readiness},
     cluster::{CertificateError, Cluster, ClusterError},
-    config::{self, Config, HttpLimits},
-    edge::{Bodies, Edge, Side},
+    config::{self, Config},
+    edge::{Bodies, Side},
     hop::HopKeys,
-    listener::{Bounded, Connections},
+    listener::Connections,
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, Subjects, labels::Limit},
-    request_id::RequestIds,
     sessions::{Sessions, SessionsError, Terms},
     sockets::{CannotListen, Sockets},
     store::{Store, StoreError},
@@ -44,10 +37,6 @@ use crate::{
     workers::Workers,
 };
 
-/// Connections that the admin listener holds: scrapers and probes are few.
-const ADMIN_CONNECTIONS_MAX: usize = 100;
-/// Connections that the listener of the replicas holds.
-const PEER_CONNECTIONS_MAX: usize = 4096;
 /// How long answers say `Connection: close` before the listeners close, so that clients with idle
 /// connections hear of it on their next answer and not by a broken one.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -63,12 +52,6 @@ const SILENCE_MARGIN: Duration = Duration::from_secs(30);
 const RING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the access log may take to write what waits.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
-/// Streams that one HTTP/2 connection may have open.
-const H2_STREAMS_MAX: u32 = 100;
-/// Streams that one connection of another replica may have open: each carries one request of a client.
-const PEER_STREAMS_MAX: u32 = 1000;
-/// Largest header block of an HTTP/2 request, in bytes.
-const H2_HEADER_BYTES_MAX: u32 = 64 << 10;
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -131,9 +114,6 @@ pub struct Running {
     drain_timeout: Duration,
     tasks: Vec<JoinHandle<()>>,
 }
-
-/// A listener that serves, with the connections that it holds.
-type Served = (JoinHandle<()>, Arc<Connections>);
 
 /// What stops, each when it is turned on.
 #[derive(Debug, Default)]
@@ -312,69 +292,6 @@ pub fn signing_secrets<'c>(
     if cluster.keys.is_empty() { of_sessions } else { &cluster.keys }
 }
 
-/// What an edge needs, for each of the sides that it serves.
-struct EdgeParts {
-    limits: HttpLimits,
-    live: Current,
-    sessions: Arc<Sessions>,
-    metrics: Arc<Metrics>,
-    access_log: AccessLog,
-    bodies: Arc<Bodies>,
-    in_flight: Arc<AtomicUsize>,
-    drain: watch::Receiver<bool>,
-}
-
-impl EdgeParts {
-    fn serve_replicas(
-        &self,
-        sockets: &Sockets,
-        switches: &Switches,
-    ) -> Result<Option<Served>, StartError> {
-        let (Some(socket), Some(checker)) = (&sockets.replicas, self.sessions.cluster.checker())
-        else {
-            return Ok(None);
-        };
-        let edge = self.edge(Side::Replicas(Box::new(checker)))?;
-        let tls = self.sessions.cluster.listener_tls()?;
-        let (endpoint, connections) = peer_endpoint(edge, socket.address, tls);
-        let close = switches.close_peers.subscribe();
-        Ok(Some((run(endpoint, socket.opened()?, socket.address, close), connections)))
-    }
-
-    fn serve_admin(
-        &self,
-        (config, sockets): (&Config, &Sockets),
-        readiness: &Readiness,
-        switches: &Switches,
-    ) -> Result<Option<JoinHandle<()>>, StartError> {
-        let Some(socket) = &sockets.admin else { return Ok(None) };
-        let state = AdminState {
-            metrics: Arc::clone(&self.metrics),
-            readiness: readiness.clone(),
-            sessions: Arc::clone(&self.sessions),
-            token: config.server.admin_token.clone(),
-        };
-        let endpoint = admin_endpoint(state, socket.address, self.limits);
-        let close = switches.close_admin.subscribe();
-        Ok(Some(run(endpoint, socket.opened()?, socket.address, close)))
-    }
-
-    fn edge(&self, side: Side) -> Result<Edge, StartError> {
-        Ok(Edge {
-            limits: self.limits,
-            live: Arc::clone(&self.live),
-            sessions: Arc::clone(&self.sessions),
-            side,
-            metrics: Arc::clone(&self.metrics),
-            access_log: self.access_log.clone(),
-            request_ids: RequestIds::new()?,
-            bodies: Arc::clone(&self.bodies),
-            in_flight: Arc::clone(&self.in_flight),
-            drain: self.drain.clone(),
-        })
-    }
-}
-
 impl Running {
     /// Opens the access log's file anew, after something else has moved it.
     pub fn reopen_access_log(&self) {
@@ -437,99 +354,7 @@ impl Running {
     }
 }
 
-fn mcp_endpoint(
-    edge: Edge,
-    address: SocketAddr,
-    h2c: bool,
-) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
-    let (limits, metrics) = (edge.limits, Arc::clone(&edge.metrics));
-    let app = Bounded::new(proxy(edge, h2c), metrics, &limits);
-    let connections = app.connections();
-    let mut endpoint = listening::Service::new("mcp".to_owned(), app);
-    // Pingora's buffers live as long as the connection; the guard's own are there while needed.
-    let buffers = L4BufferSettings::unbuffered();
-    endpoint.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
-    (endpoint, connections)
-}
-
-fn admin_endpoint(
-    state: AdminState,
-    address: SocketAddr,
-    limits: HttpLimits,
-) -> listening::Service<Bounded<Admin>> {
-    let limits = HttpLimits {
-        connections_max: limits.connections_max.min(ADMIN_CONNECTIONS_MAX),
-        connections_per_address_max: ADMIN_CONNECTIONS_MAX,
-        ..limits
-    };
-    let metrics = Arc::clone(&state.metrics);
-    let app = Bounded::new(Admin(state), metrics, &limits);
-    let mut endpoint = listening::Service::new("admin".to_owned(), app);
-    endpoint.add_tcp(&address.to_string());
-    endpoint
-}
-
-/// The port of the replicas. They are few, and each has few connections.
-fn peer_endpoint(
-    edge: Edge,
-    address: SocketAddr,
-    tls: Option<TlsSettings>,
-) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
-    let limits = HttpLimits {
-        connections_max: edge.limits.connections_max.min(PEER_CONNECTIONS_MAX),
-        connections_per_address_max: PEER_CONNECTIONS_MAX,
-        ..edge.limits
-    };
-    let metrics = Arc::clone(&edge.metrics);
-    // HTTP/2 in both cases: with TLS too it is told by its first bytes.
-    let app = Bounded::new(proxy(edge, true), metrics, &limits);
-    let connections = app.connections();
-    let mut endpoint = listening::Service::new("replicas".to_owned(), app);
-    match tls {
-        Some(tls) => endpoint.add_tls_with_settings(&address.to_string(), None, tls),
-        None => endpoint.add_tcp(&address.to_string()),
-    }
-    (endpoint, connections)
-}
-
 async fn keep(sessions: Arc<Sessions>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
     let count = |overdue| (0..overdue).for_each(|_| metrics.limit_reached(Limit::CallTime));
     sessions.keep(count, stop).await;
-}
-
-fn proxy(edge: Edge, h2c: bool) -> HttpProxy<Edge> {
-    let limits = edge.limits;
-    let streams_max = match edge.side {
-        Side::Clients => H2_STREAMS_MAX,
-        Side::Replicas(_) => PEER_STREAMS_MAX,
-    };
-    // Pingora loads trusted authorities for connections that it might make, and panics where the
-    // platform has none. We make none, so it gets an empty list.
-    let conf = ServerConf { ca_file: Some("/dev/null".to_owned()), ..ServerConf::default() };
-    let mut proxy = HttpProxy::new(edge, Arc::new(conf));
-    let mut options = HttpServerOptions::default();
-    options.h2c = h2c;
-    options.h2_idle_timeout = Some(limits.idle_timeout);
-    proxy.server_options = Some(options);
-    let mut h2 = H2Options::new();
-    h2.max_concurrent_streams(streams_max).max_header_list_size(H2_HEADER_BYTES_MAX);
-    proxy.h2_options = Some(h2);
-    proxy.handle_init_modules();
-    proxy
-}
-
-/// Hands an open listener to a Pingora service and runs it on this runtime.
-fn run<A>(
-    mut service: listening::Service<A>,
-    listener: std::net::TcpListener,
-    address: SocketAddr,
-    shutdown: watch::Receiver<bool>,
-) -> JoinHandle<()>
-where
-    A: pingora::apps::ServerApp + Send + Sync + 'static,
-{
-    let mut fds = Fds::new();
-    fds.add(address.to_string(), listener.into_raw_fd());
-    let fds = Arc::new(parking_lot::Mutex::new(fds));
-    tokio::spawn(async move { service.start_service(Some(fds), shutdown, 1).await })
 }

@@ -3,9 +3,13 @@
 mod absent;
 mod handing_on;
 mod keeping;
+mod minting;
 
 use self::absent::Absent;
-pub use self::keeping::{EndOf, Ended};
+pub use self::{
+    keeping::{EndOf, Ended},
+    minting::{CannotMint, Minted},
+};
 
 use std::{
     collections::HashSet,
@@ -20,8 +24,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use mcp_core::{
     principal::PrincipalId,
     secret::Secret,
-    server::{CannotRestore, Opening, SavedSession, Worker},
-    session::{NoRandomness, NotOurs, Seat, Seats, SessionId, SessionKeys, WeakKey},
+    server::{CannotRestore, SavedSession, Worker},
+    session::{NoRandomness, NotOurs, Seats, SessionId, SessionKeys, WeakKey},
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -35,10 +39,6 @@ use crate::{
     upgrade::Successor,
     workers::{Chosen, Workers},
 };
-
-/// Most seats tried for one that falls on a worker here. With one worker of 1,000 the chance that none does is
-/// one in ten million; it takes two milliseconds then.
-const SEATS_MAX: usize = 16 << 10;
 
 /// How long after a change of the ring a session may still be on its way to its new owner, where no store has it.
 const HANDING_OVER: Duration = Duration::from_secs(3);
@@ -80,26 +80,6 @@ pub enum Place<'a> {
     Here(Chosen<'a>),
     /// Another replica, by the worker of that number.
     There(NodeName, WorkerIndex),
-}
-
-/// A session about to be opened.
-#[derive(Debug)]
-pub struct Minted<'a> {
-    /// Its id, and when it ends at the latest.
-    pub opening: Opening,
-    /// Who will own it.
-    pub place: Place<'a>,
-}
-
-/// Why no session can be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotMint {
-    /// No randomness.
-    #[error(transparent)]
-    Randomness(#[from] NoRandomness),
-    /// No replica has a worker, or none of the seats tried falls on one here.
-    #[error("no worker can own a new session")]
-    NoOwner,
 }
 
 /// Why a session that was just opened must not be used.
@@ -237,62 +217,6 @@ impl Sessions {
 
     fn is_unsaved(&self, id: &SessionId) -> bool {
         self.unsaved.lock().contains(id)
-    }
-
-    /// Whether a session that is opened now goes to another replica: this one has no workers, or is leaving.
-    #[must_use]
-    pub fn opens_elsewhere(&self) -> bool {
-        let membership = self.cluster.membership();
-        self.workers.is_empty() || membership.is_without_me()
-    }
-
-    /// Makes an id for a new session, and says who will own it: a worker here, unless there is none.
-    ///
-    /// Of two ids the one whose owner has fewer sessions is taken. The ring alone would leave the
-    /// workers a tenth apart; the better of two keeps them within a few sessions of each other.
-    ///
-    /// # Errors
-    /// [`CannotMint`].
-    pub fn mint(&self, principal: Option<PrincipalId>) -> Result<Minted<'_>, CannotMint> {
-        let (seat, place) =
-            if self.opens_elsewhere() { self.any_seat()? } else { self.own_seat()? };
-        let expires = SystemTime::now() + self.age_max;
-        let id = self.keys.load().sign(&seat, principal, expires);
-        Ok(Minted { opening: Opening { id, expires }, place })
-    }
-
-    fn any_seat(&self) -> Result<(Seat, Place<'_>), CannotMint> {
-        let seat = self.seats.lock().next()?;
-        let membership = self.cluster.membership();
-        let owner = membership.ring.owner(seat.as_str()).ok_or(CannotMint::NoOwner)?;
-        let place = Place::There(owner.node.clone(), owner.worker);
-        Ok((seat, place))
-    }
-
-    fn own_seat(&self) -> Result<(Seat, Place<'_>), CannotMint> {
-        let membership = self.cluster.membership();
-        let mut first: Option<(Seat, Chosen<'_>)> = None;
-        for _ in 0..SEATS_MAX {
-            let seat = self.seats.lock().next()?;
-            let owner = membership.ring.owner(seat.as_str()).ok_or(CannotMint::NoOwner)?;
-            if !membership.is_me(owner.node) {
-                continue;
-            }
-            let Some(chosen) = self.workers.get(owner.worker) else { continue };
-            let Some((other_seat, other)) = first.take() else {
-                first = Some((seat, chosen));
-                continue;
-            };
-            let sessions = |chosen: Chosen<'_>| chosen.worker.figures().sessions;
-            let (seat, chosen) = if sessions(chosen) < sessions(other) {
-                (seat, chosen)
-            } else {
-                (other_seat, other)
-            };
-            return Ok((seat, Place::Here(chosen)));
-        }
-        let (seat, chosen) = first.ok_or(CannotMint::NoOwner)?;
-        Ok((seat, Place::Here(chosen)))
     }
 
     /// Forgets a session that was brought here while the ring changed, so that no copy stays behind.

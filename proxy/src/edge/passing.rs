@@ -17,7 +17,8 @@ use pingora::{
 use super::{
     Edge, admit,
     context::{Context, InFlight},
-    forward, noted, nowhere, status,
+    forward, noted, nowhere,
+    recording::status,
 };
 use crate::{
     guard::Guarded,

@@ -11,8 +11,8 @@ use super::{
     forward::Forward,
     nowhere,
     plan::{self, Astray, Parts},
+    recording::status,
     respond::refuse,
-    status,
 };
 use crate::{
     media,
