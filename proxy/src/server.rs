@@ -106,7 +106,8 @@ pub struct Running {
     readiness: Readiness,
     switches: Switches,
     in_flight: Arc<AtomicUsize>,
-    connections: Arc<Connections>,
+    /// Those of clients, and those of replicas.
+    connections: Vec<Arc<Connections>>,
     /// Kept for a process that comes after us; dropped when we stop.
     sockets: Sockets,
     upgrade_socket: Option<PathBuf>,
@@ -189,13 +190,16 @@ pub async fn start(
     }
     let stop = switches.close_admin.subscribe();
     let mut tasks = vec![tokio::spawn(keep(Arc::clone(&sessions), Arc::clone(metrics), stop))];
-    tasks.extend(parts.serve_replicas(&sockets, &switches)?);
+    let replicas = parts.serve_replicas(&sockets, &switches)?;
+    let (peers, mut connections): (Vec<_>, Vec<_>) = replicas.into_iter().unzip();
+    tasks.extend(peers);
     tasks.extend(parts.serve_admin((config, &sockets), &readiness, &switches)?);
     // Clients come last: what they open is placed by the ring, and that should not be a ring of ourselves alone.
     settle(&sessions, RING_PATIENCE).await;
     let address = sockets.mcp.address;
     let edge = parts.edge(Side::Clients)?;
-    let (endpoint, connections) = mcp_endpoint(edge, address, config.server.http.h2c);
+    let (endpoint, of_clients) = mcp_endpoint(edge, address, config.server.http.h2c);
+    connections.push(of_clients);
     tasks.push(run(endpoint, sockets.mcp.opened()?, address, switches.close_mcp.subscribe()));
     readiness.advance(Phase::Ready);
     Ok(Running {
@@ -328,8 +332,9 @@ impl Running {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         // HTTP/2 answers are written by their connection after the request is over.
+        self.switches.close_peers.send_replace(true);
         let closing = Instant::now();
-        while self.connections.count() > 0
+        while self.connections.iter().any(|connections| connections.count() > 0)
             && closing.elapsed() < CLOSING
             && began.elapsed() < self.drain_timeout
         {
@@ -338,7 +343,6 @@ impl Running {
         let left = in_flight();
         let told = self.sessions.handed_on_to_the_end();
         tokio::time::timeout(CLOSING, told).await.unwrap_or_default();
-        self.switches.close_peers.send_replace(true);
         self.switches.close_admin.send_replace(true);
         for task in &self.tasks {
             task.abort();

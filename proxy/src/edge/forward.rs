@@ -34,6 +34,10 @@ const PASSED_ON: [HeaderName; 8] = [
 /// with it the requests of others.
 pub(super) const HEADERS_BYTES_MAX: usize = 32 << 10;
 
+/// How often a request is tried again that the other replica has not begun, since it ends the connection. It has few of
+/// them from us.
+pub(super) const REFUSALS_MAX: u8 = 4;
+
 /// A request on its way to another replica.
 #[derive(Debug)]
 pub(super) struct Forward {
@@ -50,6 +54,8 @@ pub(super) struct Forward {
     pub(super) sent: bool,
     /// Whether it was tried once more.
     pub(super) retried: bool,
+    /// How often the other replica said that it would not begin.
+    pub(super) refusals: u8,
     /// Version of the ring by which its port was found shut.
     pub(super) ring_refused: Option<u64>,
     /// Whether no connection could be made, so that nothing of the body has been read.
@@ -73,6 +79,7 @@ impl Forward {
             looked_at: false,
             sent: false,
             retried: false,
+            refusals: 0,
             ring_refused: None,
             unconnected: false,
             denied: None,

@@ -200,11 +200,17 @@ impl ProxyHttp for Edge {
     ) -> Box<Error> {
         let Some(forward) = &mut context.forward else { return error };
         error.retry.decide_reuse(reused);
-        // The other side says that it has not begun: the stream was refused, or its connection is being ended.
+        // The other side says that it has not begun: the stream was refused, or its connection is being ended. There
+        // may be more such connections at hand, so this may happen again.
         let untouched = error.retry() && *error.etype() == ErrorType::H2Error;
-        let again = (untouched || !forward.sent)
+        forward.refusals += u8::from(untouched);
+        let may_try = if untouched {
+            forward.refusals <= forward::REFUSALS_MAX
+        } else {
+            !forward.sent && !forward.retried
+        };
+        let again = may_try
             && forward.denied.is_none()
-            && !forward.retried
             && !forward::is_of_client(&error)
             && !session.as_downstream().retry_buffer_truncated();
         self.try_again(forward, again, &mut error);

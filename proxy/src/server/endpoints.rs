@@ -41,6 +41,9 @@ const PEER_STREAMS_MAX: u32 = 1000;
 /// Largest header block of an HTTP/2 request, in bytes.
 const H2_HEADER_BYTES_MAX: u32 = 64 << 10;
 
+/// A listener that serves, with the connections that it holds.
+type Served = (JoinHandle<()>, Arc<Connections>);
+
 /// What an edge needs, for each of the sides that it serves.
 pub(super) struct EdgeParts {
     pub(super) limits: HttpLimits,
@@ -58,16 +61,16 @@ impl EdgeParts {
         &self,
         sockets: &Sockets,
         switches: &Switches,
-    ) -> Result<Option<JoinHandle<()>>, StartError> {
+    ) -> Result<Option<Served>, StartError> {
         let (Some(socket), Some(checker)) = (&sockets.replicas, self.sessions.cluster.checker())
         else {
             return Ok(None);
         };
         let edge = self.edge(Side::Replicas(Box::new(checker)))?;
         let tls = self.sessions.cluster.listener_tls()?;
-        let endpoint = peer_endpoint(edge, socket.address, tls);
+        let (endpoint, connections) = peer_endpoint(edge, socket.address, tls);
         let close = switches.close_peers.subscribe();
-        Ok(Some(run(endpoint, socket.opened()?, socket.address, close)))
+        Ok(Some((run(endpoint, socket.opened()?, socket.address, close), connections)))
     }
 
     pub(super) fn serve_admin(
@@ -141,7 +144,7 @@ fn peer_endpoint(
     edge: Edge,
     address: SocketAddr,
     tls: Option<TlsSettings>,
-) -> listening::Service<Bounded<HttpProxy<Edge>>> {
+) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
     let limits = HttpLimits {
         connections_max: edge.limits.connections_max.min(PEER_CONNECTIONS_MAX),
         connections_per_address_max: PEER_CONNECTIONS_MAX,
@@ -150,12 +153,13 @@ fn peer_endpoint(
     let metrics = Arc::clone(&edge.metrics);
     // HTTP/2 in both cases: with TLS too it is told by its first bytes.
     let app = Bounded::new(proxy(edge, true), metrics, &limits);
+    let connections = app.connections();
     let mut endpoint = listening::Service::new("replicas".to_owned(), app);
     match tls {
         Some(tls) => endpoint.add_tls_with_settings(&address.to_string(), None, tls),
         None => endpoint.add_tcp(&address.to_string()),
     }
-    endpoint
+    (endpoint, connections)
 }
 
 fn proxy(edge: Edge, h2c: bool) -> HttpProxy<Edge> {
