@@ -36,7 +36,7 @@ use std::sync::{
 };
 
 use http::{HeaderName, Method, Version, header};
-use mcp_core::server::{Asker, Reply};
+use mcp_core::server::{Asker, Reply, era};
 use pingora::{Error, ErrorType, Result, http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
@@ -266,9 +266,13 @@ impl Edge {
         }
         context.era = Some("session");
         let headers = &session.req_header().headers;
-        let Aim::Session(id, chosen) = aim else {
-            let reply = plan::no_session(headers, &aim, &self.metrics, context);
-            return Ok(Next::Reply(Box::new(reply)));
+        // The header tells more than the id: a version that nobody knows is refused first.
+        let (id, chosen) = match (era::session(headers), aim) {
+            (Ok(_), Aim::Session(id, chosen)) => (id, chosen),
+            (_, aim) => {
+                let reply = plan::no_session(headers, &aim, &self.metrics, context);
+                return Ok(Next::Reply(Box::new(reply)));
+            }
         };
         context.worker = Some(chosen.index);
         let last_event_id = headers.get(LAST_EVENT_ID).map(http::HeaderValue::as_bytes);
