@@ -72,14 +72,14 @@ setup-run: setup-build $(if $(CONFIG),,$(TOOLS)/prometheus/.ready)
 setup-run-cluster: setup-build $(addprefix $(TOOLS)/,prometheus/.ready redis/.ready)
 
 ## setup-test: install what `make test` needs
-setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter redis py-mcp1 py-mcp2 node))
+setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter redis dnsmasq py-mcp1 py-mcp2 node))
 
 ## setup-fuzz: install what `make fuzz` needs
 setup-fuzz: setup-build
 	@scripts/setup-fuzz.sh
 
 # A stamp lies in the folder that it speaks of, so it goes when the folder goes.
-$(TOOLS)/prometheus/.ready $(TOOLS)/redis/.ready: $(TOOLS)/%/.ready: scripts/setup-%.sh scripts/lib.sh
+$(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus redis dnsmasq)): $(TOOLS)/%/.ready: scripts/setup-%.sh scripts/lib.sh
 	@scripts/setup-$*.sh
 	@touch $@
 

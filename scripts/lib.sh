@@ -61,6 +61,30 @@ apt_unpack() {
   rm -rf "$work"
 }
 
+# apt_add FOLDER PACKAGE...: the packages' files beside those that are in FOLDER.
+apt_add() {
+  local folder=$1 package
+  shift
+  mkdir -p "$folder"
+  for package in "$@"; do
+    apt_unpack "$package" "$folder.part"
+    cp -a "$folder.part/." "$folder/"
+    rm -rf "$folder.part"
+  done
+}
+
+# run_with_libraries PROGRAM SCRIPT: makes SCRIPT, which runs a PROGRAM of its folder with the libraries that lie there:
+# not every system has them.
+run_with_libraries() {
+  cat >"$2" <<EOF
+#!/bin/sh
+here=\$(CDPATH= cd -- "\$(dirname -- "\$0")" && pwd)
+libraries=\$(echo "\$here"/usr/lib/*-linux-gnu)
+LD_LIBRARY_PATH=\$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH} exec "\$here/$1" "\$@"
+EOF
+  chmod +x "$2"
+}
+
 apt_download() {
   say "downloading $1"
   (cd "$2" && apt-get -o APT::Sandbox::User="$(id -un)" -qq download "$1" >&2)

@@ -66,7 +66,7 @@ use self::{
     discovery::Discovery,
     keeper::{Keeper, NEWS_MAX, News, Published, Shared, look_for_ever},
     letters::Letters,
-    names::SystemNames,
+    names::NameServers,
     roster::Own,
     status::{Instance, unix_ms},
 };
@@ -140,7 +140,8 @@ impl Cluster {
             published: Arc::clone(&published),
         });
         let (news, inbox) = mpsc::channel(NEWS_MAX);
-        let discovery = Discovery::new(config.peers.clone(), SystemNames);
+        let names = NameServers::new(config.peers.name_servers());
+        let discovery = Discovery::new(config.peers.clone(), names);
         let keeper = Keeper::new(Arc::clone(&shared), news.downgrade());
         let tasks = vec![
             tokio::spawn(keeper.run(inbox)),

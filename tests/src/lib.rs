@@ -13,14 +13,15 @@
 //! 9. [`prometheus`]: a real one
 //! 10. [`place`]: addresses that are free, and stay so
 //! 11. [`redis`]: a real Redis
-//! 12. [`minter`]: keys and tokens of an issuer made by hand
-//! 13. [`server`]: the server under test
-//! 14. [`clients`]: real MCP clients and the official conformance suite
-//! 15. [`provider`]: a real OpenID provider
-//! 16. [`cut`]: a piece of network that can be cut
-//! 17. [`balancer`]: a round-robin balancer
-//! 18. [`replicas`]: several servers that share sessions
-//! 19. [`crowd`]: many clients that ask at once
+//! 12. [`name_server`]: a real name server
+//! 13. [`minter`]: keys and tokens of an issuer made by hand
+//! 14. [`server`]: the server under test
+//! 15. [`clients`]: real MCP clients and the official conformance suite
+//! 16. [`provider`]: a real OpenID provider
+//! 17. [`cut`]: a piece of network that can be cut
+//! 18. [`balancer`]: a round-robin balancer
+//! 19. [`replicas`]: several servers that share sessions
+//! 20. [`crowd`]: many clients that ask at once
 
 #![expect(
     clippy::expect_used,
@@ -51,6 +52,8 @@ pub mod prometheus;
 pub mod place;
 
 pub mod redis;
+
+pub mod name_server;
 
 pub mod minter;
 

@@ -197,9 +197,12 @@ impl fmt::Debug for Replicas {
 
 impl Replica {
     /// Its name among the replicas, which is where they reach it.
+    ///
+    /// # Panics
+    /// When its configuration has none.
     #[must_use]
     pub fn name(&self) -> String {
-        self.place.peer().to_string()
+        self.config["cluster"]["advertise"].as_str().expect("it has a name").to_owned()
     }
 
     /// Where it is.

@@ -12,6 +12,7 @@ mod sessions {
     mod keys;
     mod load;
     mod membership;
+    mod names;
     mod partition;
     mod parts;
     mod peer_port;

@@ -2,12 +2,13 @@
 //!
 //! What is found here are addresses that are worth asking, no more: who answers there, and whether it is one of
 //! us, only a probe can tell. So a list that cannot be read is no reason to give up peers that answer: the last
-//! good one stays.
+//! good one stays. A name server that says that there is nothing has answered, and is believed when it goes on saying
+//! so: one that has just started may not know its names yet.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     io::{self, Read as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -16,7 +17,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::names::{LookupError, Names, Target};
+use super::names::{Family, LookupError, Names, Target};
 use crate::{config::Peers, telemetry::Chain};
 
 /// Most addresses that are asked. Each is asked every second or so, by each of the others.
@@ -27,6 +28,9 @@ pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Names that are looked up at the same time.
 const LOOKUPS_AT_ONCE: usize = 16;
+
+/// So many answers in a row that there is nothing under a name, and it is believed.
+const NOTHING_BELIEVED: u8 = 3;
 
 /// How often the names in a fixed list are looked up.
 const STATIC_INTERVAL: Duration = Duration::from_secs(5);
@@ -48,9 +52,21 @@ pub(super) struct Discovery<N> {
     peers: Peers,
     /// The last good list.
     targets: Vec<Target>,
-    /// The last good addresses of each target.
-    addresses: BTreeMap<Target, Vec<SocketAddr>>,
+    /// Answers of name servers in a row that there is no target at all.
+    nothing: u8,
+    /// What is known of each target.
+    known: BTreeMap<Target, Known>,
     told: Told,
+}
+
+/// What is known of a name.
+#[derive(Debug, Default)]
+struct Known {
+    /// The last good addresses, A and AAAA: one of the two may fail while the other does not.
+    v4: Vec<IpAddr>,
+    v6: Vec<IpAddr>,
+    /// Answers in a row that there are none of either.
+    nothing: u8,
 }
 
 /// What was said in the log, so that it is said once.
@@ -78,8 +94,8 @@ enum ListError {
 
 impl<N: Names> Discovery<N> {
     pub(super) fn new(peers: Peers, names: N) -> Self {
-        let (targets, addresses) = (Vec::new(), BTreeMap::new());
-        Self { names, peers, targets, addresses, told: Told::default() }
+        let (targets, known) = (Vec::new(), BTreeMap::new());
+        Self { names, peers, targets, nothing: 0, known, told: Told::default() }
     }
 
     /// How long to wait between looks.
@@ -97,21 +113,44 @@ impl<N: Names> Discovery<N> {
         match self.list().await {
             Ok(targets) => {
                 self.told.list_is_good();
-                self.targets = targets;
+                self.take(targets);
             }
             Err(error) => self.told.list_is_bad(&error),
         }
         self.look_up().await;
         let mut found = BTreeMap::new();
         for target in &self.targets {
-            let addresses = self.addresses.get(target).into_iter().flatten();
-            for address in addresses.map(|address| without_mapping(*address)) {
+            for address in self.addresses(target) {
                 found.entry(address).or_insert_with(|| Arc::clone(&target.host));
             }
         }
         self.told.count(found.len());
         let found = found.into_iter().take(PEERS_MAX);
         found.map(|(address, host)| Found { address, host }).collect()
+    }
+
+    /// Takes a list; an empty one of a name server's not at once.
+    fn take(&mut self, targets: Vec<Target>) {
+        let is_nothing = targets.is_empty() && matches!(self.peers, Peers::Srv { .. });
+        self.nothing = if is_nothing { self.nothing.saturating_add(1) } else { 0 };
+        if self.nothing == 1 {
+            tracing::warn!("no name server knows a target of the replicas' name");
+        }
+        if !is_nothing || self.nothing >= NOTHING_BELIEVED {
+            self.targets = targets;
+        }
+    }
+
+    fn addresses(&self, target: &Target) -> impl Iterator<Item = SocketAddr> {
+        let port = target.port;
+        let known = self.known.get(target);
+        let looked_up = known.into_iter().flat_map(|known| known.v4.iter().chain(&known.v6));
+        let literal = target.literal().map(|literal| literal.ip());
+        // An IPv4 address in IPv6 form is the same place as the address itself.
+        literal
+            .into_iter()
+            .chain(looked_up.copied())
+            .map(move |address| SocketAddr::new(address.to_canonical(), port))
     }
 
     async fn list(&self) -> Result<Vec<Target>, ListError> {
@@ -136,34 +175,70 @@ impl<N: Names> Discovery<N> {
     /// Finds the addresses of all targets. Those of a target that cannot be looked up stay as they were.
     async fn look_up(&mut self) {
         let names = &self.names;
-        let lookups = self.targets.clone().into_iter().map(|target| async move {
-            let looked_up = match target.literal() {
-                Some(address) => Ok(vec![address]),
-                None => within_time(names.addresses(&target.host)).await.map(|addresses| {
-                    let address = |address| SocketAddr::new(address, target.port);
-                    addresses.into_iter().map(address).collect()
-                }),
-            };
-            (target, looked_up)
+        let mut named = self.targets.clone();
+        named.retain(|target| target.literal().is_none());
+        let lookups = named.into_iter().map(|target| async move {
+            let host = &target.host;
+            let (v4, v6) = tokio::join!(
+                within_time(names.addresses(host, Family::V4)),
+                within_time(names.addresses(host, Family::V6)),
+            );
+            (target, v4, v6)
         });
         let looked_up: Vec<_> =
             stream::iter(lookups).buffer_unordered(LOOKUPS_AT_ONCE).collect().await;
-        let mut before = std::mem::take(&mut self.addresses);
-        for (target, addresses) in looked_up {
-            let addresses = match addresses {
-                Ok(addresses) => {
-                    self.told.known(&target);
-                    addresses
-                }
-                Err(error) => {
-                    self.told.unknown(&target, &error);
-                    before.remove(&target).unwrap_or_default()
-                }
-            };
-            self.addresses.insert(target, addresses);
+        let mut before = std::mem::take(&mut self.known);
+        for (target, v4, v6) in looked_up {
+            let mut known = before.remove(&target).unwrap_or_default();
+            match known.hear(v4, v6) {
+                Heard::Addresses => self.told.known(&target),
+                Heard::Nothing => self.told.nothing(&target),
+                Heard::Failure(error) => self.told.unknown(&target, &error),
+            }
+            self.known.insert(target, known);
         }
         let targets: BTreeSet<&Target> = self.targets.iter().collect();
         self.told.unknown.retain(|target| targets.contains(target));
+    }
+}
+
+/// What came of looking a name up.
+enum Heard {
+    Addresses,
+    /// It has none.
+    Nothing,
+    Failure(LookupError),
+}
+
+impl Known {
+    /// Takes what was answered of both kinds of addresses. One that was not answered stays as it was.
+    fn hear(
+        &mut self,
+        v4: Result<Vec<IpAddr>, LookupError>,
+        v6: Result<Vec<IpAddr>, LookupError>,
+    ) -> Heard {
+        match (v4, v6) {
+            (Ok(v4), Ok(v6)) if v4.is_empty() && v6.is_empty() => {
+                self.nothing = self.nothing.saturating_add(1);
+                if self.nothing >= NOTHING_BELIEVED {
+                    (self.v4, self.v6) = (v4, v6);
+                }
+                Heard::Nothing
+            }
+            (Ok(v4), Ok(v6)) => {
+                *self = Self { v4, v6, nothing: 0 };
+                Heard::Addresses
+            }
+            (Ok(v4), Err(_)) if !v4.is_empty() => {
+                (self.v4, self.nothing) = (v4, 0);
+                Heard::Addresses
+            }
+            (Err(_), Ok(v6)) if !v6.is_empty() => {
+                (self.v6, self.nothing) = (v6, 0);
+                Heard::Addresses
+            }
+            (Err(error), _) | (_, Err(error)) => Heard::Failure(error),
+        }
     }
 }
 
@@ -193,6 +268,12 @@ impl Told {
         }
     }
 
+    fn nothing(&mut self, target: &Target) {
+        if self.unknown.insert(target.clone()) {
+            tracing::warn!(peer.host = %target.host, "no name server knows an address of a replica's name");
+        }
+    }
+
     fn count(&mut self, found: usize) {
         let too_many = found > PEERS_MAX;
         if too_many && !self.too_many {
@@ -204,11 +285,6 @@ impl Told {
         }
         self.too_many = too_many;
     }
-}
-
-/// An IPv4 address in IPv6 form is the same place as the address itself.
-fn without_mapping(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 async fn within_time<T>(

@@ -106,6 +106,8 @@ pub enum Peers {
         port: u16,
         /// How often it is looked up.
         interval: Duration,
+        /// Who is asked; nobody: whom this machine asks.
+        servers: Vec<SocketAddr>,
     },
     /// At all targets of an SRV name.
     Srv {
@@ -113,6 +115,8 @@ pub enum Peers {
         name: String,
         /// How often it is looked up.
         interval: Duration,
+        /// Who is asked, for the addresses of the targets too; nobody: whom this machine asks.
+        servers: Vec<SocketAddr>,
     },
     /// At the addresses in a file, one `host:port` on each line; `#` begins a comment.
     File {
@@ -121,6 +125,17 @@ pub enum Peers {
         /// How often it is looked at.
         interval: Duration,
     },
+}
+
+impl Peers {
+    /// The name servers that are asked; none: those of this machine.
+    #[must_use]
+    pub fn name_servers(&self) -> &[SocketAddr] {
+        match self {
+            Self::Dns { servers, .. } | Self::Srv { servers, .. } => servers,
+            Self::Static(_) | Self::File { .. } => &[],
+        }
+    }
 }
 
 /// How it is found out which replicas live.

@@ -12,11 +12,17 @@ struct Book(Arc<Mutex<Entries>>);
 struct Entries {
     hosts: HashMap<String, Vec<IpAddr>>,
     services: HashMap<String, Vec<Target>>,
+    /// Whether nobody answers for addresses of IPv6.
+    no_v6: bool,
 }
 
 impl Names for Book {
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        self.0.lock().hosts.get(host).cloned().ok_or(LookupError::Slow)
+    async fn addresses(&self, host: &str, family: Family) -> Result<Vec<IpAddr>, LookupError> {
+        let entries = self.0.lock();
+        let found = entries.hosts.get(host).filter(|_| family == Family::V4 || !entries.no_v6);
+        let mut found = found.cloned().ok_or(LookupError::Slow)?;
+        found.retain(|address| address.is_ipv4() == (family == Family::V4));
+        Ok(found)
     }
 
     async fn services(&self, name: &str) -> Result<Vec<Target>, LookupError> {
@@ -48,6 +54,16 @@ fn fixed(listed: &[&str]) -> Peers {
     Peers::Static(listed.iter().map(|&text| text.to_owned()).collect())
 }
 
+fn of_name() -> Peers {
+    let (name, interval) = ("promgate.test".into(), Duration::from_secs(1));
+    Peers::Dns { name, port: 7, interval, servers: Vec::new() }
+}
+
+fn of_service() -> Peers {
+    let (name, interval) = ("_peer._tcp.test".into(), Duration::from_secs(1));
+    Peers::Srv { name, interval, servers: Vec::new() }
+}
+
 #[tokio::test]
 async fn names_of_a_fixed_list_are_looked_up_each_time() {
     let book = Book::default();
@@ -70,9 +86,7 @@ async fn names_of_a_fixed_list_are_looked_up_each_time() {
 async fn all_addresses_of_a_name_are_peers_and_a_failed_look_changes_nothing() {
     let book = Book::default();
     book.host("promgate.test", &["192.0.2.1", "192.0.2.2", "::ffff:192.0.2.2"]);
-    let peers =
-        Peers::Dns { name: "promgate.test".into(), port: 7, interval: Duration::from_secs(1) };
-    let mut discovery = Discovery::new(peers, book.clone());
+    let mut discovery = Discovery::new(of_name(), book.clone());
     let found = ["192.0.2.1:7 promgate.test", "192.0.2.2:7 promgate.test"];
     assert_eq!(shown(&discovery.look().await), found);
     book.forget();
@@ -87,8 +101,7 @@ async fn the_targets_of_a_service_are_looked_up_in_turn() {
     book.service("_peer._tcp.test", &["a.test:1", "b.test:2"]);
     book.host("a.test", &["192.0.2.1"]);
     book.host("b.test", &["192.0.2.2"]);
-    let peers = Peers::Srv { name: "_peer._tcp.test".into(), interval: Duration::from_secs(1) };
-    let mut discovery = Discovery::new(peers, book.clone());
+    let mut discovery = Discovery::new(of_service(), book.clone());
     let both = ["192.0.2.1:1 a.test", "192.0.2.2:2 b.test"];
     assert_eq!(shown(&discovery.look().await), both);
     // The service is known, one of its targets is not for the moment.
@@ -98,6 +111,59 @@ async fn the_targets_of_a_service_are_looked_up_in_turn() {
     assert_eq!(shown(&discovery.look().await), ["192.0.2.1:1 a.test"]);
     book.forget();
     assert_eq!(shown(&discovery.look().await), ["192.0.2.1:1 a.test"]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_known_to_have_no_address_any_more_is_given_up_after_three_looks() {
+    let book = Book::default();
+    book.host("promgate.test", &["192.0.2.1"]);
+    let mut discovery = Discovery::new(of_name(), book.clone());
+    let found = ["192.0.2.1:7 promgate.test"];
+    assert_eq!(shown(&discovery.look().await), found);
+    book.host("promgate.test", &[]);
+    for _ in 0..2 {
+        assert_eq!(shown(&discovery.look().await), found, "whoever says so may have just started");
+    }
+    book.forget();
+    assert_eq!(shown(&discovery.look().await), found, "nobody says so");
+    book.host("promgate.test", &["192.0.2.1"]);
+    assert_eq!(shown(&discovery.look().await), found, "it is known again");
+    book.host("promgate.test", &[]);
+    for _ in 0..2 {
+        assert_eq!(shown(&discovery.look().await), found, "and it is counted anew");
+    }
+    assert_eq!(shown(&discovery.look().await), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_service_that_is_known_to_have_no_target_any_more_is_given_up_after_three_looks() {
+    let book = Book::default();
+    book.service("_peer._tcp.test", &["192.0.2.1:1"]);
+    let mut discovery = Discovery::new(of_service(), book.clone());
+    let found = ["192.0.2.1:1 192.0.2.1"];
+    assert_eq!(shown(&discovery.look().await), found);
+    book.service("_peer._tcp.test", &[]);
+    for _ in 0..2 {
+        assert_eq!(shown(&discovery.look().await), found);
+    }
+    assert_eq!(shown(&discovery.look().await), [""; 0]);
+    book.service("_peer._tcp.test", &["192.0.2.1:1"]);
+    assert_eq!(shown(&discovery.look().await), found);
+}
+
+#[tokio::test]
+async fn addresses_of_one_kind_stay_while_only_those_of_the_other_are_answered() {
+    let book = Book::default();
+    book.host("promgate.test", &["192.0.2.1", "2001:db8::1"]);
+    let mut discovery = Discovery::new(of_name(), book.clone());
+    let both = ["192.0.2.1:7 promgate.test", "[2001:db8::1]:7 promgate.test"];
+    assert_eq!(shown(&discovery.look().await), both);
+    book.0.lock().no_v6 = true;
+    book.host("promgate.test", &["192.0.2.2"]);
+    let one_new = ["192.0.2.2:7 promgate.test", "[2001:db8::1]:7 promgate.test"];
+    assert_eq!(shown(&discovery.look().await), one_new);
+    book.0.lock().no_v6 = false;
+    assert_eq!(shown(&discovery.look().await), ["192.0.2.2:7 promgate.test"]);
 }
 
 #[tokio::test]
@@ -136,7 +202,8 @@ async fn more_peers_than_may_be_are_cut_and_the_same_ones_each_time() {
 
 #[tokio::test]
 async fn this_machine_knows_its_own_name_and_not_one_that_cannot_be() {
-    let names = super::super::names::SystemNames;
-    let found = names.addresses("localhost").await.unwrap();
+    let names = super::super::names::NameServers::new(&[]);
+    let mut found = names.addresses("localhost", Family::V4).await.unwrap();
+    found.extend(names.addresses("localhost", Family::V6).await.unwrap());
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
 }

@@ -1,8 +1,11 @@
 //! Where other replicas are found.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use super::{Check, filled, host};
+use super::{
+    Check, filled,
+    host::{self, Unreachable},
+};
 use crate::config::{Peers, file, place::At, raw};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -11,6 +14,9 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// Most replicas; each probes all others, and every worker of each takes room on the ring.
 const PEERS_MAX: usize = 256;
+
+/// Most name servers. All are asked at once, for each name.
+const NAME_SERVERS_MAX: usize = 8;
 
 /// Largest file of addresses, in bytes: 256 of the longest names.
 const FILE_BYTES_MAX: u64 = 128 << 10;
@@ -83,13 +89,61 @@ impl Check<'_> {
             );
         }
         let interval = self.span(&at.key("interval"), &raw.interval, SECOND..=HOUR);
-        Some(Peers::Dns { name: name?, port: u16::try_from(port?).ok()?, interval })
+        let servers = self.name_servers(&at.key("servers"), raw.servers.as_ref());
+        Some(Peers::Dns { name: name?, port: u16::try_from(port?).ok()?, interval, servers })
     }
 
     fn srv_peers(&mut self, at: &At, raw: &raw::SrvPeers) -> Option<Peers> {
         let name = self.looked_up(&at.key("name"), raw.name.as_deref());
         let interval = self.span(&at.key("interval"), &raw.interval, SECOND..=HOUR);
-        Some(Peers::Srv { name: name?, interval })
+        let servers = self.name_servers(&at.key("servers"), raw.servers.as_ref());
+        Some(Peers::Srv { name: name?, interval, servers })
+    }
+
+    /// Whom to ask for names; nobody in particular where nothing is written.
+    fn name_servers(&mut self, at: &At, raw: Option<&raw::OneOrMore>) -> Vec<SocketAddr> {
+        let Some(raw::OneOrMore(list)) = raw else { return Vec::new() };
+        if list.is_empty() {
+            self.faults.push(
+                at,
+                "the list is empty",
+                "name whom to ask, as in `[\"127.0.0.1:8600\"]`, or remove it to ask whom this machine asks",
+            );
+        }
+        let mut servers: Vec<SocketAddr> = Vec::new();
+        for (place, text) in self.items(at, list) {
+            for text in text.split(',') {
+                let Some(server) = self.name_server(&place, text.trim()) else { continue };
+                if servers.contains(&server) {
+                    self.faults.push(&place, "this name server is named twice", "keep one of them");
+                }
+                servers.push(server);
+            }
+        }
+        if servers.len() > NAME_SERVERS_MAX {
+            let what = format!("there are more than {NAME_SERVERS_MAX} name servers");
+            self.faults.push(at, what, "remove some; each is asked every time");
+        }
+        servers
+    }
+
+    fn name_server(&mut self, at: &At, text: &str) -> Option<SocketAddr> {
+        let what = match host::replica(text) {
+            Ok(server) => match server.parse() {
+                Ok(server) => return Some(server),
+                Err(_name) => {
+                    "a name server is given by its address, since nobody else could look up its name"
+                }
+            },
+            Err(Unreachable::Malformed) => "not an address with its port",
+            Err(Unreachable::NoPort) => "has no port",
+            Err(Unreachable::AnyPort) => "port 0 is no port that can be asked",
+            Err(Unreachable::Nowhere) => "this address is not that of one machine",
+        };
+        let mend =
+            "write address and port, such as `10.0.0.2:53`, `[fd00::2]:53` or `127.0.0.1:8600`";
+        self.faults.push(at, what, mend);
+        None
     }
 
     /// A name; a dot at its end, which keeps it from being completed, stays.

@@ -90,11 +90,14 @@ pub(crate) struct DnsPeers {
     pub(crate) port: Option<u64>,
     /// How often it is looked up.
     pub(crate) interval: Span,
+    /// Name servers to ask, each address and port, such as `127.0.0.1:8600`; several in one text stand between commas.
+    /// When absent, those that this machine asks.
+    pub(crate) servers: Option<OneOrMore>,
 }
 
 impl Default for DnsPeers {
     fn default() -> Self {
-        Self { name: None, port: None, interval: span("5s") }
+        Self { name: None, port: None, interval: span("5s"), servers: None }
     }
 }
 
@@ -107,11 +110,14 @@ pub(crate) struct SrvPeers {
     pub(crate) name: Option<String>,
     /// How often it is looked up.
     pub(crate) interval: Span,
+    /// Name servers to ask, each address and port, such as `127.0.0.1:8600`; several in one text stand between commas.
+    /// When absent, those that this machine asks.
+    pub(crate) servers: Option<OneOrMore>,
 }
 
 impl Default for SrvPeers {
     fn default() -> Self {
-        Self { name: None, interval: span("5s") }
+        Self { name: None, interval: span("5s"), servers: None }
     }
 }
 

@@ -128,13 +128,30 @@ fn a_small_section_of_replicas_gets_the_defaults() {
     let name = "promgate.example.".to_owned();
     assert_eq!(
         peers("{dns: {name: Promgate.example., port: 8081}}"),
-        Peers::Dns { name, port: 8081, interval: secs(5) }
+        Peers::Dns { name, port: 8081, interval: secs(5), servers: Vec::new() }
     );
     let name = "_peer._tcp.promgate.example".to_owned();
     assert_eq!(
         peers("{srv: {name: _peer._tcp.promgate.example}}"),
-        Peers::Srv { name, interval: secs(5) }
+        Peers::Srv { name, interval: secs(5), servers: Vec::new() }
     );
+}
+
+#[test]
+fn the_name_servers_of_replicas_arrive() {
+    let servers = |text: &str| {
+        let text = REPLICATED.replace("static: [\"10.0.0.1:8081\", \"10.0.0.2:8081\"]", text);
+        let peers = parsed(&with_backend(&text)).cluster.expect("a cluster").peers;
+        peers.name_servers().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        servers("dns: {name: a.example, port: 1, servers: 127.0.0.1:8600}"),
+        ["127.0.0.1:8600"]
+    );
+    let several =
+        "srv: {name: a.example, servers: [\"10.0.0.2:53, [FD00:0::2]:53\", \"[::1]:5353\"]}";
+    assert_eq!(servers(several), ["10.0.0.2:53", "[fd00::2]:53", "[::1]:5353"]);
+    assert_eq!(servers("srv: {name: a.example}"), [""; 0]);
 }
 
 #[test]
