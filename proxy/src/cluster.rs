@@ -6,6 +6,7 @@
 //! - `status`, `health`, `roster`: what a replica says of itself, what its answers add up to, and who is on the
 //!   ring; all of these are pure
 //! - `probe`, `watched`, `keeper`: the tasks that ask, what is known of each address, and the task that keeps it
+//! - `passed`: what tells the streams that another replica passes on when they are to end
 //! - `messages`: what replicas tell one another beside
 //!
 //! An address gets onto the ring only by an answer that is signed with our keys, under the name that the answer
@@ -44,6 +45,7 @@ mod letters;
 mod link;
 mod messages;
 mod names;
+mod passed;
 mod probe;
 mod roster;
 mod served;
@@ -55,7 +57,7 @@ pub use self::{
     letters::Answer,
     messages::{
         CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX, HeardError, LEAVE_PATH, SESSIONS_END_PATH,
-        SESSIONS_TAKE_PATH, TellError,
+        SESSIONS_TAKE_PATH, STREAMS_END_PATH, TellError,
     },
     roster::{Membership, Node, NodeState},
     served::{Departure, NodeView, View},
@@ -67,6 +69,7 @@ use self::{
     keeper::{Keeper, NEWS_MAX, News, Published, Shared, look_for_ever},
     letters::Letters,
     names::NameServers,
+    passed::Passed,
     roster::Own,
     status::{Instance, unix_ms},
 };
@@ -74,6 +77,7 @@ use self::{
 /// The replicas, ourselves among them.
 pub struct Cluster {
     published: Arc<Published>,
+    passed: Passed,
     others: Option<Others>,
 }
 
@@ -107,7 +111,8 @@ impl Cluster {
     #[must_use]
     pub fn alone(workers: u16) -> Arc<Self> {
         let membership = Membership::alone(NodeName::local(), workers);
-        Arc::new(Self { published: Arc::new(Published::new(membership, true)), others: None })
+        let published = Arc::new(Published::new(membership, true));
+        Arc::new(Self { published, passed: Passed::default(), others: None })
     }
 
     /// Begins to look for the others. Must be called inside a tokio runtime; its tasks end with the cluster.
@@ -149,6 +154,7 @@ impl Cluster {
         ];
         Ok(Arc::new(Self {
             published,
+            passed: Passed::default(),
             others: Some(Others {
                 shared,
                 keys: Arc::clone(keys),

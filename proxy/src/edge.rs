@@ -161,7 +161,7 @@ impl Edge {
         let terms = StreamTerms {
             metrics: &self.metrics,
             drain: self.drain.clone(),
-            from: context.hop.as_ref().map(|hop| self.sessions.cluster.departure(&hop.from)),
+            cluster: &self.sessions.cluster,
         };
         reply(session, context, answer, terms).await
     }

@@ -68,7 +68,14 @@ pub struct Hop {
     /// What the body must be; only for messages of the replicas themselves, whose bodies are short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_sha256: Option<BodyDigest>,
+    /// Who signed it; known of a hop that was checked.
+    #[serde(skip)]
+    pub signer: Signer,
 }
+
+/// The process that signed a hop: another one after each start, whatever its replica's name is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Signer(u64);
 
 /// A caller, as the replica that verified the token tells of it. Its `Debug` shows nobody.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

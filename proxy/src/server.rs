@@ -328,8 +328,18 @@ impl Running {
         tokio::time::sleep(FAREWELL.min(self.drain_timeout)).await;
         self.switches.close_mcp.send_replace(true);
         let in_flight = || self.in_flight.load(std::sync::atomic::Ordering::Relaxed);
-        while in_flight() > 0 && began.elapsed() < self.drain_timeout {
-            tokio::time::sleep(DRAIN_LOOK).await;
+        let last_gone = async {
+            while in_flight() > 0 {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        let time_left = self.drain_timeout.saturating_sub(began.elapsed());
+        tokio::select! {
+            biased;
+            () = last_gone => {}
+            () = tokio::time::sleep(time_left) => {}
+            // Where others own sessions whose streams run through us. New ones do so no more, or hardly any.
+            () = self.sessions.cluster.end_streams_passed_on() => {}
         }
         // HTTP/2 answers are written by their connection after the request is over.
         self.switches.close_peers.send_replace(true);

@@ -19,4 +19,5 @@ mod sessions {
     mod router;
     mod store;
     mod streams;
+    mod upgrade;
 }

@@ -19,7 +19,8 @@ use mcp_core::signing::NoRandomness;
 use super::status::Instance;
 use crate::{
     hop::{
-        BodyDigest, CannotSign, Hop, HopChecker, HopKeys, HopRefused, HopSigner, Rules, Traveller,
+        BodyDigest, CannotSign, Hop, HopChecker, HopKeys, HopRefused, HopSigner, Rules, Signer,
+        Traveller,
     },
     ring::NodeName,
 };
@@ -152,6 +153,7 @@ impl Letters {
             caller: Traveller { principal: None, rules: Rules::Named(Vec::new()), until: None },
             client: None,
             body_sha256: Some(BodyDigest::of(body)),
+            signer: Signer::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The peer listener checks the signature in the header and reads the body; what is here takes both and gives
 //! the answer, without knowing how they came.
 
-use std::{error::Error, sync::atomic::Ordering};
+use std::{error::Error, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -24,6 +24,10 @@ use crate::{
 
 /// Where a replica is told that another is about to end.
 pub const LEAVE_PATH: &str = "/_promgate/leave";
+
+/// How often a process that is about to end asks for the end of the streams that it passes on, since a client may open
+/// one more over a connection that it still has.
+const STREAMS_END_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Largest answer to a control message, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -82,6 +86,8 @@ struct Heard {}
 pub const SESSIONS_END_PATH: &str = "/_promgate/sessions/end";
 /// Where a replica is given sessions that fall to it.
 pub const SESSIONS_TAKE_PATH: &str = "/_promgate/sessions/take";
+/// Where a replica is told that the process which says so is about to end, and its streams with it.
+pub const STREAMS_END_PATH: &str = "/_promgate/streams/end";
 /// Begins every path of what replicas tell one another beside clients' requests.
 pub const CONTROL_PREFIX: &str = "/_promgate/";
 /// Largest control message, in bytes: sessions are handed over by about a megabyte.
@@ -153,6 +159,31 @@ impl Cluster {
         }
         others.shared.left.store(true, Ordering::Relaxed);
         others.ring_without(News::Leaving).await;
+    }
+
+    /// Has the other replicas end, as they should end, the streams that only wait and run through this process: again and
+    /// again, until whoever waits for this waits no more. We cannot end them ourselves without cutting them.
+    #[expect(clippy::infinite_loop, reason = "whoever waits for it stops it")]
+    pub async fn end_streams_passed_on(&self) {
+        loop {
+            for (node, told) in self.tell(STREAMS_END_PATH, b"{}".to_vec()).await {
+                if let Err(error) = told {
+                    let error = crate::telemetry::Chain(&error);
+                    tracing::debug!(%node, %error, "a replica could not be told to end our streams");
+                }
+            }
+            tokio::time::sleep(STREAMS_END_INTERVAL).await;
+        }
+    }
+
+    /// Ends the streams that run through the process which says so: `POST` of [`STREAMS_END_PATH`].
+    ///
+    /// # Errors
+    /// [`HeardError`] when it is not what its sender signed.
+    pub fn heard_streams_end(&self, said: &Hop, body: &[u8]) -> Result<Answer, HeardError> {
+        self.is_genuine(said, body)?;
+        self.passed.end(said.signer);
+        self.answer(said, STREAMS_END_PATH, serde_json::to_vec(&Heard {})?)
     }
 
     /// Answers a probe: `GET` of [`STATUS_PATH`](super::STATUS_PATH).

@@ -6,6 +6,7 @@ use http::HeaderValue;
 use mcp_core::{secret::Secret, session::WeakKey};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, Membership, Node, NodeState};
 use crate::{
@@ -49,9 +50,11 @@ pub struct NodeView {
     pub is_self: bool,
 }
 
-/// Tells when a replica is no longer on the ring.
+/// Tells when a replica that passes a stream on is about to end: it is no longer on the ring, or the process that passes
+/// the stream on says so, as one does in whose place another goes on under the same name.
 #[derive(Debug)]
 pub struct Departure {
+    ends: Arc<CancellationToken>,
     changed: watch::Receiver<u64>,
     cluster: Arc<Cluster>,
     node: NodeName,
@@ -109,11 +112,13 @@ impl Cluster {
         drop(timeout(RING_PATIENCE, changed.wait_for(|version| *version != from)).await);
     }
 
-    /// Tells when `node` is no longer on the ring.
+    /// Tells when whoever passed on a request is about to end.
     #[must_use]
-    pub fn departure(self: &Arc<Self>, node: &NodeName) -> Departure {
-        let (cluster, was_there) = (Arc::clone(self), self.membership().has(node));
-        Departure { changed: self.changed(), cluster, node: node.clone(), was_there }
+    pub fn departure(self: &Arc<Self>, hop: &Hop) -> Departure {
+        let node = hop.from.clone();
+        let (cluster, was_there) = (Arc::clone(self), self.membership().has(&node));
+        let ends = self.passed.through(hop.signer);
+        Departure { ends, changed: self.changed(), cluster, node, was_there }
     }
 
     /// The replicas, for those who look at us.
@@ -155,15 +160,21 @@ impl Cluster {
 impl Departure {
     /// Waits for it.
     ///
-    /// For ever, if it was not there when this was made: then nobody here knows what becomes of it.
+    /// Of one that was not on the ring when this was made, only its own word tells.
     pub async fn come(&mut self) {
-        if !self.was_there {
-            return std::future::pending().await;
-        }
-        while self.cluster.membership().has(&self.node) {
-            if self.changed.changed().await.is_err() {
-                return;
+        let gone = async {
+            if !self.was_there {
+                return std::future::pending().await;
             }
+            while self.cluster.membership().has(&self.node) {
+                if self.changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = self.ends.cancelled() => {}
+            () = gone => {}
         }
     }
 }

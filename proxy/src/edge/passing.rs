@@ -95,6 +95,7 @@ impl ProxyHttp for Edge {
             caller,
             client,
             body_sha256: None,
+            signer: hop::Signer::default(),
         };
         let (method, path) = (request.method.clone(), request.uri.path().to_owned());
         let signed = self.sessions.cluster.sign(&hop, method.as_str(), &path);

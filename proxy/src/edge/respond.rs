@@ -24,7 +24,7 @@ use super::{
     noted,
 };
 use crate::{
-    cluster::{Answer, Departure},
+    cluster::{Answer, Cluster, Departure},
     gate::Leave,
     hop::HOP,
     metrics::{Metrics, labels},
@@ -46,7 +46,7 @@ pub(super) struct StreamTerms<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) drain: watch::Receiver<bool>,
     /// Where the replica is seen to leave through which the request came.
-    pub(super) from: Option<Departure>,
+    pub(super) cluster: &'a Arc<Cluster>,
 }
 
 /// Answers a request that reaches no worker; `id_raw` is the id of its message, where that was read.
@@ -194,8 +194,9 @@ async fn events(
     // Who only waits takes nobody's share, and is let go when its token has run out.
     let waits = !matches!(stream.kind(), StreamKind::Call);
     let leave = if waits { context.released() } else { None };
-    let mut end =
-        End { from: if waits { terms.from } else { None }, ..End::new(terms.drain, leave) };
+    let hop = context.hop.as_ref().filter(|_| waits);
+    let from = hop.map(|hop| terms.cluster.departure(hop));
+    let mut end = End { from, ..End::new(terms.drain, leave) };
     // Until its end is known, a stream has ended because the client left.
     context.outcome = labels::Outcome::ClientGone;
     session.write_response_header(Box::new(answer)).await?;

@@ -9,7 +9,7 @@ use std::{
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
 use super::{
-    HOP_BYTES_MAX, Hop, STATUS_PATH, Signed, in_ms,
+    HOP_BYTES_MAX, Hop, STATUS_PATH, Signed, Signer, in_ms,
     replay::{Replayed, Replays},
     sign::{HopKeys, signed},
     unix_ms,
@@ -88,7 +88,7 @@ impl HopChecker {
             return Err(HopRefused::Clock);
         }
         match self.replays.admit(nonce, at_ms, now_ms) {
-            Ok(()) => Ok(hop),
+            Ok(()) => Ok(Hop { signer: Signer(nonce.instance), ..hop }),
             Err(Replayed::Early) => Err(HopRefused::Clock),
             Err(Replayed::Seen) => Err(HopRefused::Replayed),
             Err(Replayed::TooMany) => Err(HopRefused::TooMany),

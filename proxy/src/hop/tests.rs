@@ -58,6 +58,7 @@ fn hop() -> Hop {
         },
         client: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))),
         body_sha256: None,
+        signer: Signer::default(),
     }
 }
 
@@ -66,7 +67,12 @@ fn signed_by(signer: &HopSigner, hop: &Hop) -> Vec<u8> {
 }
 
 fn checked(checker: &HopChecker, value: &[u8]) -> Result<Hop, HopRefused> {
-    checker.check(value, "POST", PATH, now())
+    checker.check(value, "POST", PATH, now()).map(unsigned)
+}
+
+/// A hop as it was before it was signed.
+fn unsigned(hop: Hop) -> Hop {
+    Hop { signer: Signer::default(), ..hop }
 }
 
 /// What follows is signed as it stands, whatever it is.
@@ -87,6 +93,16 @@ fn a_hop_arrives_as_it_was_sent_and_only_once() {
     let again = signed_by(&signer, &hop());
     assert_ne!(value, again, "each is good once");
     assert_eq!(checked(&checker, &again), Ok(hop()));
+}
+
+#[test]
+fn the_process_that_signed_is_known_and_differs_from_every_other() {
+    let (first, second) = (signer(), signer());
+    let signer_of = |signer: &HopSigner| {
+        checker().check(&signed_by(signer, &hop()), "POST", PATH, now()).unwrap().signer
+    };
+    assert_eq!(signer_of(&first), signer_of(&first));
+    assert_ne!(signer_of(&first), signer_of(&second));
 }
 
 #[test]
@@ -149,7 +165,7 @@ fn the_clocks_may_differ_by_the_skew_and_no_more() {
     for (apart, taken) in cases {
         for later in [now() + apart, now() - apart] {
             let value = signed_by(&signer, &hop());
-            let checked = checker().check(&value, "POST", PATH, later);
+            let checked = checker().check(&value, "POST", PATH, later).map(unsigned);
             assert_eq!(checked, if taken { Ok(hop()) } else { Err(HopRefused::Clock) });
         }
     }

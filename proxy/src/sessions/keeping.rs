@@ -12,7 +12,10 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{Place, Sessions};
 use crate::{
-    cluster::{Answer, HeardError, LEAVE_PATH, SESSIONS_END_PATH, SESSIONS_TAKE_PATH, STATUS_PATH},
+    cluster::{
+        Answer, HeardError, LEAVE_PATH, SESSIONS_END_PATH, SESSIONS_TAKE_PATH, STATUS_PATH,
+        STREAMS_END_PATH,
+    },
     hop::Hop,
     policy,
     ring::NodeName,
@@ -237,6 +240,7 @@ impl Sessions {
         match path {
             STATUS_PATH => self.cluster.answer_probe(hop),
             LEAVE_PATH => self.cluster.heard_leave(hop, body).await,
+            STREAMS_END_PATH => self.cluster.heard_streams_end(hop, body),
             SESSIONS_END_PATH => {
                 self.cluster.is_genuine(hop, body)?;
                 let ended = self.end_here(serde_json::from_slice(body)?);
