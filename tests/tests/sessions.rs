@@ -9,6 +9,7 @@ mod sessions {
     mod death;
     mod drain;
     mod hands;
+    mod hop;
     mod keys;
     mod load;
     mod membership;

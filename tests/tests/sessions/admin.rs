@@ -4,6 +4,9 @@ use std::{
     ffi::OsStr,
     io::Write as _,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Instant,
 };
 
 use e2e::{
@@ -167,6 +170,59 @@ fn with_a_store_the_sessions_of_a_principal_are_counted_over_all_replicas() {
     }
     assert_eq!(held[1].delete().status(), 204);
     assert_eq!(replicas.at(0).session(&alice).call("ping", json!({})).status(), 200);
+}
+
+#[test]
+fn sessions_that_are_asked_and_restored_while_an_operator_ends_them_stay_ended() {
+    const EACH: usize = 40;
+    let redis = e2e::redis::Redis::start();
+    let url = parts::url(&redis);
+    let replicas = Replicas::start_with(3, move |_, config| parts::stored_at(&url, config));
+    let open = |subject: &str| -> Vec<Client> {
+        let token = minter::token(subject);
+        (0..EACH).map(|number| replicas.at(number % 3).session(&token).unconnected()).collect()
+    };
+    let (alices, bobs) = (open("alice"), open("bob"));
+    let status = |session: &Client, number: usize| {
+        session.through(replicas.at(number).mcp()).call("ping", json!({})).status()
+    };
+    let (over, begun) = (AtomicBool::new(false), Instant::now());
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..8)
+            .map(|first| {
+                let (alices, over, status) = (&alices, &over, &status);
+                scope.spawn(move || {
+                    for (turn, session) in alices[first * 5..][..5].iter().cycle().enumerate() {
+                        if over.load(Ordering::Relaxed) || begun.elapsed() > PATIENCE {
+                            return;
+                        }
+                        let answered = status(session, turn % 2);
+                        assert!([200, 404, 502, 503].contains(&answered), "{answered}");
+                    }
+                })
+            })
+            .collect();
+        // Its sessions are restored by the two others, as they are asked for, while all of Alice's are ended.
+        let _log = replicas.at(2).kill();
+        replicas.settle();
+        let of_alice = json!({ "issuer": ISSUER, "subject": "alice" });
+        let answer = replicas.at(0).end_sessions(&of_alice, Some(ADMIN_TOKEN));
+        // The killed one could not be told, and nobody knows that it is dead.
+        assert_eq!(answer.head.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("\"stored\":40"), "{}", answer.text());
+        for session in &alices {
+            for number in [0, 1] {
+                assert_eq!(status(session, number), 404, "what was ended is gone for good");
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        asking.into_iter().for_each(|asking| asking.join().unwrap());
+    });
+    for session in &bobs {
+        assert_eq!([0, 1].map(|number| status(session, number)), [200, 200]);
+    }
+    until("only Bob's are held", || replicas.sessions() == 40);
+    assert_eq!(parts::saved(&redis), EACH);
 }
 
 #[test]
