@@ -205,6 +205,20 @@ impl Cluster {
         self.membership().links.get(node).map(|link| link.peer().clone())
     }
 
+    /// Shows and believes other certificates from now on, where replicas use them; connections that stand, stay.
+    ///
+    /// # Errors
+    /// [`CertificateError`]; all is as before then.
+    pub async fn recertify(&self, tls: &config::ClusterTls) -> Result<(), CertificateError> {
+        let Some(others) = &self.others else { return Ok(()) };
+        let Some(certificates) = others.shared.dial.certificates() else { return Ok(()) };
+        certificates.replace(tls)?;
+        if others.news.send(News::Recertified).await.is_err() {
+            tracing::debug!("nobody keeps the replicas any more");
+        }
+        Ok(())
+    }
+
     /// How the peer listener speaks TLS; `None` where replicas do not use it.
     ///
     /// # Errors

@@ -16,8 +16,9 @@ use mcp_core::{
 };
 use tokio::{task::JoinError, time::sleep};
 
-use self::settled::{same_cluster, same_secret, same_sessions, settle_keys};
+use self::settled::{other_certificates, same_cluster, same_secret, same_sessions, settle_keys};
 use crate::{
+    cluster::CertificateError,
     config::{self, Authentication, Config, ConfigFaults, ProcessEnvironment, Source},
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, labels::ReloadOutcome},
@@ -63,6 +64,9 @@ pub enum ReloadError {
     /// The settings of who is let in cannot be put to work.
     #[error("cannot put the new configuration to work")]
     Live(#[from] LiveError),
+    /// Certificates of the replicas cannot be used.
+    #[error("cannot use the new certificates of the replicas")]
+    Certificates(#[from] CertificateError),
     /// A key of the sessions cannot be used.
     #[error("cannot use the new keys")]
     Keys(#[from] SessionsError),
@@ -178,7 +182,7 @@ impl Reloader {
             next.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
         self.running.metrics.learn_backends(&names)?;
         live.loaded(Some(&old), KEYS_PATIENCE).await;
-        self.rekey(&next)?;
+        self.rekey(&next).await?;
         let regated = !Arc::ptr_eq(&live.gate, &old.gate);
         self.running.tools.replace(&edition);
         self.running.live.store(Arc::new(live));
@@ -194,12 +198,16 @@ impl Reloader {
         Ok(restart)
     }
 
-    /// Puts other keys of sessions and replicas to use.
-    fn rekey(&self, next: &Config) -> Result<(), SessionsError> {
+    /// Puts other certificates of replicas, and other keys of sessions and replicas, to use.
+    async fn rekey(&self, next: &Config) -> Result<(), ReloadError> {
         let sessions = &self.running.sessions;
+        if let Some(tls) = other_certificates(next, &self.config) {
+            sessions.cluster.recertify(tls).await?;
+        }
         sessions.rekey(&next.sessions.keys)?;
         if let Some(cluster) = &next.cluster {
-            sessions.cluster.rekey(signing_secrets(cluster, &next.sessions.keys))?;
+            let secrets = signing_secrets(cluster, &next.sessions.keys);
+            sessions.cluster.rekey(secrets).map_err(SessionsError::from)?;
         }
         Ok(())
     }

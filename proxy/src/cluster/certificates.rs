@@ -1,10 +1,11 @@
 //! Mutual TLS between replicas.
 //!
 //! Pingora reads certificates where it needs them and panics over what it cannot read. So all is tried here
-//! first, once, at the start.
+//! first, at the start and whenever others take their place.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use pingora::{
     listeners::{ALPN, TlsAccept, tls::TlsSettings},
     protocols::tls::CaType,
@@ -12,11 +13,15 @@ use pingora::{
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
 use rustls::{
-    RootCertStore,
+    DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
-    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
-    sign::{CertifiedKey, SingleCertAndKey},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject},
+    server::{
+        ClientHello, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    sign::CertifiedKey,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
@@ -54,13 +59,21 @@ pub enum CertificateError {
     Settings(#[source] Box<pingora::Error>),
 }
 
-/// What this replica shows to others, and whom it believes.
-pub(super) struct Certificates {
+/// What this replica shows to others, and whom it believes: both as the last reload left them.
+pub(super) struct Certificates(Arc<InUse>);
+
+/// What the listener asks at each handshake.
+struct InUse(ArcSwap<Material>);
+
+/// Certificates that were tried.
+struct Material {
     own: Arc<CertKey>,
     authorities: Arc<CaType>,
     server_name: Option<String>,
     certified: Arc<CertifiedKey>,
     verifier: Arc<dyn ClientCertVerifier>,
+    /// Counts the reloads, so that no connection is used again that was made by what came before.
+    generation: u64,
 }
 
 /// Says nothing in a handshake: settings with a certificate of our own are made with somebody who may.
@@ -68,8 +81,8 @@ struct Silent;
 
 impl TlsAccept for Silent {}
 
-impl Certificates {
-    pub(super) fn read(config: &ClusterTls) -> Result<Self, CertificateError> {
+impl Material {
+    fn read(config: &ClusterTls, generation: u64) -> Result<Self, CertificateError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let chain = certificates("cert_file", &config.cert_pem)?;
         let authorities = certificates("ca_file", &config.ca_pem)?;
@@ -88,17 +101,34 @@ impl Certificates {
             server_name: config.server_name.clone(),
             certified: Arc::new(certified),
             verifier: verifier(authorities, provider)?,
+            generation,
         })
+    }
+}
+
+impl Certificates {
+    pub(super) fn read(config: &ClusterTls) -> Result<Self, CertificateError> {
+        let material = Material::read(config, 0)?;
+        Ok(Self(Arc::new(InUse(ArcSwap::from_pointee(material)))))
+    }
+
+    /// Uses others for every handshake from now on. What is wrong with them is found before.
+    pub(super) fn replace(&self, config: &ClusterTls) -> Result<(), CertificateError> {
+        let generation = self.0.0.load().generation + 1;
+        self.0.0.store(Arc::new(Material::read(config, generation)?));
+        Ok(())
     }
 
     /// How a peer at `address` that was found as `host` is connected to.
     pub(super) fn peer(&self, address: SocketAddr, host: &str) -> HttpPeer {
-        let name = self.server_name.as_deref().unwrap_or(host);
+        let material = self.0.0.load();
+        let name = material.server_name.as_deref().unwrap_or(host);
         // Pingora checks no certificate for an empty name. The address is one that the certificate can bear.
         let name = if name.is_empty() { address.ip().to_string() } else { name.to_owned() };
         let mut peer = HttpPeer::new(address, true, name);
-        peer.client_cert_key = Some(Arc::clone(&self.own));
-        peer.options.ca = Some(Arc::clone(&self.authorities));
+        peer.client_cert_key = Some(Arc::clone(&material.own));
+        peer.options.ca = Some(Arc::clone(&material.authorities));
+        peer.group_key = material.generation;
         peer
     }
 
@@ -107,11 +137,60 @@ impl Certificates {
     pub(super) fn listener(&self) -> Result<TlsSettings, CertificateError> {
         let settings = TlsSettings::with_callbacks(Box::new(Silent));
         let mut settings = settings.map_err(CertificateError::Settings)?;
-        let certified = Arc::clone(&self.certified);
-        settings.set_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        settings.set_client_cert_verifier(Arc::clone(&self.verifier));
+        settings.set_cert_resolver(Arc::<InUse>::clone(&self.0));
+        settings.set_client_cert_verifier(Arc::<InUse>::clone(&self.0));
         settings.set_alpn(ALPN::H2);
         Ok(settings)
+    }
+}
+
+impl ResolvesServerCert for InUse {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.load().certified))
+    }
+}
+
+impl ClientCertVerifier for InUse {
+    /// No hints: they would have to outlive a reload, and a replica has one certificate to show.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.0.load().verifier.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.load().verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.load().verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.load().verifier.supported_verify_schemes()
+    }
+}
+
+impl fmt::Debug for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InUse").finish_non_exhaustive()
     }
 }
 

@@ -75,6 +75,8 @@ pub(super) enum News {
     Refused(NodeName),
     /// A replica said that it is about to end, and wants to know when the ring is without it.
     Left { node: NodeName, instance: Instance, told: oneshot::Sender<()> },
+    /// Connections are made with other certificates from now on.
+    Recertified,
     /// We are about to end; whoever sent this wants to know when the ring is without us.
     Leaving(oneshot::Sender<()>),
 }
@@ -159,6 +161,7 @@ impl Keeper {
                 self.left(&node, instance);
                 return vec![told];
             }
+            News::Recertified => self.recertified(),
             News::Leaving(told) => return vec![told],
         }
         Vec::new()
@@ -187,6 +190,14 @@ impl Keeper {
             if known.is_none_or(|watched| watched.found.host != found.host) {
                 self.watch(found);
             }
+        }
+    }
+
+    /// Asks everybody over new connections.
+    fn recertified(&mut self) {
+        let all: Vec<Found> = self.watched.values().map(|watched| watched.found.clone()).collect();
+        for found in all {
+            self.watch(found);
         }
     }
 

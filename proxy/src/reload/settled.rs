@@ -1,4 +1,4 @@
-//! Settings of sessions and replicas that stay as they are until a restart; only their keys change before.
+//! Settings of sessions and replicas that stay as they are until a restart; only their keys and certificates change before.
 
 use mcp_core::secret::Secret;
 
@@ -48,7 +48,7 @@ fn same_redis(one: &RedisStore, other: &RedisStore) -> bool {
         && same_secret(password.as_ref(), other.password.as_ref())
 }
 
-/// Whether replicas differ in nothing but the keys that sign.
+/// Whether replicas differ in nothing but the keys that sign, and the certificates where there are some.
 pub(super) fn same_cluster(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
     let Cluster { listen, advertise, keys: _, tls, peers, probe, hops_max, clock_skew } = one;
@@ -61,11 +61,14 @@ pub(super) fn same_cluster(one: Option<&Cluster>, other: Option<&Cluster>) -> bo
             &other.hops_max,
             &other.clock_skew,
         )
-        && match (tls, &other.tls) {
-            (None, None) => true,
-            (Some(one), Some(other)) => same_tls(one, other),
-            (None, Some(_)) | (Some(_), None) => false,
-        }
+        && tls.is_some() == other.tls.is_some()
+}
+
+/// The certificates of `next`, if they are others than those of `running`.
+pub(super) fn other_certificates<'c>(next: &'c Config, running: &Config) -> Option<&'c ClusterTls> {
+    let tls = next.cluster.as_ref()?.tls.as_ref()?;
+    let is_same = running.cluster.as_ref()?.tls.as_ref().is_some_and(|old| same_tls(old, tls));
+    (!is_same).then_some(tls)
 }
 
 fn same_tls(one: &ClusterTls, other: &ClusterTls) -> bool {
@@ -74,7 +77,8 @@ fn same_tls(one: &ClusterTls, other: &ClusterTls) -> bool {
         && same_secret(Some(key_pem), Some(&other.key_pem))
 }
 
-/// Gives `next` the sessions and replicas of what runs, with keys of its own where what runs can do with them.
+/// Gives `next` the sessions and replicas of what runs, with keys and certificates of its own where what runs can do
+/// with them.
 ///
 /// Keys may be absent only beside other settings, such as no cluster, that come with a restart: until then the old
 /// ones stay.
@@ -88,8 +92,11 @@ pub(super) fn settle_keys(next: &mut Config, running: &Config) {
     next.sessions = Sessions { keys, ..running.sessions.clone() };
     let wanted = next.cluster.take();
     next.cluster = running.cluster.clone().map(|settled| {
-        let keys = wanted.map(|cluster| cluster.keys);
+        let (keys, tls) = wanted.map(|cluster| (cluster.keys, cluster.tls)).unzip();
         let good = keys.filter(|keys| !keys.is_empty() || settled.tls.is_some());
-        Cluster { keys: good.unwrap_or_else(|| settled.keys.clone()), ..settled }
+        let keys = good.unwrap_or_else(|| settled.keys.clone());
+        // Without certificates, or with some for the first time, only from a restart on.
+        let tls = settled.tls.clone().map(|running| tls.flatten().unwrap_or(running));
+        Cluster { keys, tls, ..settled }
     });
 }

@@ -122,6 +122,60 @@ fn replicas_speak_mutual_tls_where_that_is_wanted() {
     assert_eq!(once(replicas.at(0).mcp(), &plain).head.status, 200);
 }
 
+#[test]
+fn certificates_and_their_authority_are_changed_while_replicas_run() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let (of_old, of_new) = (tls(&old), tls(&new));
+    let folder = temporary_folder();
+    let read = |authority: &Authority| std::fs::read_to_string(authority.certificate()).unwrap();
+    let both = folder.path().join("both.pem");
+    std::fs::write(&both, read(&old) + &read(&new)).unwrap();
+    let trusting_both = |tls: &Value| {
+        let mut tls = tls.clone();
+        tls["ca_file"] = json!(both);
+        tls
+    };
+    let steps = [trusting_both(&of_old), trusting_both(&of_new), of_new.clone()];
+    let start = of_old.clone();
+    let replicas = Replicas::start_with(2, move |_, config| {
+        config["cluster"]["tls"] = start.clone();
+    });
+    let rings = || {
+        let changes = |log: String| log.matches("the ring has changed").count();
+        replicas.all().iter().map(|replica| changes(replica.stderr())).sum::<usize>()
+    };
+    let before = rings();
+    let session = replicas.at(1).session(&minter::token("alice"));
+    let through = session.through(replicas.at(0).mcp());
+    let mut stream = through.listen();
+    assert!(stream.event().unwrap().is_some());
+    let of = |tls: &Value| {
+        let name = |key: &str| tls[key].as_str().unwrap().to_owned();
+        ["-cert".to_owned(), name("cert_file"), "-key".to_owned(), name("key_file")]
+    };
+    let target = replicas.at(1).place().peer().to_string();
+    let is_let_in = |tls: &Value| {
+        let arguments = of(tls);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        !ask_over_tls(&target, &arguments).contains("alert")
+    };
+    assert!(is_let_in(&of_old) && !is_let_in(&of_new));
+    for step in steps {
+        for replica in replicas.all() {
+            replica.reload(|config| config["cluster"]["tls"] = step.clone());
+            for _time in 0..3 {
+                assert_eq!(status(&through), 200, "{step}");
+            }
+            assert!(!replica.stderr().contains("need a restart"), "{}", replica.stderr());
+        }
+    }
+    assert!(!is_let_in(&of_old) && is_let_in(&of_new));
+    replicas.settle();
+    assert_eq!(rings(), before, "{}", replicas.at(0).stderr());
+    assert_eq!(session.delete().status(), 204);
+    assert_eq!(stream.rest().len(), 0, "what was connected stayed so");
+}
+
 /// What `openssl s_client` prints that sends a request.
 fn ask_over_tls(target: &str, arguments: &[&str]) -> String {
     let folder = temporary_folder();

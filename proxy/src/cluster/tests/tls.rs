@@ -117,6 +117,39 @@ async fn without_a_certificate_nobody_gets_through() {
     assert!(membership.nodes.iter().all(|node| node.name.as_ref() != Some(&plain.name)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_replaced_while_replicas_run_and_bad_ones_change_nothing() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let of = |authority: &Authority| authority.settings("IP:127.0.0.1", authority, None);
+    let (of_old, of_new) = (of(&old), of(&new));
+    let both: Vec<u8> = [&*of_old.ca_pem, &*of_new.ca_pem].concat();
+    let trusting_both =
+        |tls: &ClusterTls| ClusterTls { ca_pem: both.as_slice().into(), ..tls.clone() };
+    let (a, b) = two(of_old.clone(), of_old.clone()).await;
+    until(PATIENCE, || agree(&[&a, &b])).await;
+    let broken = ClusterTls { cert_pem: broken_certificate().into(), ..of_new.clone() };
+    assert!(a.cluster.recertify(&broken).await.is_err());
+    let version = a.cluster.membership().ring.version();
+    let mut changed = a.cluster.changed();
+    changed.mark_unchanged();
+    for step in [trusting_both(&of_old), trusting_both(&of_new), of_new] {
+        for replica in [&a, &b] {
+            replica.cluster.recertify(&step).await.unwrap();
+            let (before_a, before_b) = (a.asked_by(&b.name), b.asked_by(&a.name));
+            let asked_again = || a.asked_by(&b.name) > before_a && b.asked_by(&a.name) > before_b;
+            until(PATIENCE, asked_again).await;
+        }
+    }
+    assert!(!changed.has_changed().unwrap(), "nobody was ever away");
+    assert_eq!(b.cluster.membership().ring.version(), version);
+    // Who has a certificate of the old authority is a stranger now.
+    let late = Listener::bind();
+    let all = [a.address, b.address, late.address].map(|address| address.to_string());
+    let late = Replica::with_tls(late, &all, of_old);
+    tokio::time::sleep(replica::INTERVAL * 6).await;
+    assert_eq!((a.asked_by(&late.name), b.asked_by(&late.name)), (0, 0));
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused_at_the_start() {
     let ca = Authority::new();
