@@ -9,7 +9,10 @@ use std::{
     net::SocketAddr,
     num::NonZeroU16,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -327,20 +330,8 @@ impl Running {
         self.switches.drain.send_replace(true);
         tokio::time::sleep(FAREWELL.min(self.drain_timeout)).await;
         self.switches.close_mcp.send_replace(true);
-        let in_flight = || self.in_flight.load(std::sync::atomic::Ordering::Relaxed);
-        let last_gone = async {
-            while in_flight() > 0 {
-                tokio::time::sleep(DRAIN_LOOK).await;
-            }
-        };
         let time_left = self.drain_timeout.saturating_sub(began.elapsed());
-        tokio::select! {
-            biased;
-            () = last_gone => {}
-            () = tokio::time::sleep(time_left) => {}
-            // Where others own sessions whose streams run through us. New ones do so no more, or hardly any.
-            () = self.sessions.cluster.end_streams_passed_on() => {}
-        }
+        drained(&self.in_flight, &self.sessions.cluster, time_left).await;
         // HTTP/2 answers are written by their connection after the request is over.
         self.switches.close_peers.send_replace(true);
         let closing = Instant::now();
@@ -350,7 +341,7 @@ impl Running {
         {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
-        let left = in_flight();
+        let left = self.in_flight.load(Ordering::Relaxed);
         let told = self.sessions.handed_on_to_the_end();
         tokio::time::timeout(CLOSING, told).await.unwrap_or_default();
         self.switches.close_admin.send_replace(true);
@@ -361,6 +352,22 @@ impl Running {
             tracing::warn!(error = %crate::telemetry::Chain(&error), "the access log could not be written to its end");
         }
         if left == 0 { Stopped::Drained } else { Stopped::Cut(left) }
+    }
+}
+
+/// Waits until the last request has gone, at most for `patience`.
+async fn drained(in_flight: &AtomicUsize, cluster: &Cluster, patience: Duration) {
+    let last_gone = async {
+        while in_flight.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = last_gone => {}
+        () = tokio::time::sleep(patience) => {}
+        // Streams of sessions that others own run through us, and only they can end them as they should end.
+        () = cluster.end_streams_passed_on() => {}
     }
 }
 

@@ -123,9 +123,10 @@ impl NameServer {
             address.ip(),
             hosts.display(),
         );
-        for (service, host, port) in &self.services {
-            settings.push_str(&format!("srv-host={service},{host},{port}\n"));
-        }
+        let services = self.services.iter();
+        settings.extend(
+            services.map(|(service, host, port)| format!("srv-host={service},{host},{port}\n")),
+        );
         settings
     }
 

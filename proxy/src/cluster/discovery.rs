@@ -175,9 +175,9 @@ impl<N: Names> Discovery<N> {
     /// Finds the addresses of all targets. Those of a target that cannot be looked up stay as they were.
     async fn look_up(&mut self) {
         let names = &self.names;
-        let mut named = self.targets.clone();
-        named.retain(|target| target.literal().is_none());
-        let lookups = named.into_iter().map(|target| async move {
+        let mut targets = self.targets.clone();
+        targets.retain(|target| target.literal().is_none());
+        let lookups = targets.into_iter().map(|target| async move {
             let host = &target.host;
             let (v4, v6) = tokio::join!(
                 within_time(names.addresses(host, Family::V4)),

@@ -216,7 +216,9 @@ fn sessions_that_are_asked_and_restored_while_an_operator_ends_them_stay_ended()
             }
         }
         over.store(true, Ordering::Relaxed);
-        asking.into_iter().for_each(|asking| asking.join().unwrap());
+        for asking in asking {
+            asking.join().unwrap();
+        }
     });
     for session in &bobs {
         assert_eq!([0, 1].map(|number| status(session, number)), [200, 200]);

@@ -1,8 +1,14 @@
 //! What does not get over the hop, and what becomes of it.
 
+use std::thread;
+
 use e2e::{
+    backend::{Backend, hold},
+    http::once,
     minter,
+    place::Place,
     process::until,
+    redis::Redis,
     replicas::{CLUSTER_KEY, Replicas},
 };
 use serde_json::json;
@@ -43,4 +49,76 @@ fn what_somebody_answers_who_did_not_take_the_hop_reaches_no_client() {
     until("it is said in the log", || entry.stderr().contains(said));
     owner.reload(|_| {});
     until("it is taken again", || through.call("ping", json!({})).status() == 200);
+}
+
+#[test]
+fn a_request_passes_through_as_many_replicas_as_allowed_and_no_more() {
+    let places = Place::several(4);
+    let names: Vec<String> = places.iter().map(|place| place.peer().to_string()).collect();
+    // Each of three sees only the next one; the fourth sees nobody, and only mints ids.
+    let next = [1, 2, 0, 3].map(|number: usize| names[number].clone());
+    let replicas = Replicas::begin_at(places, move |number, config| {
+        config["cluster"]["peers"] = json!({ "static": [next[number]] });
+        config["cluster"]["hops_max"] = json!(1);
+    });
+    let [first, second, third] = [0, 1, 2].map(|number| replicas.at(number));
+    for replica in [first, second, third] {
+        until("it sees the next one", || replica.metric("promgate_ring_owned_share") < 0.9);
+    }
+    // All rings agree on who comes before whom for an id, so there is no circle. But one of six goes on from the
+    // second to the third, which is one replica too many.
+    let statuses: Vec<u16> = (0..64)
+        .map(|_| {
+            let session = replicas.at(3).session(&minter::token("alice"));
+            session.through(first.mcp()).call("ping", json!({})).status()
+        })
+        .collect();
+    let stopped = statuses.iter().filter(|status| **status == 503).count();
+    assert!(stopped > 0, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [404, 503].contains(status)), "{statuses:?}");
+    let looped = second.metric("promgate_hops_total{outcome=\"looped\"}");
+    assert_eq!(looped.to_string(), stopped.to_string());
+    assert!(third.metric("promgate_hops_total{outcome=\"received\"}") < 1.0);
+}
+
+#[test]
+fn a_request_of_which_nothing_was_sent_goes_to_the_new_owner() {
+    let redis = Redis::start();
+    let url = parts::url(&redis);
+    let replicas = Replicas::start_with(3, move |_, config| {
+        parts::stored_at(&url, config);
+        // No probe is to find out first.
+        config["cluster"]["probe"]["interval"] = json!("5s");
+    });
+    let session = replicas.at(2).session(&minter::token("alice"));
+    let _log = replicas.at(2).kill();
+    let through = session.through(replicas.at(0).mcp());
+    assert_eq!(through.call("ping", json!({})).status(), 200);
+    let retried = replicas.at(0).metric("promgate_hops_total{outcome=\"retried\"}");
+    assert_eq!(retried.to_string(), "1");
+}
+
+#[test]
+fn a_request_that_was_sent_is_not_sent_again() {
+    let backend = Backend::start(|_asked, stream| hold(stream));
+    let (redis, at) = (Redis::start(), backend.url());
+    let url = parts::url(&redis);
+    let replicas = Replicas::start_with(3, move |_, config| {
+        parts::stored_at(&url, config);
+        config["backends"] = json!({ "main": { "url": at } });
+    });
+    let session = replicas.at(2).session(&minter::token("alice"));
+    let params = json!({ "name": "prometheus_query", "arguments": { "query": "1" } });
+    let request = session.request("tools/call", params);
+    thread::scope(|scope| {
+        let call = scope.spawn(|| once(replicas.at(0).mcp(), &request).head.status);
+        let _asked = backend.wait_for_request();
+        let _log = replicas.at(2).kill();
+        assert_eq!(call.join().unwrap(), 502, "it may have been carried out");
+    });
+    replicas.settle();
+    let through = session.through(replicas.at(0).mcp());
+    assert_eq!(through.call("ping", json!({})).status(), 200, "its session goes on");
+    let retried = replicas.at(0).metric("promgate_hops_total{outcome=\"retried\"}");
+    assert_eq!(retried.to_string(), "0");
 }

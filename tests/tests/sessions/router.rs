@@ -1,6 +1,13 @@
 //! A replica without workers, and requests that need no replica.
 
-use e2e::{http::get, mcp::Client, minter, redis::Redis, replicas::Replicas};
+use e2e::{
+    backend::{Backend, hold},
+    http::{Connection, get},
+    mcp::Client,
+    minter,
+    redis::Redis,
+    replicas::Replicas,
+};
 use serde_json::json;
 
 use super::parts;
@@ -97,4 +104,32 @@ fn requests_without_a_session_touch_neither_ring_nor_peers_nor_store() {
     redis.kill();
     let _log = replicas.at(1).kill();
     all();
+}
+
+#[test]
+fn of_two_local_workers_the_one_with_less_to_do_answers_what_belongs_to_no_session() {
+    let backend = Backend::start(|_asked, stream| hold(stream));
+    let url = backend.url();
+    let replicas = Replicas::start_with(1, move |_, config| {
+        config["backends"] = json!({ "main": { "url": url } });
+    });
+    let replica = replicas.at(0);
+    let client = Client::stateless(replica.mcp()).bearing(&minter::token("alice"));
+    let params = json!({ "name": "prometheus_query", "arguments": { "query": "1" } });
+    let call = client.request("tools/call", params).header("X-Request-Id", "the-call-that-waits");
+    let mut waiting = Connection::open(replica.mcp());
+    waiting.send(call.bytes());
+    let _asked = backend.wait_for_request();
+    let worker = |id: &str| parts::record(replica, id)["worker"].as_u64().unwrap();
+    let others: Vec<u64> = (0..8)
+        .map(|number| {
+            let id = format!("a-short-request-{number}");
+            let list = client.request("tools/list", json!({})).header("X-Request-Id", &id);
+            assert_eq!(client.send(&list).status(), 200);
+            worker(&id)
+        })
+        .collect();
+    drop(waiting);
+    let busy = worker("the-call-that-waits");
+    assert!(others.iter().all(|other| *other != busy), "{busy} was busy: {others:?}");
 }
