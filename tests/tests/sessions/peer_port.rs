@@ -207,7 +207,9 @@ fn a_hop_that_was_changed_is_refused() {
 fn control_messages_of_strangers_are_refused() {
     let tapped = Tapped::start();
     let calls = tapped.backend.received().len();
-    for path in ["/_promgate/status", "/_promgate/leave", "/_promgate/sessions/end", "/mcp", "/"] {
+    let control = ["status", "leave", "sessions/end", "sessions/take", "streams/end"]
+        .map(|path| format!("/_promgate/{path}"));
+    for path in control.iter().map(String::as_str).chain(["/mcp", "/"]) {
         for method in ["GET", "POST", "DELETE"] {
             let target = format!("http://{}{path}", tapped.target());
             let body = json!({ "issuer": minter::ISSUER, "subject": "alice" }).to_string();

@@ -120,7 +120,10 @@ fn of_two_local_workers_the_one_with_less_to_do_answers_what_belongs_to_no_sessi
     let mut waiting = Connection::open(replica.mcp());
     waiting.send(call.bytes());
     let _asked = backend.wait_for_request();
-    let worker = |id: &str| parts::record(replica, id)["worker"].as_u64().unwrap();
+    let worker = |id: &str| {
+        let of_it = |record: &serde_json::Value| record["request_id"] == id;
+        replica.with(|server| server.access_record(of_it))["worker"].as_u64().unwrap()
+    };
     let others: Vec<u64> = (0..8)
         .map(|number| {
             let id = format!("a-short-request-{number}");
