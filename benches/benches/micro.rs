@@ -42,7 +42,7 @@ use mcp_core::{
 use promgate::{
     access_log::{AccessLog, Record},
     config,
-    hop::{Hop, HopChecker, HopKeys, HopSigner, Rules, Traveller},
+    hop::{Hop, HopChecker, HopKeys, HopSigner, Rules, Signer, Traveller},
     metrics::{Metrics, Subjects, labels::Outcome},
     ring::{NodeName, Ring},
 };
@@ -111,6 +111,7 @@ fn hop(criterion: &mut Criterion) {
         },
         client: Some(Ipv4Addr::new(192, 168, 100, 200).into()),
         body_sha256: None,
+        signer: Signer::default(),
     };
     let sign = || signer.sign(black_box(&hop), "POST", "/mcp", now).expect("it fits");
     criterion.bench_function("hop/sign", |bencher| bencher.iter(sign));
