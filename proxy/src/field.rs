@@ -23,8 +23,6 @@ pub enum Kind {
     Number,
     /// A length of time, in milliseconds with microseconds as fraction.
     Milliseconds,
-    /// True or false.
-    Flag,
     /// One of a few words of ours.
     Word,
     /// Text of ours or of the operator.
@@ -33,8 +31,10 @@ pub enum Kind {
     Client,
     /// An address, with its port where there is one.
     Address,
-    /// Several texts.
+    /// Several texts of ours or of a token.
     List,
+    /// Several texts that a client gave.
+    ClientList,
     /// Texts by name.
     Object,
 }
@@ -53,12 +53,12 @@ impl Kind {
             Self::Time => "time",
             Self::Number => "number",
             Self::Milliseconds => "milliseconds",
-            Self::Flag => "true or false",
             Self::Word => "word",
             Self::Text => "text",
             Self::Client => "client's text",
             Self::Address => "address",
             Self::List => "list of texts",
+            Self::ClientList => "list of client's texts",
             Self::Object => "object of texts",
         }
     }
@@ -156,7 +156,6 @@ impl Field {
     pub const fn bytes_max(self) -> usize {
         match self {
             Self::Query => 2048,
-            Self::QueryShape => 1024,
             Self::Path | Self::Resource => 512,
             Self::UserAgent | Self::Subject | Self::Issuer => 256,
             _ => 128,

@@ -121,20 +121,28 @@ pub struct Record<'a> {
     pub retries: Option<u32>,
     /// Hash of the normalised PromQL.
     pub query_fingerprint: Option<&'a str>,
-    /// Metric names and functions of the PromQL.
-    pub query_shape: Option<&'a str>,
+    /// How the PromQL was read, in one word.
+    pub query_form: Option<&'static str>,
+    /// Metrics that the PromQL names.
+    pub query_metrics: &'a [Box<str>],
+    /// Functions of the PromQL.
+    pub query_functions: &'a [Box<str>],
+    /// Labels of the PromQL.
+    pub query_labels: &'a [Box<str>],
     /// The PromQL, masked or clear.
     pub query: Option<&'a str>,
     /// Length of the time asked for.
     pub range: Option<Duration>,
     /// Step of a range query.
     pub step: Option<Duration>,
-    /// Series or rows of the tool's answer.
+    /// Series or names in the tool's answer.
     pub rows: Option<u64>,
+    /// Series or names that there are.
+    pub rows_total: Option<u64>,
     /// Bytes of the tool's answer.
     pub answer_bytes: Option<u64>,
-    /// Whether the tool's answer was cut.
-    pub truncated: Option<bool>,
+    /// Why the tool's answer does not hold all that there is, in one word.
+    pub truncated: Option<&'static str>,
     /// Arguments that a rule names.
     pub arguments: Option<&'a Arguments>,
     /// Name of the replica that passed the request on.
@@ -207,11 +215,15 @@ impl Default for Record<'_> {
             upstream_time: None,
             retries: None,
             query_fingerprint: None,
-            query_shape: None,
+            query_form: None,
+            query_metrics: &[],
+            query_functions: &[],
+            query_labels: &[],
             query: None,
             range: None,
             step: None,
             rows: None,
+            rows_total: None,
             answer_bytes: None,
             truncated: None,
             arguments: None,
@@ -257,6 +269,8 @@ impl<'a> Record<'a> {
         self.visit_mcp(see);
         self.visit_caller(see);
         self.visit_upstream(see);
+        self.visit_query(see);
+        self.visit_answer(see);
         self.visit_end(see);
     }
 
@@ -350,20 +364,55 @@ impl<'a> Record<'a> {
             (Field::UpstreamStatus, number(self.upstream_status.map(u64::from))),
             (Field::UpstreamMs, self.upstream_time.map(Value::Span)),
             (Field::Retries, number(self.retries.map(u64::from))),
-            (Field::QueryFingerprint, self.query_fingerprint.map(Value::Text)),
-            (Field::QueryShape, self.query_shape.map(Value::Text)),
-            (Field::Query, self.query.map(|query| Value::Client(query.as_bytes()))),
-            (Field::RangeMs, self.range.map(Value::Span)),
-            (Field::StepMs, self.step.map(Value::Span)),
-            (Field::Rows, number(self.rows)),
-            (Field::AnswerBytes, number(self.answer_bytes)),
-            (Field::Truncated, self.truncated.map(Value::Flag)),
-            (Field::Arguments, self.arguments.map(Value::Arguments)),
         ];
         for (field, value) in facts {
             if let Some(value) = value {
                 see(field, value);
             }
+        }
+    }
+
+    fn visit_query(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        if let Some(fingerprint) = self.query_fingerprint {
+            see(Field::QueryFingerprint, Value::Text(fingerprint));
+        }
+        if let Some(form) = self.query_form {
+            see(Field::QueryForm, Value::Word(form));
+        }
+        for (field, names) in [
+            (Field::QueryMetrics, self.query_metrics),
+            (Field::QueryFunctions, self.query_functions),
+            (Field::QueryLabels, self.query_labels),
+        ] {
+            if !names.is_empty() {
+                see(field, Value::ClientList(names));
+            }
+        }
+        if let Some(query) = self.query {
+            see(Field::Query, Value::Client(query.as_bytes()));
+        }
+        for (field, span) in [(Field::RangeMs, self.range), (Field::StepMs, self.step)] {
+            if let Some(span) = span {
+                see(field, Value::Span(span));
+            }
+        }
+    }
+
+    fn visit_answer(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        for (field, number) in [
+            (Field::Rows, self.rows),
+            (Field::RowsTotal, self.rows_total),
+            (Field::AnswerBytes, self.answer_bytes),
+        ] {
+            if let Some(number) = number {
+                see(field, Value::Number(number));
+            }
+        }
+        if let Some(truncated) = self.truncated {
+            see(Field::Truncated, Value::Word(truncated));
+        }
+        if let Some(arguments) = self.arguments {
+            see(Field::Arguments, Value::Arguments(arguments));
         }
     }
 

@@ -20,8 +20,6 @@ pub enum Value<'a> {
     Client(&'a [u8]),
     /// A whole number.
     Number(u64),
-    /// True or false.
-    Flag(bool),
     /// A moment.
     Time(SystemTime),
     /// A length of time.
@@ -32,8 +30,10 @@ pub enum Value<'a> {
     Address(IpAddr),
     /// A replica and the number of its worker, written as `name/number`.
     Seat(&'a str, u16),
-    /// Several texts.
+    /// Several texts of ours or of a token.
     List(&'a [Box<str>]),
+    /// Several texts that a client gave.
+    ClientList(&'a [Box<str>]),
     /// Headers that a rule names, each as its rule lets it be seen.
     Headers(RuledHeaders<'a>),
     /// Arguments that a rule names, each as its rule lets it be seen.

@@ -88,9 +88,15 @@ fields! {
     Retries = "retries", "promgate.backend.retries", "promgate.backend.retries", Number,
         "How often the backend was asked again.";
     QueryFingerprint = "query_fingerprint", "promgate.query.fingerprint", "promgate.query.fingerprint", Text,
-        "Hash of the normalised PromQL: equal for queries that differ in label values and numbers alone.";
-    QueryShape = "query_shape", "promgate.query.shape", "promgate.query.shape", Text,
-        "Metric names and functions of the PromQL.";
+        "Hash of the PromQL in a common form: the same for queries that differ in values, spaces and the order of labels alone.";
+    QueryForm = "query_form", "promgate.query.form", "promgate.query.form", Word,
+        "How the PromQL was read: `parsed`, or `lexical` where it is of another dialect.";
+    QueryMetrics = "query_metrics", "promgate.query.metrics", "promgate.query.metrics", ClientList,
+        "Metrics that the PromQL names.";
+    QueryFunctions = "query_functions", "promgate.query.functions", "promgate.query.functions", ClientList,
+        "Functions and aggregations of the PromQL.";
+    QueryLabels = "query_labels", "promgate.query.labels", "promgate.query.labels", ClientList,
+        "Labels that the PromQL matches, groups by or joins on; never their values.";
     Query = "query", "promgate.query.text", "db.query.text", Client,
         "The PromQL, as `queries` says: with its label values masked, or clear.";
     RangeMs = "range_ms", "promgate.query.range_ms", "promgate.query.range", Milliseconds,
@@ -98,11 +104,13 @@ fields! {
     StepMs = "step_ms", "promgate.query.step_ms", "promgate.query.step", Milliseconds,
         "Step of a range query.";
     Rows = "rows", "promgate.answer.rows", "promgate.answer.rows", Number,
-        "Series or rows of the tool's answer.";
+        "Series or names in the tool's answer.";
+    RowsTotal = "rows_total", "promgate.answer.rows_total", "promgate.answer.rows_total", Number,
+        "Series or names that there are.";
     AnswerBytes = "answer_bytes", "promgate.answer.bytes", "promgate.answer.bytes", Number,
         "Bytes of the tool's answer.";
-    Truncated = "truncated", "promgate.answer.truncated", "promgate.answer.truncated", Flag,
-        "Whether the tool's answer was cut to its limit.";
+    Truncated = "truncated", "promgate.answer.truncated", "promgate.answer.truncated", Word,
+        "Why the tool's answer does not hold all that there is: `size`, `limit` or `page`.";
     Arguments = "arguments", "promgate.arguments", "promgate.arguments", Object,
         "Arguments of the tool that `arguments` names, each as it says.";
     Via = "via", "promgate.via", "promgate.via", Text,
