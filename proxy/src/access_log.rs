@@ -37,16 +37,14 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
-
+use self::{
+    pseudonym::Pseudonyms,
+    writer::{Queue, Sink},
+};
 pub use self::{
     record::{Event, Record, Tls},
     redact::{Arguments, RuledHeaders, Rules},
     value::{Format, Value},
-};
-use self::{
-    pseudonym::Pseudonyms,
-    writer::{Queue, Sink},
 };
 pub use crate::field::{Field, Kind};
 use crate::{
@@ -142,9 +140,10 @@ impl AccessLog {
         config: &config::AccessLog,
         counters: LogCounters,
     ) -> Result<Self, AccessLogError> {
+        let rules = Rules::new(config, Pseudonyms::of_log(config).map(Arc::new));
         let queue = writer::start(sink, config.queue_bytes_max, counters)
             .map_err(AccessLogError::Thread)?;
-        Ok(Self(Some(Arc::new(Open { queue, rules: Rules::new(config, None) }))))
+        Ok(Self(Some(Arc::new(Open { queue, rules: rules }))))
     }
 
     /// Whether records go anywhere. When not, none need be built.

@@ -49,8 +49,12 @@ impl Identities {
     #[must_use]
     pub fn of(&self, principal: &Principal) -> Identity {
         let Principal { issuer, subject, client_id, groups, scopes: _ } = principal;
-        let config::Identity { issuer: issuer_form, subject: subject_form, client_id: id_form, groups: groups_form } =
-            self.forms;
+        let config::Identity {
+            issuer: issuer_form,
+            subject: subject_form,
+            client_id: id_form,
+            groups: groups_form,
+        } = self.forms;
         let named = |form, meaning, text: &str| self.named(form, (meaning, issuer), text);
         Identity {
             issuer: self.named(issuer_form, (Meaning::Issuer, ""), issuer),
@@ -127,7 +131,8 @@ mod tests {
         assert!(off.subject.is_none() && off.issuer.is_none() && off.client_id.is_none());
         assert!(off.groups.is_empty());
         let by = pseudonyms();
-        let hashed = Identities::new(forms(IdentityForm::Hashed), Some(Arc::clone(&by))).of(&alice());
+        let hashed =
+            Identities::new(forms(IdentityForm::Hashed), Some(Arc::clone(&by))).of(&alice());
         let subject = by.of(Meaning::Subject, "https://idp", b"alice@example.com");
         assert_eq!(hashed.subject.as_deref(), Some(subject.as_str()));
         let group = by.of(Meaning::Group, "https://idp", b"dev");

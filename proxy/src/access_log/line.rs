@@ -94,12 +94,7 @@ fn put_header(out: &mut Vec<u8>, shown: Shown<'_>, rules: &Rules) {
 }
 
 /// Like [`put_header`], in the way of a format.
-pub(super) fn header(
-    out: &mut Vec<u8>,
-    shown: Shown<'_>,
-    rules: &Rules,
-    put: super::redact::Put,
-) {
+pub(super) fn header(out: &mut Vec<u8>, shown: Shown<'_>, rules: &Rules, put: super::redact::Put) {
     let Shown::Values(values) = shown else { return out.extend_from_slice(MASK) };
     let mut room = HEADER_BYTES_MAX;
     let mut before: &[u8] = b"";
@@ -129,14 +124,14 @@ fn list(out: &mut Vec<u8>, texts: &[Box<str>], put: impl Fn(&mut Vec<u8>, &str))
 /// Appends texts by name.
 fn object<T>(
     out: &mut Vec<u8>,
-    named: impl Iterator<Item = (&str, T)>,
+    named: impl Iterator<Item = (impl AsRef<str>, T)>,
     mut put: impl FnMut(&mut Vec<u8>, T),
 ) {
     let mut before = b'{';
     for (name, text) in named {
         out.push(before);
         before = b',';
-        json::text(out, name.as_bytes(), usize::MAX);
+        json::text(out, name.as_ref().as_bytes(), usize::MAX);
         out.push(b':');
         quoted(out, |out| put(out, text));
     }

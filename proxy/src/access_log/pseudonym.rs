@@ -16,7 +16,7 @@ use mcp_core::{
     signing::{SigningKey, SigningKeys, WeakKey},
 };
 
-use crate::field::Field;
+use crate::{config::AccessLog, field::Field};
 
 /// What every pseudonym begins with.
 const MARK: &[u8; 2] = b"h:";
@@ -126,6 +126,12 @@ impl Pseudonyms {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let keys = SigningKeys::new(secrets, "audit pseudonym")?;
         Ok(Self { keys, instance: LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1) })
+    }
+
+    /// Those of an access log; none where it has no key.
+    #[must_use]
+    pub fn of_log(log: &AccessLog) -> Option<Self> {
+        Self::new(log.audit_keys()).ok()
     }
 
     /// The pseudonym of a text. `issuer` is who named it, and empty where nobody did.
@@ -245,7 +251,10 @@ mod tests {
         let old = pseudonyms(&['a']).of(Meaning::Group, "i", b"sre");
         let now = pseudonyms(&['b', 'a']);
         assert_ne!(now.of(Meaning::Group, "i", b"sre"), old);
-        assert_eq!(now.every(Meaning::Group, "i", b"sre").filter(|(_, made)| *made == old).count(), 1);
+        assert_eq!(
+            now.every(Meaning::Group, "i", b"sre").filter(|(_, made)| *made == old).count(),
+            1
+        );
     }
 
     #[test]

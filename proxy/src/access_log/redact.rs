@@ -8,9 +8,9 @@ use std::{io::Write as _, sync::Arc};
 
 use http::HeaderMap;
 
+use self::{arguments::ArgumentRules, headers::HeaderRules};
 pub use self::{arguments::Arguments, headers::RuledHeaders};
 pub(super) use self::{headers::Shown, texts::put_plain};
-use self::{arguments::ArgumentRules, headers::HeaderRules};
 use super::{
     Field, Value,
     detect::{self, Findings},
@@ -50,13 +50,11 @@ impl Rules {
         let records = &config.records;
         let mut fields = [Rule::Show; Field::COUNT];
         for (rule, field) in fields.iter_mut().zip(Field::ALL) {
-            let included =
-                records.fields_included.is_empty() || records.fields_included.contains(field);
             let redacted = records.fields_redacted.iter().find(|(redacted, _)| redacted == field);
             *rule = match redacted {
                 // Each format writes these itself, at its beginning.
                 _ if field.is_fixed() => Rule::Leave,
-                _ if !included || records.fields_excluded.contains(field) => Rule::Leave,
+                _ if !records.shows(*field) => Rule::Leave,
                 Some((_, redaction)) if field.kind().is_redactable() => Rule::Redact(*redaction),
                 Some(_) | None => Rule::Show,
             };

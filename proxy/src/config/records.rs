@@ -1,6 +1,29 @@
 //! What access records say, in checked form.
 
+use mcp_core::{call::QueryNotes, secret::Secret};
+
+use super::{AccessLog, AccessLogOutput};
 use crate::field::Field;
+
+impl AccessLog {
+    /// Whether records go anywhere.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.output != AccessLogOutput::Off
+    }
+
+    /// What seals records and makes pseudonyms.
+    #[must_use]
+    pub const fn audit_keys(&self) -> &[Secret] {
+        &[]
+    }
+
+    /// What calls keep of the PromQL that they ask.
+    #[must_use]
+    pub fn query_notes(&self) -> QueryNotes {
+        if self.is_on() { self.records.query_notes() } else { QueryNotes::Off }
+    }
+}
 
 /// What access records say, and in which form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +60,31 @@ impl Default for Records {
 }
 
 impl Records {
+    /// Whether the field is written.
+    #[must_use]
+    pub fn shows(&self, field: Field) -> bool {
+        let included = self.fields_included.is_empty() || self.fields_included.contains(&field);
+        field.is_fixed() || (included && !self.fields_excluded.contains(&field))
+    }
+
+    fn query_notes(&self) -> QueryNotes {
+        let query = self.shows(Field::Query);
+        match self.queries {
+            Queries::Masked if query => return QueryNotes::Masked,
+            Queries::Clear if query => return QueryNotes::Clear,
+            Queries::Off | Queries::Masked | Queries::Clear => {}
+        }
+        let of_shape = [
+            Field::QueryFingerprint,
+            Field::QueryForm,
+            Field::QueryMetrics,
+            Field::QueryFunctions,
+            Field::QueryLabels,
+        ];
+        let shape = of_shape.into_iter().any(|field| self.shows(field));
+        if shape { QueryNotes::Shape } else { QueryNotes::Off }
+    }
+
     /// Whether something is written as a pseudonym, which needs an audit key. That of a session is written where there
     /// is one, and left out where there is none.
     #[must_use]

@@ -78,7 +78,8 @@ pub fn table_markdown() -> String {
         let (name, kind, meaning) = (field.name(), field.kind().name(), field.meaning());
         let (ecs, otel) = (field.ecs_name(), field.otel_name());
         // Writing into a `String` cannot fail.
-        writeln!(table, "| `{name}` | {kind} | `{ecs}` | `{otel}` | {meaning} |").unwrap_or_default();
+        writeln!(table, "| `{name}` | {kind} | `{ecs}` | `{otel}` | {meaning} |")
+            .unwrap_or_default();
     }
     table.push_str("\nLines of the log itself, and chained lines, hold also:\n\n");
     table.push_str("| JSON | type | meaning |\n| --- | --- | --- |\n");

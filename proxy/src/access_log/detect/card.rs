@@ -17,7 +17,8 @@ pub(super) fn find(text: &[u8], from: usize) -> Option<Found> {
         }
         let number = Number::read(text, place);
         let before = place.checked_sub(1).map_or(0, |before| at(text, before));
-        let alone = !before.is_ascii_alphanumeric() && !at(text, number.end).is_ascii_alphanumeric();
+        let alone =
+            !before.is_ascii_alphanumeric() && !at(text, number.end).is_ascii_alphanumeric();
         if alone && number.is_card() {
             return Some(Found { start: place, end: number.end, mark: "[card]" });
         }

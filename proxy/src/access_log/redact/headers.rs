@@ -22,7 +22,17 @@ const ALWAYS_MASKED: [HeaderName; 7] = [
 
 /// Words in a header's name that say that its value is a secret.
 const SECRET_WORDS: [&str; 11] = [
-    "token", "secret", "passw", "jwt", "credential", "auth", "api-key", "apikey", "cookie", "session", "signature",
+    "token",
+    "secret",
+    "passw",
+    "jwt",
+    "credential",
+    "auth",
+    "api-key",
+    "apikey",
+    "cookie",
+    "session",
+    "signature",
 ];
 
 /// Tool arguments that MCP 2026-07-28 mirrors into headers start so; they are what a user asked.
@@ -71,7 +81,10 @@ impl HeaderRules {
 
     /// `headers` as the rules let them be seen; `None` when no rule shows anything.
     #[must_use]
-    pub(in crate::access_log) fn apply<'a>(&'a self, headers: &'a HeaderMap) -> Option<RuledHeaders<'a>> {
+    pub(in crate::access_log) fn apply<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+    ) -> Option<RuledHeaders<'a>> {
         (!self.0.is_empty()).then_some(RuledHeaders { rules: self, headers })
     }
 }
