@@ -248,4 +248,7 @@ fn open(path: &Path) -> Result<File, AccessLogError> {
 }
 
 #[cfg(test)]
+mod trial;
+
+#[cfg(test)]
 mod tests;

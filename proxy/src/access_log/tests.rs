@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
 use super::*;
-use crate::metrics::{Metrics, Subjects, labels::Outcome};
+use crate::metrics::{Metrics, Subjects};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -18,6 +18,7 @@ fn config(output: AccessLogOutput, queue_bytes_max: usize) -> config::AccessLog 
         included_headers: Vec::new(),
         excluded_headers: Vec::new(),
         redacted_headers: Vec::new(),
+        records: config::Records::default(),
         queue_bytes_max,
     }
 }
@@ -37,20 +38,8 @@ fn record(request_id: &str) -> Record<'_> {
         duration: Duration::from_millis(1),
         bytes_in: 1,
         bytes_out: 2,
-        peer: None,
-        user_agent: None,
         rpc_method: Some("ping"),
-        tool: None,
-        backend: None,
-        worker: None,
-        owner: None,
-        hop: 0,
-        via: None,
-        client: None,
-        era: None,
-        outcome: Outcome::Ok,
-        reason: None,
-        headers: None,
+        ..Record::default()
     }
 }
 
