@@ -221,7 +221,7 @@ thread_local! {
 }
 
 /// Appends `time` in UTC with milliseconds. Spec: RFC 3339 §5.6.
-fn write_time(line: &mut Vec<u8>, time: SystemTime) {
+pub(super) fn write_time(line: &mut Vec<u8>, time: SystemTime) {
     // A clock before 1970 is broken; the epoch says so more plainly than a made-up date.
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     LAST_SECOND.with_borrow_mut(|second| {

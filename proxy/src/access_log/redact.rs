@@ -142,11 +142,10 @@ mod tests {
     fn rules(included: &[&str], redacted: &[&str], excluded: &[&str]) -> HeaderRules {
         let names = |list: &[&str]| list.iter().map(|name| name.parse().unwrap()).collect();
         HeaderRules::new(&config::AccessLog {
-            output: config::AccessLogOutput::Off,
             included_headers: names(included),
             excluded_headers: names(excluded),
             redacted_headers: names(redacted),
-            queue_bytes_max: 0,
+            ..config::AccessLog::off()
         })
     }
 

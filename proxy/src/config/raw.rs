@@ -17,6 +17,7 @@ mod jwt;
 mod oauth;
 mod schema;
 mod sessions;
+mod sinks;
 
 pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
 pub(super) use backend::{Auth, AuthKind, Backend};
@@ -25,6 +26,9 @@ pub(super) use jwt::{Condition, Issuer, Jwt, JwtLocal, JwtValidation, OneOrMore,
 pub(super) use oauth::{AuthorizationServer, ProtectedResource};
 pub(super) use schema::{schema, written_schema};
 pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
+pub(super) use sinks::{
+    Audit, Facility, Fraction, Fsync, OtlpProtocol, Sink, SinkFormat, SinkKind, SinkTls, WhenFull,
+};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -335,26 +339,34 @@ pub(super) struct Middleware {
 }
 
 /// The access log: one JSON line for each request. Headers appear only by the rules below.
-#[derive(Deserialize, Serialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AccessLogs {
     /// `stdout`, `off`, or the path of a file, which must hold a `/`. A relative path starts at
-    /// the folder of the configuration file.
-    pub(super) output: String,
+    /// the folder of the configuration file. It stands for a sink of that kind, and not beside
+    /// `sinks`; `stdout` when both are absent.
+    pub(super) output: Option<String>,
+    /// The places to which records go, each with a queue of its own.
+    pub(super) sinks: Vec<Sink>,
+    /// What makes the log fit for an audit: keys and checkpoints.
+    pub(super) audit: Audit,
     /// Request headers that are written in the clear.
     pub(super) included_headers: Vec<String>,
     /// Request headers that never appear, not even masked.
     pub(super) excluded_headers: Vec<String>,
     /// Request headers that are recorded as present, with the value masked whole.
     pub(super) redacted_headers: Vec<String>,
-    /// Bytes of records that may wait to be written; what is over it is dropped and counted.
+    /// Bytes of records that may wait to be written. What a sink does with more is said by its `when_full`; without
+    /// `sinks` it is dropped and counted.
     pub(super) queue_bytes_max: Size,
 }
 
 impl Default for AccessLogs {
     fn default() -> Self {
         Self {
-            output: "stdout".to_owned(),
+            output: None,
+            sinks: Vec::new(),
+            audit: Audit::default(),
             included_headers: Vec::new(),
             excluded_headers: Vec::new(),
             redacted_headers: Vec::new(),

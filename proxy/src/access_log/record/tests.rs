@@ -5,10 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::{
-    access_log::redact::HeaderRules,
-    config::{AccessLog, AccessLogOutput},
-};
+use crate::{access_log::redact::HeaderRules, config::AccessLog};
 
 fn record() -> Record<'static> {
     Record {
@@ -155,11 +152,10 @@ fn times_are_right_over_days_years_and_broken_clocks() {
 #[test]
 fn the_headers_that_rules_show_are_an_object_of_the_record() {
     let rules = HeaderRules::new(&AccessLog {
-        output: AccessLogOutput::Off,
         included_headers: vec![http::header::ACCEPT],
         excluded_headers: Vec::new(),
         redacted_headers: vec![http::header::AUTHORIZATION],
-        queue_bytes_max: 0,
+        ..AccessLog::off()
     });
     let mut headers = HeaderMap::new();
     headers.insert(http::header::ACCEPT, HeaderValue::from_static("*/*"));
