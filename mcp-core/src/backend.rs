@@ -12,6 +12,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
+    call::Upstream,
     config::{BackendConfig, BackendName, OrgId},
     observe::{BackendOutcome, Observer},
 };
@@ -139,6 +140,7 @@ impl Backend {
     /// [`BackendError`] when no whole answer came.
     pub(crate) async fn fetch(&self, question: &Question<'_>) -> Result<Fetched<'_>, BackendError> {
         let started = Instant::now();
+        let _counts_until_dropped = question.upstream.map(Upstream::ask);
         let reply = self.exchange.ask(question).await;
         let (took, hurried) = (started.elapsed(), question.hurried);
         match reply {

@@ -7,11 +7,12 @@
 //! 3. [`config`]: checked settings
 //! 4. [`access`]: what a caller may use
 //! 5. [`observe`]: what is reported to whoever counts
-//! 6. [`call`]: a tool's line to its client and to the record
-//! 7. [`backend`]: clients of the metrics backends
-//! 8. [`tools`]: the tools and the MCP handler that offers them
-//! 9. [`server`]: messages, sessions, workers
-//! 10. [`stdio`]: the same over standard input and output
+//! 6. [`promql`]: what a query is made of
+//! 7. [`call`]: a tool's line to its client and to the record
+//! 8. [`backend`]: clients of the metrics backends
+//! 9. [`tools`]: the tools and the MCP handler that offers them
+//! 10. [`server`]: messages, sessions, workers
+//! 11. [`stdio`]: the same over standard input and output
 
 pub mod secret;
 
@@ -26,6 +27,8 @@ pub mod config;
 pub mod access;
 
 pub mod observe;
+
+pub mod promql;
 
 pub mod call;
 

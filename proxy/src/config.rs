@@ -17,6 +17,7 @@ use mcp_core::{
 
 mod admission;
 mod cluster;
+mod records;
 mod sinks;
 mod stamp;
 
@@ -54,6 +55,9 @@ pub use cluster::{
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
+pub use records::{
+    ArgumentForm, Detectors, Identity, IdentityForm, Queries, Records, Redaction, ToolArguments,
+};
 pub use sinks::{
     Audit, Fsync, LogFile, Otlp, OtlpProtocol, Share, Sink, SinkFormat, SinkName, SinkTls, Syslog,
     SyslogAddress, Target, WhenFull,
@@ -210,6 +214,8 @@ pub struct AccessLog {
     pub excluded_headers: Vec<HeaderName>,
     /// Request headers whose presence is recorded with the value masked whole.
     pub redacted_headers: Vec<HeaderName>,
+    /// What records say, and in which form.
+    pub records: Records,
 }
 
 impl AccessLog {
@@ -222,6 +228,7 @@ impl AccessLog {
             included_headers: Vec::new(),
             excluded_headers: Vec::new(),
             redacted_headers: Vec::new(),
+            records: Records::default(),
         }
     }
 

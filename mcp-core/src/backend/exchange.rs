@@ -17,6 +17,7 @@ use url::Url;
 
 use super::error::{BackendError, BuildFault};
 use crate::{
+    call::Upstream,
     config::{BackendAuth, BackendConfig, OrgId},
     secret::Secret,
 };
@@ -70,6 +71,16 @@ pub(crate) struct Question<'a> {
     pub(crate) deadline: Duration,
     /// Whether the caller set the limit, to less than ours.
     pub(crate) hurried: bool,
+    /// Where it is noted how the backend answers.
+    pub(crate) upstream: Option<&'a Upstream>,
+}
+
+impl Question<'_> {
+    fn note_retry(&self) {
+        if let Some(upstream) = self.upstream {
+            upstream.note_retry();
+        }
+    }
 }
 
 /// What a backend answered, unread.
@@ -160,6 +171,7 @@ impl Exchange {
         if reply.status != StatusCode::METHOD_NOT_ALLOWED {
             return Ok(reply);
         }
+        question.note_retry();
         let reply = self.send(question, Method::GET, &mut reconnects_left).await?;
         if reply.status.is_success() {
             self.get_only.store(true, Ordering::Relaxed);
@@ -184,7 +196,11 @@ impl Exchange {
             }
             *reconnects_left -= 1;
             tokio::time::sleep(RECONNECT_PAUSE).await;
+            question.note_retry();
         };
+        if let Some(upstream) = question.upstream {
+            upstream.note_status(response.status().as_u16());
+        }
         self.receive(response).await
     }
 

@@ -81,9 +81,14 @@ fn same_tls(one: &ClusterTls, other: &ClusterTls) -> bool {
 
 /// Whether both access logs are the same, keys and other secrets included.
 pub(super) fn same_access_log(one: &AccessLog, other: &AccessLog) -> bool {
-    let AccessLog { sinks, audit, included_headers, excluded_headers, redacted_headers } = one;
-    (included_headers, excluded_headers, redacted_headers)
-        == (&other.included_headers, &other.excluded_headers, &other.redacted_headers)
+    let AccessLog { sinks, audit, included_headers, excluded_headers, redacted_headers, records } = one;
+    (included_headers, excluded_headers, redacted_headers, records)
+        == (
+            &other.included_headers,
+            &other.excluded_headers,
+            &other.redacted_headers,
+            &other.records,
+        )
         && same_audit(audit, &other.audit)
         && sinks.len() == other.sinks.len()
         && sinks.iter().zip(&other.sinks).all(|(one, other)| same_sink(one, other))

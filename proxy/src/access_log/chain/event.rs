@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{ChainId, KeyId, Mac, hex};
 use crate::{
-    access_log::{json, record},
+    access_log::{json, plain},
     config::SinkFormat,
 };
 
@@ -217,7 +217,7 @@ impl Line<'_> {
         for part in [start, name, time_key] {
             self.out.extend_from_slice(part.as_bytes());
         }
-        record::write_time(self.out, time);
+        plain::time(self.out, time);
         self.out.push(b'"');
     }
 

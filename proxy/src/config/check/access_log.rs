@@ -6,7 +6,7 @@ use super::{
     Check,
     sinks::{QUEUE_BYTES, Terms},
 };
-use crate::config::{AccessLog, place::At, raw};
+use crate::config::{AccessLog, Records, place::At, raw};
 
 /// Request headers that hold secrets and can therefore never be written in the clear.
 const SECRET_HEADERS: [HeaderName; 6] = [
@@ -43,6 +43,7 @@ impl Check<'_> {
             included_headers: included,
             excluded_headers: excluded,
             redacted_headers: redacted,
+            records: Records::default(),
         }
     }
 
