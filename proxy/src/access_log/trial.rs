@@ -28,14 +28,7 @@ pub(super) fn rules(records: Records) -> Rules {
 }
 
 pub(super) fn rules_with(records: Records, change: impl FnOnce(&mut config::AccessLog)) -> Rules {
-    let mut config = config::AccessLog {
-        output: config::AccessLogOutput::Off,
-        included_headers: Vec::new(),
-        excluded_headers: Vec::new(),
-        redacted_headers: Vec::new(),
-        records,
-        queue_bytes_max: 0,
-    };
+    let mut config = config::AccessLog { records, ..config::AccessLog::off() };
     change(&mut config);
     Rules::new(&config, Some(pseudonyms()))
 }

@@ -27,6 +27,8 @@ mod records;
 mod secret;
 mod server;
 mod sessions;
+mod sink_places;
+mod sinks;
 mod tokens;
 
 /// Longest name or version given to clients, in bytes.
@@ -72,7 +74,7 @@ impl Check<'_> {
         let names: Vec<String> = backends.keys().cloned().collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Config {
-            access_log: self.access_log(&middleware.access_logs, serves_http, token.as_ref()),
+            access_log: self.access_log(middleware.access_logs, serves_http, token.as_ref()),
             rate_limits: self
                 .rate_limits(&middleware.rate_limits, authentication != Authentication::None),
             authorization: self.authorization(authorization, &authentication, &names),

@@ -18,6 +18,7 @@ mod oauth;
 mod records;
 mod schema;
 mod sessions;
+mod sinks;
 
 pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
 pub(super) use backend::{Auth, AuthKind, Backend};
@@ -29,6 +30,9 @@ pub(super) use records::{
 };
 pub(super) use schema::{schema, written_schema};
 pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
+pub(super) use sinks::{
+    Audit, Facility, Fraction, Fsync, OtlpProtocol, Sink, SinkFormat, SinkKind, SinkTls, WhenFull,
+};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -339,12 +343,17 @@ pub(super) struct Middleware {
 }
 
 /// The access log: one JSON line for each request. Headers appear only by the rules below.
-#[derive(Deserialize, Serialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AccessLogs {
     /// `stdout`, `off`, or the path of a file, which must hold a `/`. A relative path starts at
-    /// the folder of the configuration file.
-    pub(super) output: String,
+    /// the folder of the configuration file. It stands for a sink of that kind, and not beside
+    /// `sinks`; `stdout` when both are absent.
+    pub(super) output: Option<String>,
+    /// The places to which records go, each with a queue of its own.
+    pub(super) sinks: Vec<Sink>,
+    /// What makes the log fit for an audit: keys and checkpoints.
+    pub(super) audit: Audit,
     /// Request headers that are written in the clear.
     pub(super) included_headers: Vec<String>,
     /// Request headers that never appear, not even masked.
@@ -363,14 +372,17 @@ pub(super) struct AccessLogs {
     /// Whether PromQL is written: `masked` without its label values, or `clear`. Its fingerprint and the names in it
     /// are written all the same, unless `fields` leaves them out.
     pub(super) queries: Queries,
-    /// Bytes of records that may wait to be written; what is over it is dropped and counted.
+    /// Bytes of records that may wait to be written. What a sink does with more is said by its `when_full`; without
+    /// `sinks` it is dropped and counted.
     pub(super) queue_bytes_max: Size,
 }
 
 impl Default for AccessLogs {
     fn default() -> Self {
         Self {
-            output: "stdout".to_owned(),
+            output: None,
+            sinks: Vec::new(),
+            audit: Audit::default(),
             included_headers: Vec::new(),
             excluded_headers: Vec::new(),
             redacted_headers: Vec::new(),

@@ -78,15 +78,11 @@ fn a_hashed_peer_is_the_same_from_every_port() {
 #[test]
 fn without_a_key_a_mask_stands_in_place_of_a_hash() {
     let config = config::AccessLog {
-        output: config::AccessLogOutput::Off,
-        included_headers: Vec::new(),
-        excluded_headers: Vec::new(),
-        redacted_headers: Vec::new(),
         records: Records {
             fields_redacted: vec![(Field::UserAgent, Redaction::Hash)],
             ..Records::default()
         },
-        queue_bytes_max: 0,
+        ..config::AccessLog::off()
     };
     assert_eq!(read(&trial::record(), &Rules::new(&config, None))["user_agent"], "***");
 }

@@ -8,12 +8,11 @@ use crate::{
 fn rules(included: &[&str], redacted: &[&str], excluded: &[&str]) -> Rules {
     let names = |list: &[&str]| list.iter().map(|name| name.parse().unwrap()).collect();
     let config = config::AccessLog {
-        output: config::AccessLogOutput::Off,
         included_headers: names(included),
         excluded_headers: names(excluded),
         redacted_headers: names(redacted),
         records: Records::default(),
-        queue_bytes_max: 0,
+        ..config::AccessLog::off()
     };
     Rules::new(&config, None)
 }
