@@ -22,7 +22,7 @@ use mcp_core::{
 pub(super) use self::rpc::Rpc;
 use super::{aim::Aim, forward::Forward, there::There};
 use crate::{
-    access_log::{Rules, identity::Identity, pseudonym::Pseudonym},
+    access_log::{Admission, Rules, identity::Identity, pseudonym::Pseudonym},
     gate::{Gate, Leave, Pass},
     hop::Hop,
     metrics::{
@@ -79,6 +79,8 @@ pub struct Context {
     pub(super) unremarkable: bool,
     /// Passing it on failed, and it was answered nevertheless.
     pub(super) answered_despite: bool,
+    /// Room for its record.
+    pub(super) admission: Admission,
     in_flight: Option<InFlight>,
     _counted: Held,
 }
@@ -128,6 +130,7 @@ impl Context {
             there: None,
             unremarkable: false,
             answered_despite: false,
+            admission: Admission::default(),
             in_flight: Some(in_flight),
             _counted: counted,
         }
