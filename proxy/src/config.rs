@@ -21,6 +21,7 @@ use mcp_core::{
 mod admission;
 mod cluster;
 mod stamp;
+mod telemetry;
 
 mod file;
 
@@ -57,6 +58,7 @@ pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
 pub use stamp::Source;
+pub use telemetry::{LogFormat, LogSettings, Otlp, OtlpProtocol, Propagate, Telemetry, Traces};
 
 pub use crate::expression::Expression;
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub server: Server,
     /// The access log.
     pub access_log: AccessLog,
+    /// Traces, and the program's own log.
+    pub telemetry: Telemetry,
     /// How callers prove who they are.
     pub authentication: Authentication,
     /// Who may use what.
