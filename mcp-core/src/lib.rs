@@ -27,6 +27,8 @@ pub mod access;
 
 pub mod observe;
 
+pub mod trace;
+
 pub mod call;
 
 pub mod backend;
