@@ -7,14 +7,20 @@
 mod context;
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Instant,
 };
 
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use crate::{config::BackendName, observe::ToolOutcome};
+use crate::{
+    config::BackendName,
+    observe::{BackendOutcome, ToolOutcome},
+};
 
 pub use self::context::{Parent, SpanId, TraceId, TraceState};
 
@@ -70,8 +76,8 @@ pub enum Work {
     },
     /// A backend was asked.
     Backend {
-        /// Its configured name.
-        backend: BackendName,
+        /// Which one.
+        peer: Arc<Peer>,
         /// The HTTP method.
         method: http::Method,
         /// What was asked for, below the path of the backend's base address.
@@ -83,13 +89,24 @@ pub enum Work {
     },
 }
 
+/// A backend, as it is named in a span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its configured name.
+    pub backend: BackendName,
+    /// Host of its address.
+    pub host: Box<str>,
+    /// Port of its address.
+    pub port: u16,
+}
+
 /// How a backend answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// With this HTTP status, and a whole body.
     Whole(u16),
-    /// With this HTTP status, if any, and then something failed, which is said in one word.
-    Failed(Option<u16>, &'static str),
+    /// With this HTTP status, if any, and then something failed.
+    Failed(Option<u16>, BackendOutcome),
     /// Nobody waited for it any longer.
     GivenUp,
 }
@@ -119,16 +136,11 @@ impl Trace {
     }
 
     /// A question to a backend begins: one exchange over HTTP.
-    pub fn backend(
-        &self,
-        backend: &BackendName,
-        method: http::Method,
-        path: &'static str,
-    ) -> Open<'_> {
+    pub fn backend(&self, peer: &Arc<Peer>, method: http::Method, path: &'static str) -> Open<'_> {
         let resent = self.questions.fetch_add(1, Ordering::Relaxed);
         let id = self.tool.derived(u64::from(resent) + 1);
-        let backend = backend.clone();
-        let work = Work::Backend { backend, method, path, resent, answer: Answer::GivenUp };
+        let peer = Arc::clone(peer);
+        let work = Work::Backend { peer, method, path, resent, answer: Answer::GivenUp };
         self.open(id, self.tool, work)
     }
 
@@ -194,8 +206,9 @@ mod tests {
 
     const PARENT: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn backend() -> BackendName {
-        BackendName::parse("main").unwrap()
+    fn backend() -> Arc<Peer> {
+        let backend = BackendName::parse("main").unwrap();
+        Arc::new(Peer { backend, host: "h".into(), port: 1 })
     }
 
     #[test]

@@ -329,7 +329,7 @@ impl Edge {
             }
         };
         let headers = &session.req_header().headers;
-        let parts = Parts { sessions: &self.sessions, metrics: &self.metrics, gate: &live.gate };
+        let parts = Parts::of(self, live);
         let running = match Plan::make(&body.bytes, headers, aimed, parts, context) {
             Ok(plan) => plan.run(),
             Err(Astray::Answered(answer)) => return Ok(Next::Reply(answer)),

@@ -12,7 +12,7 @@ use mcp_core::{
     call::Call,
     config::BackendName,
     observe::ToolOutcome,
-    server::{Bound, Ending, wire::Message},
+    server::{Bound, Client, Ending, wire::Message},
 };
 
 use super::{aim::Aim, forward::Forward};
@@ -35,6 +35,8 @@ pub struct Context {
     pub(super) id: Option<RequestId>,
     pub(super) rpc: Option<Rpc>,
     pub(super) call: Option<Call>,
+    /// What the client says of itself, where somebody keeps a record.
+    pub(super) client: Option<Client>,
     pub(super) worker: Option<WorkerIndex>,
     pub(super) era: Option<&'static str>,
     pub(super) outcome: Outcome,
@@ -93,6 +95,7 @@ impl Context {
             id: None,
             rpc: None,
             call: None,
+            client: None,
             worker: None,
             era: None,
             // Until somebody says better: the client left, or the connection broke.

@@ -3,16 +3,17 @@
 use http::HeaderMap;
 use mcp_core::{
     server::{
-        Asker, Bound, Ending, Opening, Reply, Worker,
+        Asker, Bound, Client, Ending, Opening, Reply, Worker,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
     session::SessionId,
 };
 
-use super::{aim::Aim, context::Context};
+use super::{Edge, aim::Aim, context::Context};
 use crate::{
     gate::Gate,
+    live::Live,
     metrics::{Metrics, labels::Rejection},
     refusal::{Denial, Refusal},
     sessions::{Brought, NotKept, Place, Sessions},
@@ -25,6 +26,19 @@ pub(super) struct Parts<'a> {
     pub(super) sessions: &'a Sessions,
     pub(super) metrics: &'a Metrics,
     pub(super) gate: &'a Gate,
+    /// Whether a record is kept.
+    pub(super) records: bool,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(edge: &'a Edge, live: &'a Live) -> Self {
+        Self {
+            sessions: &edge.sessions,
+            metrics: &edge.metrics,
+            gate: &live.gate,
+            records: edge.access_log.is_on(),
+        }
+    }
 }
 
 /// A message that no worker answers.
@@ -66,7 +80,7 @@ pub(super) struct Plan<'a> {
 pub(super) fn read<'a>(
     body: &'a [u8],
     headers: &HeaderMap,
-    Parts { metrics, gate, .. }: Parts<'_>,
+    Parts { metrics, gate, records, .. }: Parts<'_>,
     context: &mut Context,
 ) -> Result<(Message<'a>, Route), Astray<'a>> {
     let message = wire::parse(body).map_err(|error| {
@@ -83,6 +97,14 @@ pub(super) fn read<'a>(
         Reply::not_routed(&error, id_raw(&message))
     })?;
     context.era = Some(if matches!(route, Route::Stateless(_)) { "stateless" } else { "session" });
+    if records {
+        context.client = match &route {
+            Route::Stateless(version) => Some(Client::stateless(version, &message)),
+            Route::Initialize(params) => Some(Client::opening(params)),
+            // The worker knows.
+            Route::Session(_) => None,
+        };
+    }
     if let (Some(tool), Some(pass)) =
         (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
     {

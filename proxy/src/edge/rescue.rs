@@ -53,7 +53,7 @@ impl Edge {
             return Ok(());
         }
         let live = self.live.load_full();
-        let parts = Parts { sessions: &self.sessions, metrics: &self.metrics, gate: &live.gate };
+        let parts = Parts::of(self, &live);
         match plan::read(body, &session.req_header().headers, parts, context) {
             Ok(_) => Ok(()),
             Err(Astray::Denied(denial, id_raw)) => {

@@ -116,8 +116,11 @@ pub(super) async fn reply(
     reply: Reply,
     terms: StreamTerms<'_>,
 ) -> Result<()> {
-    let Reply { status, body, session: opened, retry_after, ending, call } = reply;
+    let Reply { status, body, session: opened, retry_after, ending, call, client } = reply;
     context.call = call;
+    if client.is_some() {
+        context.client = client;
+    }
     context.note_ending(ending);
     count(ending, terms.metrics);
     let mut answer = header(status, context)?;
