@@ -198,7 +198,7 @@ impl Edge {
         });
         match admitted {
             Ok(caller) => {
-                let asker = Asker { accepts, caller: &caller };
+                let asker = Asker { accepts, caller: &caller, trace: None };
                 self.answer(session, context, &live, asker).await
             }
             Err(denial) => {

@@ -3,7 +3,7 @@
 //! Modules stand in this order and name only modules before them:
 //!
 //! - what an operator says: [`expression`], [`config`]
-//! - what is told of a run: [`telemetry`], [`metrics`], [`otlp`], [`access_log`]
+//! - what is told of a run: [`telemetry`], [`metrics`], [`otlp`], [`trace`], [`access_log`]
 //! - who serves: [`store`], [`ring`], [`hop`], [`cluster`], [`upgrade`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`sessions`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
@@ -20,6 +20,8 @@ pub mod telemetry;
 pub mod metrics;
 
 pub mod otlp;
+
+pub mod trace;
 
 pub mod access_log;
 

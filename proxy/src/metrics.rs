@@ -12,6 +12,8 @@ mod series;
 
 mod replicas;
 
+mod traces;
+
 use std::{fmt, time::Duration};
 
 use jsonwebtoken_jwks::refused::Reason;
@@ -35,7 +37,7 @@ use self::{
     replicas::Replicas,
     series::{Backends, Edge, Tool, Worker},
 };
-pub use self::{admission::KeyFigures, replicas::ReplicaFigures};
+pub use self::{admission::KeyFigures, replicas::ReplicaFigures, traces::TraceCounters};
 
 /// Media type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -49,6 +51,7 @@ pub struct Metrics {
     backends: Backends,
     workers: Vec<Worker>,
     access_log: LogCounters,
+    traces: TraceCounters,
     panics: IntCounter,
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
     source: Mutex<Option<WorkerSource>>,
@@ -115,7 +118,7 @@ impl Metrics {
         let (tools, other_tool) = Tool::all(&make, subjects.tools)?;
         let backends = Backends::new(&make, subjects.backends)?;
         let workers = Worker::all(&make, subjects.workers)?;
-        let access_log = LogCounters::new(&make)?;
+        let (access_log, traces) = (LogCounters::new(&make)?, TraceCounters::new(&make)?);
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
         let admission = Admission::new(&make)?;
@@ -129,6 +132,7 @@ impl Metrics {
             backends,
             workers,
             access_log,
+            traces,
             panics,
             source,
             admission,
@@ -238,6 +242,12 @@ impl Metrics {
     #[must_use]
     pub fn access_log(&self) -> LogCounters {
         self.access_log.clone()
+    }
+
+    /// The counters that tracing keeps.
+    #[must_use]
+    pub fn traces(&self) -> TraceCounters {
+        self.traces.clone()
     }
 
     /// Says where the workers' figures come from. Asked once for each scrape.
