@@ -20,6 +20,7 @@ use mcp_core::{
 
 mod admission;
 mod cluster;
+mod records;
 mod stamp;
 mod telemetry;
 
@@ -57,6 +58,9 @@ pub use cluster::{
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
+pub use records::{
+    ArgumentForm, Detectors, Identity, IdentityForm, Queries, Records, Redaction, ToolArguments,
+};
 pub use stamp::Source;
 pub use telemetry::{LogFormat, LogSettings, Otlp, OtlpProtocol, Propagate, Telemetry, Traces};
 
@@ -230,6 +234,8 @@ pub struct AccessLog {
     pub excluded_headers: Vec<HeaderName>,
     /// Request headers whose presence is recorded with the value masked whole.
     pub redacted_headers: Vec<HeaderName>,
+    /// What records say, and in which form.
+    pub records: Records,
     /// Bytes of records that may wait for the writer; what is over it is dropped and counted.
     pub queue_bytes_max: usize,
 }

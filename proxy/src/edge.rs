@@ -13,6 +13,8 @@ mod body;
 
 mod forward;
 
+mod there;
+
 mod context;
 
 mod noted;
@@ -25,6 +27,8 @@ mod plan;
 mod respond;
 
 mod recording;
+
+mod refusing;
 
 mod rescue;
 
@@ -48,7 +52,7 @@ use self::{
     context::Context,
     forward::Forward,
     plan::{Astray, Parts, Plan, Wish},
-    respond::{StreamTerms, control, document, left, refuse, reply},
+    respond::{StreamTerms, control, document, left, reply},
 };
 use crate::{
     access_log::AccessLog,
@@ -159,7 +163,7 @@ impl Edge {
         answer: Reply,
     ) -> Result<()> {
         let terms = StreamTerms {
-            metrics: &self.metrics,
+            edge: self,
             drain: self.drain.clone(),
             from: context.hop.as_ref().map(|hop| self.sessions.cluster.departure(&hop.from)),
         };
@@ -168,8 +172,11 @@ impl Edge {
 
     async fn look(&self, session: &mut ServerSession, context: &mut Context) -> Result<Next> {
         let live = self.live.load_full();
+        if matches!(self.side, Side::Clients) {
+            context.client_address = admit::client(session, &live);
+        }
         let admitted = match &self.side {
-            Side::Clients => match admit::admit(session, &live).await {
+            Side::Clients => match admit::admit(session, &live, context.client_address).await {
                 Ok(Destination::Document(served)) => {
                     document(session, context, served).await?;
                     return Ok(Next::Answered);
@@ -192,7 +199,7 @@ impl Edge {
         let header = session.req_header();
         let accepts = media::accepts(&header.headers);
         let admitted = admitted.and_then(|pass| {
-            let caller = context.pass.insert(pass).caller.clone();
+            let caller = context.note_admitted(pass, &live.gate);
             admit::message(header, accepts)?;
             Ok(caller)
         });
@@ -212,6 +219,7 @@ impl Edge {
     fn arrived(&self, context: &mut Context, hop: Box<hop::Hop>) {
         self.metrics.hop(Hop::Received);
         context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
+        context.client_address = hop.client;
         context.hop = Some(hop);
     }
 
@@ -256,7 +264,7 @@ impl Edge {
         let principal = asker.caller.principal;
         let header = session.req_header();
         let aim = aim::aim(&self.sessions, header, principal, context.hop.as_deref());
-        context.note_aim(&aim, &self.sessions);
+        context.note_aim(&aim, &self.sessions, self.access_log.rules());
         if let Aim::Away(away) = aim {
             return self.pass_on(session, context, Forward::new(away)).await;
         }
@@ -353,34 +361,6 @@ impl Edge {
                 Ok(Next::Answered)
             }
         }
-    }
-
-    async fn refuse(
-        &self,
-        session: &mut ServerSession,
-        context: &mut Context,
-        denial: &Denial,
-        id_raw: Option<&str>,
-    ) -> Result<()> {
-        let refusal = denial.refusal;
-        context.outcome = refusal.outcome();
-        context.reason = denial.why();
-        if let Some(reason) = refusal.reason() {
-            self.metrics.rejected(reason);
-        }
-        if let Some(limit) = denial.limit() {
-            self.metrics.limit_reached(limit);
-        }
-        // Who waits for leave to send its body may send none, now that it was refused.
-        let awaits_leave = body::awaits_continue(session);
-        if awaits_leave {
-            session.set_keepalive(None);
-        }
-        refuse(session, context, denial, id_raw).await?;
-        if !awaits_leave && refusal.leaves_body() && !body::discard(session).await {
-            session.set_keepalive(None);
-        }
-        Ok(())
     }
 }
 

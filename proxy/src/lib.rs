@@ -2,6 +2,7 @@
 //!
 //! Modules stand in this order and name only modules before them:
 //!
+//! - what a record can say: [`field`]
 //! - what an operator says: [`expression`], [`config`]
 //! - what is told of a run: [`telemetry`], [`metrics`], [`otlp`], [`trace`], [`access_log`]
 //! - who serves: [`store`], [`ring`], [`hop`], [`cluster`], [`upgrade`], [`workers`]
@@ -10,6 +11,8 @@
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`sockets`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
 //!   [`enquiry`], [`online`], [`explain`], [`ring_report`], [`cli`]
+
+pub mod field;
 
 pub mod expression;
 

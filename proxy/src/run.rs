@@ -230,7 +230,9 @@ async fn start(config: &Config, inherited: Option<Inherited>) -> Result<Started,
     let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&metrics);
     let tools = tools(config.clone(), observer)?;
     let changes = Changes::default();
-    let service = Arc::new(Service::new(tools.clone(), changes.clone()));
+    let service = Arc::new(
+        Service::new(tools.clone(), changes.clone()).noting(config.access_log.query_notes()),
+    );
     let running = server::start(config, (&service, tools.edition()), &metrics, inherited).await?;
     let live = Arc::clone(&running.live);
     let sessions = Arc::clone(&running.sessions);

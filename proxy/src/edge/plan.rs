@@ -12,6 +12,7 @@ use mcp_core::{
 
 use super::{Edge, aim::Aim, context::Context};
 use crate::{
+    access_log::Rules,
     gate::Gate,
     live::Live,
     metrics::{Metrics, labels::Rejection},
@@ -26,8 +27,8 @@ pub(super) struct Parts<'a> {
     pub(super) sessions: &'a Sessions,
     pub(super) metrics: &'a Metrics,
     pub(super) gate: &'a Gate,
-    /// Whether a record is kept.
-    pub(super) records: bool,
+    /// The rules of the record, where one is kept.
+    pub(super) rules: Option<&'a Rules>,
 }
 
 impl<'a> Parts<'a> {
@@ -36,7 +37,7 @@ impl<'a> Parts<'a> {
             sessions: &edge.sessions,
             metrics: &edge.metrics,
             gate: &live.gate,
-            records: edge.access_log.is_on(),
+            rules: edge.access_log.rules(),
         }
     }
 }
@@ -80,14 +81,14 @@ pub(super) struct Plan<'a> {
 pub(super) fn read<'a>(
     body: &'a [u8],
     headers: &HeaderMap,
-    Parts { metrics, gate, records, .. }: Parts<'_>,
+    Parts { metrics, gate, rules, .. }: Parts<'_>,
     context: &mut Context,
 ) -> Result<(Message<'a>, Route), Astray<'a>> {
     let message = wire::parse(body).map_err(|error| {
         metrics.rejected(Rejection::Message);
         Reply::not_a_message(error)
     })?;
-    context.note_message(&message);
+    context.note_message(&message, rules);
     // What another replica passed on was counted there.
     if let (Some(rpc), None) = (&context.rpc, &context.hop) {
         metrics.rpc_called(rpc.method);
@@ -97,7 +98,7 @@ pub(super) fn read<'a>(
         Reply::not_routed(&error, id_raw(&message))
     })?;
     context.era = Some(if matches!(route, Route::Stateless(_)) { "stateless" } else { "session" });
-    if records {
+    if rules.is_some() {
         context.client = match &route {
             Route::Stateless(version) => Some(Client::stateless(version, &message)),
             Route::Initialize(params) => Some(Client::opening(params)),
@@ -109,6 +110,7 @@ pub(super) fn read<'a>(
         (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
     {
         gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+        context.rule = rules.and_then(|_| gate.deciding(pass, tool));
     }
     Ok((message, route))
 }
@@ -125,7 +127,7 @@ impl<'a> Plan<'a> {
         parts: Parts<'a>,
         context: &mut Context,
     ) -> Result<Self, Astray<'a>> {
-        let Parts { sessions, metrics, .. } = parts;
+        let Parts { sessions, metrics, rules, .. } = parts;
         let (message, route) = read(body, headers, parts, context)?;
         let unknown = || {
             metrics.rejected(Rejection::SessionUnknown);
@@ -160,7 +162,8 @@ impl<'a> Plan<'a> {
                 sessions.workers.any().ok_or_else(|| unavailable(id_raw(&message)))?
             }
         };
-        if opening.is_some() {
+        if let Some(opening) = &opening {
+            context.note_session(&opening.id, rules);
             context.owner = Some((sessions.cluster.me(), chosen.index));
         }
         context.worker = Some(chosen.index);
