@@ -28,6 +28,8 @@ mod respond;
 
 mod recording;
 
+mod traced;
+
 mod refusing;
 
 mod rescue;
@@ -66,6 +68,7 @@ use crate::{
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
     telemetry::Chain,
+    trace::Tracer,
 };
 
 /// Where a client's stream broke off.
@@ -86,6 +89,8 @@ pub struct Edge {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub access_log: AccessLog,
+    /// Where spans go.
+    pub tracer: Arc<Tracer>,
     /// Names for requests that come without one.
     pub request_ids: RequestIds,
     /// Bodies that are arriving.
@@ -174,6 +179,7 @@ impl Edge {
         let live = self.live.load_full();
         if matches!(self.side, Side::Clients) {
             context.client_address = admit::client(session, &live);
+            self.begin_trace(&session.req_header().headers, context);
         }
         let admitted = match &self.side {
             Side::Clients => match admit::admit(session, &live, context.client_address).await {
@@ -200,6 +206,7 @@ impl Edge {
         let accepts = media::accepts(&header.headers);
         let admitted = admitted.and_then(|pass| {
             let caller = context.note_admitted(pass, &live.gate);
+            self.trace_let_in(context);
             admit::message(header, accepts)?;
             Ok(caller)
         });
@@ -221,6 +228,7 @@ impl Edge {
         context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
         context.client_address = hop.client;
         context.hop = Some(hop);
+        self.trace_arrived(context);
     }
 
     /// Answers something between replicas.
@@ -317,6 +325,7 @@ impl Edge {
         if body::awaits_continue(session) {
             session.write_continue_response().await?;
         }
+        context.passed_on();
         context.forward = Some(Box::new(forward));
         Ok(Next::PassOn)
     }
@@ -347,6 +356,7 @@ impl Edge {
             }
         };
         tokio::pin!(running);
+        context.worker_begins();
         // The call runs in this task. While it waits, we listen for a client that leaves: dropping
         // the future is what stops the call.
         let ran = tokio::select! {
@@ -354,6 +364,7 @@ impl Edge {
             ran = &mut running => ran,
             gone = session.read_body_or_idle(true) => return left(gone),
         };
+        context.worker_ended();
         match ran {
             Ok(reply) => Ok(Next::Reply(Box::new(reply))),
             Err((denial, id_raw)) => {

@@ -91,6 +91,7 @@ impl ProxyHttp for Edge {
             caller,
             client: context.client_address,
             body_sha256: None,
+            trace: context.trace.as_ref().map(|traced| self.tracer.told_on(traced)),
         };
         let (method, path) = (request.method.clone(), request.uri.path().to_owned());
         let signed = self.sessions.cluster.sign(&hop, method.as_str(), &path);
