@@ -67,7 +67,7 @@ use crate::{
     refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
-    telemetry::Chain,
+    telemetry::{Chain, mark_request},
     trace::Tracer,
 };
 
@@ -132,7 +132,8 @@ impl Edge {
             guarded.header_is_whole();
         }
         let id = RequestId::of_client(&session.req_header().headers);
-        context.id = Some(id.unwrap_or_else(|| self.request_ids.next()));
+        let id = context.id.insert(id.unwrap_or_else(|| self.request_ids.next()));
+        mark_request(id.as_value());
         let limits = &self.limits;
         // Pingora's own value for a client that asks for keep-alive is "for ever".
         let keeps_alive = keeps_alive(session.req_header()) && !*self.drain.borrow();
@@ -226,6 +227,9 @@ impl Edge {
     fn arrived(&self, context: &mut Context, hop: Box<hop::Hop>) {
         self.metrics.hop(Hop::Received);
         context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
+        if let Some(id) = &context.id {
+            mark_request(id.as_value());
+        }
         context.client_address = hop.client;
         context.hop = Some(hop);
         self.trace_arrived(context);

@@ -42,8 +42,8 @@ pub enum Propagate {
     Tracestate,
 }
 
-/// The program's own log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The program's own log; the default is what stands where nothing is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogSettings {
     /// How its lines are written.
     pub format: LogFormat,
@@ -52,9 +52,10 @@ pub struct LogSettings {
 }
 
 /// How the lines of the program's own log are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// For people.
+    #[default]
     Text,
     /// One JSON object a line.
     Json,

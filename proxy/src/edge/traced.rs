@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     metrics::labels::{Label as _, Outcome, RpcMethod},
+    telemetry::mark_trace,
     trace::{
         Place, Traced, Tracer, attribute,
         span::{Attributes, Head, Kind, Spans},
@@ -35,6 +36,13 @@ pub(super) struct Spent {
 }
 
 impl Context {
+    /// Lines that are logged from now on say which trace they belong to.
+    fn mark_trace(&self) {
+        if let Some(traced) = &self.trace {
+            mark_trace(traced.trace());
+        }
+    }
+
     fn is_sampled(&self) -> bool {
         self.trace.as_ref().is_some_and(Traced::is_sampled)
     }
@@ -45,6 +53,7 @@ impl Context {
         if let Some(parent) = request.meta.traceparent() {
             let state = request.meta.tracestate();
             tracer.named(&mut self.trace, &parent, state.as_deref());
+            self.mark_trace();
         }
     }
 
@@ -83,6 +92,7 @@ impl Edge {
     /// Finds the trace of a client's request.
     pub(super) fn begin_trace(&self, headers: &HeaderMap, context: &mut Context) {
         context.trace = self.tracer.begin(headers);
+        context.mark_trace();
     }
 
     /// Finds the trace of a request that another replica passed on; one that does not trace leaves it to us.
@@ -90,6 +100,7 @@ impl Edge {
         let hop = context.hop.as_ref().and_then(|hop| hop.trace.as_ref());
         let arrived = hop.and_then(|hop| self.tracer.arrived(hop));
         context.trace = arrived.or_else(|| self.tracer.begin(&HeaderMap::new()));
+        context.mark_trace();
     }
 
     /// The client has been let in.
