@@ -126,12 +126,11 @@ fn hop(criterion: &mut Criterion) {
 fn log(included_headers: Vec<HeaderName>) -> AccessLog {
     let metrics = Metrics::new(Subjects { tools: &[], backends: &[], workers: 0 })
         .expect("the metrics are well formed");
+    let null = config::Target::File(config::LogFile::at(PathBuf::from("/dev/null")));
     let config = config::AccessLog {
-        output: config::AccessLogOutput::File(PathBuf::from("/dev/null")),
         included_headers,
-        excluded_headers: Vec::new(),
         redacted_headers: vec![http::header::AUTHORIZATION],
-        queue_bytes_max: 8 << 20,
+        ..config::AccessLog::to(null, 8 << 20)
     };
     AccessLog::start(&config, metrics.access_log()).expect("the null device can be opened")
 }

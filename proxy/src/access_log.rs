@@ -6,6 +6,8 @@
 //! are dropped and counted, requests never wait. A line may stay in memory for a few hundredths of a
 //! second, so a process that is killed outright loses what was not yet written.
 
+pub mod chain;
+
 mod json;
 mod plain;
 
@@ -48,7 +50,7 @@ pub use self::{
 };
 pub use crate::field::{Field, Kind};
 use crate::{
-    config::{self, AccessLogOutput},
+    config::{self, LogFile, Target},
     metrics::LogCounters,
 };
 
@@ -125,25 +127,26 @@ impl AccessLog {
         config: &config::AccessLog,
         counters: LogCounters,
     ) -> Result<Self, AccessLogError> {
-        let sink: Box<dyn Sink> = match &config.output {
-            AccessLogOutput::Off => return Ok(Self(None)),
-            AccessLogOutput::Stdout => Box::new(StdoutSink::open()?),
-            AccessLogOutput::File(path) => {
+        let Some(first) = config.sinks.first() else { return Ok(Self(None)) };
+        let sink: Box<dyn Sink> = match &first.target {
+            Target::Stdout | Target::Syslog(_) | Target::Otlp(_) => Box::new(StdoutSink::open()?),
+            Target::File(LogFile { path, .. }) => {
                 Box::new(FileSink { path: path.clone(), file: open(path)? })
             }
         };
-        Self::onto(sink, config, counters)
+        Self::onto(sink, config, first.queue_bytes_max, counters)
     }
 
     fn onto(
         sink: Box<dyn Sink>,
         config: &config::AccessLog,
+        queue_bytes_max: usize,
         counters: LogCounters,
     ) -> Result<Self, AccessLogError> {
         let rules = Rules::new(config, Pseudonyms::of_log(config).map(Arc::new));
-        let queue = writer::start(sink, config.queue_bytes_max, counters)
-            .map_err(AccessLogError::Thread)?;
-        Ok(Self(Some(Arc::new(Open { queue, rules: rules }))))
+        let queue =
+            writer::start(sink, queue_bytes_max, counters).map_err(AccessLogError::Thread)?;
+        Ok(Self(Some(Arc::new(Open { queue, rules }))))
     }
 
     /// Whether records go anywhere. When not, none need be built.
@@ -236,7 +239,7 @@ impl Sink for FileSink {
 
 /// Opens a log file: created for its owner alone, appended to.
 fn open(path: &Path) -> Result<File, AccessLogError> {
-    if path.metadata().is_ok_and(|found| !AccessLogOutput::may_be(found.file_type())) {
+    if path.metadata().is_ok_and(|found| !LogFile::may_be(found.file_type())) {
         return Err(AccessLogError::NotAFile { path: path.to_owned() });
     }
     OpenOptions::new()
@@ -246,6 +249,9 @@ fn open(path: &Path) -> Result<File, AccessLogError> {
         .open(path)
         .map_err(|source| AccessLogError::Open { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+mod trial;
 
 #[cfg(test)]
 mod tests;

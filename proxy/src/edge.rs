@@ -64,7 +64,7 @@ use crate::{
     live::{Current, Live},
     media,
     metrics::{Metrics, labels::Hop},
-    refusal::{Denial, Refusal},
+    refusal::Refusal,
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
     telemetry::{Chain, mark_request},

@@ -8,18 +8,12 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
 use super::*;
-use crate::metrics::{Metrics, Subjects, labels::Outcome};
+use crate::metrics::{Metrics, Subjects};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn config(output: AccessLogOutput, queue_bytes_max: usize) -> config::AccessLog {
-    config::AccessLog {
-        output,
-        included_headers: Vec::new(),
-        excluded_headers: Vec::new(),
-        redacted_headers: Vec::new(),
-        queue_bytes_max,
-    }
+fn config(path: &Path) -> config::AccessLog {
+    config::AccessLog::to(Target::File(LogFile::at(path.to_owned())), 1 << 20)
 }
 
 fn counters() -> LogCounters {
@@ -37,20 +31,8 @@ fn record(request_id: &str) -> Record<'_> {
         duration: Duration::from_millis(1),
         bytes_in: 1,
         bytes_out: 2,
-        peer: None,
-        user_agent: None,
         rpc_method: Some("ping"),
-        tool: None,
-        backend: None,
-        worker: None,
-        owner: None,
-        hop: 0,
-        via: None,
-        client: None,
-        era: None,
-        outcome: Outcome::Ok,
-        reason: None,
-        headers: None,
+        ..Record::default()
     }
 }
 
@@ -127,8 +109,9 @@ impl Sink for Trial {
 
 fn onto(trial: &Trial, queue_bytes_max: usize) -> (AccessLog, LogCounters) {
     let counters = counters();
-    let config = config(AccessLogOutput::Off, queue_bytes_max);
-    (AccessLog::onto(Box::new(trial.clone()), &config, counters.clone()).unwrap(), counters)
+    let config = config::AccessLog::off();
+    let log = AccessLog::onto(Box::new(trial.clone()), &config, queue_bytes_max, counters.clone());
+    (log.unwrap(), counters)
 }
 
 #[test]
@@ -246,8 +229,8 @@ fn a_closed_pipe_harms_nobody() {
     drop(reader);
     let sink = StdoutSink(File::from(std::os::fd::OwnedFd::from(writer)));
     let counters = counters();
-    let config = config(AccessLogOutput::Off, 1 << 20);
-    let log = AccessLog::onto(Box::new(sink), &config, counters.clone()).unwrap();
+    let config = config::AccessLog::off();
+    let log = AccessLog::onto(Box::new(sink), &config, 1 << 20, counters.clone()).unwrap();
     log.write(&record("a"));
     log.flush_and_stop(PATIENCE).unwrap();
     assert_eq!(counters.write_errors.get(), 1);
@@ -258,8 +241,8 @@ fn a_closed_pipe_harms_nobody() {
 fn a_pipe_gets_every_byte_in_pieces() {
     let (mut reader, writer) = io::pipe().unwrap();
     let sink = StdoutSink(File::from(std::os::fd::OwnedFd::from(writer)));
-    let config = config(AccessLogOutput::Off, 1 << 20);
-    let log = AccessLog::onto(Box::new(sink), &config, counters()).unwrap();
+    let config = config::AccessLog::off();
+    let log = AccessLog::onto(Box::new(sink), &config, 1 << 20, counters()).unwrap();
     // More than a pipe holds, so that writes are partial.
     let reading = std::thread::spawn(move || {
         let mut all = Vec::new();
@@ -292,9 +275,7 @@ fn a_file_is_made_for_its_owner_and_appended_to() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
     for id in ["a", "b"] {
-        let log =
-            AccessLog::start(&config(AccessLogOutput::File(path.clone()), 1 << 20), counters())
-                .unwrap();
+        let log = AccessLog::start(&config(&path), counters()).unwrap();
         assert!(log.is_on());
         log.write(&record(id));
         log.flush_and_stop(PATIENCE).unwrap();
@@ -308,8 +289,7 @@ fn a_moved_file_is_left_and_made_anew_on_reopen() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
     let moved = directory.path().join("access.log.1");
-    let output = AccessLogOutput::File(path.clone());
-    let log = AccessLog::start(&config(output, 1 << 20), counters()).unwrap();
+    let log = AccessLog::start(&config(&path), counters()).unwrap();
     log.write(&record("a"));
     until("a is written", || !std::fs::read(&path).unwrap().is_empty());
     std::fs::rename(&path, &moved).unwrap();
@@ -326,8 +306,7 @@ fn a_reopen_that_fails_keeps_the_old_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
     let moved = directory.path().join("access.log.1");
-    let output = AccessLogOutput::File(path.clone());
-    let log = AccessLog::start(&config(output, 1 << 20), counters()).unwrap();
+    let log = AccessLog::start(&config(&path), counters()).unwrap();
     std::fs::rename(&path, &moved).unwrap();
     std::fs::create_dir(&path).unwrap();
     log.reopen();
@@ -339,9 +318,7 @@ fn a_reopen_that_fails_keeps_the_old_file() {
 #[test]
 fn an_output_that_cannot_be_opened_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
-    let start = |path: PathBuf| {
-        AccessLog::start(&config(AccessLogOutput::File(path), 1 << 20), counters()).unwrap_err()
-    };
+    let start = |path: PathBuf| AccessLog::start(&config(&path), counters()).unwrap_err();
     let missing = start(directory.path().join("no/such/access.log"));
     assert!(matches!(missing, AccessLogError::Open { .. }), "{missing}");
     assert!(missing.to_string().contains("no/such/access.log"), "{missing}");
@@ -353,7 +330,7 @@ fn an_output_that_cannot_be_opened_is_an_error_that_names_it() {
 #[test]
 fn an_access_log_that_is_off_takes_nothing() {
     let counters = counters();
-    let log = AccessLog::start(&config(AccessLogOutput::Off, 1 << 20), counters.clone()).unwrap();
+    let log = AccessLog::start(&config::AccessLog::off(), counters.clone()).unwrap();
     assert!(!log.is_on());
     log.write(&record("a"));
     log.reopen();
