@@ -14,6 +14,8 @@ mod replicas;
 
 mod sinks;
 
+mod traces;
+
 use std::{fmt, time::Duration};
 
 use jsonwebtoken_jwks::refused::Reason;
@@ -42,6 +44,7 @@ pub use self::{
     admission::KeyFigures,
     replicas::ReplicaFigures,
     sinks::{SinkCounters, SinkFigures, SinkSource},
+    traces::TraceCounters,
 };
 
 /// Media type of [`Metrics::render`]'s text.
@@ -57,6 +60,7 @@ pub struct Metrics {
     workers: Vec<Worker>,
     sinks: Sinks,
     sink_source: Mutex<Option<SinkSource>>,
+    traces: TraceCounters,
     panics: IntCounter,
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
     source: Mutex<Option<WorkerSource>>,
@@ -113,6 +117,7 @@ impl Metrics {
         let backends = Backends::new(&make, subjects.backends)?;
         let workers = Worker::all(&make, subjects.workers)?;
         let sinks = Sinks::new(&make)?;
+        let traces = TraceCounters::new(&make)?;
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
         let admission = Admission::new(&make)?;
@@ -127,6 +132,7 @@ impl Metrics {
             workers,
             sinks,
             sink_source: Mutex::new(None),
+            traces,
             panics,
             source,
             admission,
@@ -243,6 +249,12 @@ impl Metrics {
     /// Says where the figures of the sinks come from. Asked once for each scrape.
     pub fn read_sinks_from(&self, source: SinkSource) {
         *self.sink_source.lock() = Some(source);
+    }
+
+    /// The counters that tracing keeps.
+    #[must_use]
+    pub fn traces(&self) -> TraceCounters {
+        self.traces.clone()
     }
 
     /// Says where the workers' figures come from. Asked once for each scrape.

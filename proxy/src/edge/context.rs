@@ -20,7 +20,7 @@ use mcp_core::{
 };
 
 pub(super) use self::rpc::Rpc;
-use super::{aim::Aim, forward::Forward, there::There};
+use super::{aim::Aim, forward::Forward, there::There, traced::Spent};
 use crate::{
     access_log::{Admission, Rules, identity::Identity, pseudonym::Pseudonym},
     gate::{Gate, Leave, Pass},
@@ -33,6 +33,7 @@ use crate::{
     request_id::RequestId,
     ring::{NodeName, WorkerIndex},
     sessions::Sessions,
+    trace::Traced,
 };
 
 /// Facts of one request, gathered on its way.
@@ -81,6 +82,10 @@ pub struct Context {
     pub(super) answered_despite: bool,
     /// Room for its record.
     pub(super) admission: Admission,
+    /// The trace that it belongs to.
+    pub(super) trace: Option<Traced>,
+    /// What its spans tell.
+    pub(super) spent: Spent,
     in_flight: Option<InFlight>,
     _counted: Held,
 }
@@ -131,6 +136,8 @@ impl Context {
             unremarkable: false,
             answered_despite: false,
             admission: Admission::default(),
+            trace: None,
+            spent: Spent::default(),
             in_flight: Some(in_flight),
             _counted: counted,
         }

@@ -33,6 +33,7 @@ impl Edge {
             let took = context.started.elapsed();
             self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
         }
+        self.send_spans(session, context);
         let event = if context.stream.is_some() { Event::StreamEnd } else { Event::Request };
         let mut admission = mem::take(&mut context.admission);
         self.write(session, context, &mut admission, (event, status));
@@ -64,10 +65,12 @@ impl Edge {
         });
         let header = session.req_header();
         let rpc = context.rpc.as_ref();
+        let trace_id = context.trace.as_ref().map(|traced| traced.trace().digits());
         let told = Record {
             event,
             time: SystemTime::now(),
             request_id: context.id.as_ref().map_or("", RequestId::as_str),
+            trace_id: trace_id.as_ref().and_then(|digits| std::str::from_utf8(digits).ok()),
             replica: Some(membership.me().as_str()),
             listener: Some(match &self.side {
                 Side::Clients => "clients",

@@ -149,7 +149,7 @@ impl Check<'_> {
             raw::SinkKind::Syslog => self.syslog(at, &raw).map(Target::Syslog),
             raw::SinkKind::Otlp => {
                 let headers = std::mem::take(&mut raw.headers);
-                self.otlp(at, &raw, headers).map(Target::Otlp)
+                self.otlp_sink(at, &raw, headers).map(Target::Otlp)
             }
         };
         Some(Sink {
@@ -230,7 +230,7 @@ impl Check<'_> {
             .ok()
     }
 
-    fn share(&mut self, at: &At, text: Option<&raw::Fraction>) -> Option<Share> {
+    pub(super) fn share(&mut self, at: &At, text: Option<&raw::Fraction>) -> Option<Share> {
         let Some(raw::Fraction(text)) = text else { return Some(Share::ALL) };
         let share = Share::parse(text);
         if share.is_none() {
