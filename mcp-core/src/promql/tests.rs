@@ -142,7 +142,7 @@ fn a_masked_query_keeps_its_shape_and_no_value() {
         Some(r#"sum by(job) ( x{a="***", b!~"***", c=""} )"#),
     );
     masks(
-        r##"label_replace(up, "secret", "se\"cret #", "secret", "secret") > 0.95"##,
+        r#"label_replace(up, "secret", "se\"cret # ", "secret", "secret") > 0.95"#,
         Some(r#"label_replace(up, "***", "***", "***", "***") > 0.95"#),
     );
     masks("up @ 1609746000 > 4111111111111111", Some("up @ 1609746000 > ***"));
