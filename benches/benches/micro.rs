@@ -1,6 +1,6 @@
 //! Costs of single steps: what every request pays (a lookup on the ring, a session id, a hop, a message read and routed, a token
-//! that is known, an access record), what a token costs that is new, and what a worker takes from a message to
-//! its answer.
+//! that is known, an access record), what a token costs that is new, what reading a query for the record costs, and
+//! what a worker takes from a message to its answer.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start says why and stops")]
 
 use std::{
@@ -31,6 +31,7 @@ use mcp_core::{
     access::Caller,
     config::WorkerLimits,
     principal::{Principal, PrincipalId},
+    promql::Reading,
     secret::Secret,
     server::{
         Accepts, Asker, Changes, Opening, Reply, Service, Worker,
@@ -366,5 +367,22 @@ fn token(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(micro, ring, session_id, hop, access_log, written_record, message, token, worker);
+fn promql(criterion: &mut Criterion) {
+    let query = r#"sum by (job, code) (rate(http_requests_total{job="api", code=~"5.."}[5m])) / on (job) group_left ()
+        sum by (job) (rate(http_requests_total{job="api"}[5m])) > 0.05"#;
+    criterion.bench_function("query_fingerprint", |bencher| {
+        bencher.iter(|| Reading::of(black_box(query), false));
+    });
+    criterion.bench_function("query_masked", |bencher| {
+        bencher.iter(|| Reading::of(black_box(query), true));
+    });
+    criterion.bench_function("query_fingerprint_lexical", |bencher| {
+        let query = format!("{query} default 0");
+        bencher.iter(|| Reading::of(black_box(&query), false));
+    });
+}
+
+criterion_group!(
+    micro, ring, session_id, hop, access_log, written_record, message, token, worker, promql
+);
 criterion_main!(micro);

@@ -23,6 +23,8 @@ use crate::{
     },
 };
 
+mod clients;
+
 mod moves;
 
 mod streams;
