@@ -145,7 +145,7 @@ fn a_level_that_cannot_be_read_is_a_fault_of_the_configuration() {
         &e2e::paths::program("promgate"),
         ["check".to_owned(), "--config".to_owned(), file],
     );
-    assert_eq!(process.wait(PATIENCE).and_then(|status| status.code()), Some(2));
+    assert_eq!(process.wait(PATIENCE).and_then(|status| status.code()), Some(78));
     let said = [process.stderr().whole(), process.stdout().whole()].concat().join("\n");
     assert!(said.contains("telemetry.log.level: cannot be read as a filter"), "{said}");
 }
