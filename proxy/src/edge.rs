@@ -276,7 +276,7 @@ impl Edge {
         let principal = asker.caller.principal;
         let header = session.req_header();
         let aim = aim::aim(&self.sessions, header, principal, context.hop.as_deref());
-        context.note_aim(&aim, &self.sessions, self.access_log.rules());
+        context.note_aim(&aim, &self.sessions, &header.headers, self.access_log.rules());
         if let Aim::Away(away) = aim {
             return self.pass_on(session, context, Forward::new(away)).await;
         }

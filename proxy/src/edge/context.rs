@@ -11,11 +11,12 @@ use std::{
     time::Instant,
 };
 
+use http::HeaderMap;
 use mcp_core::{
     access::Caller,
     call::Call,
     observe::ToolOutcome,
-    server::{Bound, Client, Ending, wire::Message},
+    server::{Bound, Client, Ending, era, wire::Message},
     session::SessionId,
 };
 
@@ -184,7 +185,13 @@ impl Context {
     }
 
     /// Notes who owns the session, and which it is.
-    pub(super) fn note_aim(&mut self, aim: &Aim<'_>, sessions: &Sessions, rules: Option<&Rules>) {
+    pub(super) fn note_aim(
+        &mut self,
+        aim: &Aim<'_>,
+        sessions: &Sessions,
+        headers: &HeaderMap,
+        rules: Option<&Rules>,
+    ) {
         self.owner = match aim {
             Aim::Session(_, chosen) | Aim::Open(_, chosen) => {
                 Some((sessions.cluster.me(), chosen.index))
@@ -196,7 +203,14 @@ impl Context {
             Aim::Session(id, _) => self.note_session(id, rules),
             Aim::Open(opening, _) => self.note_session(&opening.id, rules),
             Aim::Away(away) => self.note_session(&away.session, rules),
-            Aim::Unknown(_) | Aim::Body | Aim::Nobody => {}
+            // One that has ended, or is somebody else's: an audit wants to know which.
+            Aim::Unknown(_) => {
+                let id = headers.get(era::SESSION_ID);
+                if let Some(Ok(id)) = id.map(|id| SessionId::parse(id.as_bytes())) {
+                    self.note_session(&id, rules);
+                }
+            }
+            Aim::Body | Aim::Nobody => {}
         }
     }
 
