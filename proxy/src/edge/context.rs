@@ -23,7 +23,7 @@ use mcp_core::{
 pub(super) use self::rpc::Rpc;
 use super::{aim::Aim, forward::Forward, there::There, traced::Spent};
 use crate::{
-    access_log::{Rules, identity::Identity, pseudonym::Pseudonym},
+    access_log::{Admission, Rules, identity::Identity, pseudonym::Pseudonym},
     gate::{Gate, Leave, Pass},
     hop::Hop,
     metrics::{
@@ -81,6 +81,8 @@ pub struct Context {
     pub(super) unremarkable: bool,
     /// Passing it on failed, and it was answered nevertheless.
     pub(super) answered_despite: bool,
+    /// Room for its record.
+    pub(super) admission: Admission,
     /// The trace that it belongs to.
     pub(super) trace: Option<Traced>,
     /// What its spans tell.
@@ -134,6 +136,7 @@ impl Context {
             there: None,
             unremarkable: false,
             answered_despite: false,
+            admission: Admission::default(),
             trace: None,
             spent: Spent::default(),
             in_flight: Some(in_flight),

@@ -103,12 +103,13 @@ fn same_audit(one: &Audit, other: &Audit) -> bool {
 }
 
 fn same_sink(one: &Sink, other: &Sink) -> bool {
-    let Sink { name, target, format, chain, sample, when_full, queue_bytes_max } = one;
-    (name, format, chain, sample, when_full, queue_bytes_max)
+    let Sink { name, target, format, chain, filter, sample, when_full, queue_bytes_max } = one;
+    (name, format, chain, filter, sample, when_full, queue_bytes_max)
         == (
             &other.name,
             &other.format,
             &other.chain,
+            &other.filter,
             &other.sample,
             &other.when_full,
             &other.queue_bytes_max,
