@@ -6,10 +6,7 @@
 //! The modules stand in the order of their use: each names only those before it, and the types
 //! below.
 
-use std::{
-    fs::FileType, net::SocketAddr, num::NonZeroU16, os::unix::fs::FileTypeExt as _, path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use ipnet::IpNet;
@@ -20,7 +17,10 @@ use mcp_core::{
 
 mod admission;
 mod cluster;
+mod records;
+mod sinks;
 mod stamp;
+mod telemetry;
 
 mod file;
 
@@ -56,7 +56,15 @@ pub use cluster::{
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
+pub use records::{
+    ArgumentForm, Detectors, Identity, IdentityForm, Queries, Records, Redaction, ToolArguments,
+};
+pub use sinks::{
+    Audit, Fsync, LogFile, Otlp, OtlpProtocol, Share, Sink, SinkFormat, SinkName, SinkTls, Syslog,
+    SyslogAddress, Target, WhenFull,
+};
 pub use stamp::Source;
+pub use telemetry::{LogFormat, LogSettings, Propagate, Telemetry, Traces};
 
 pub use crate::expression::Expression;
 
@@ -67,6 +75,8 @@ pub struct Config {
     pub server: Server,
     /// The access log.
     pub access_log: AccessLog,
+    /// Traces, and the program's own log.
+    pub telemetry: Telemetry,
     /// How callers prove who they are.
     pub authentication: Authentication,
     /// Who may use what.
@@ -195,39 +205,43 @@ pub struct HttpLimits {
     pub connections_per_address_max: usize,
 }
 
-/// Where access records go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessLogOutput {
-    /// Standard output.
-    Stdout,
-    /// A file, made with mode 0600, appended to.
-    File(PathBuf),
-    /// Nowhere.
-    Off,
-}
-
-impl AccessLogOutput {
-    /// Whether records may be appended to a thing of this kind: opening a pipe would wait for its reader,
-    /// and writing to a disk would destroy it.
-    #[must_use]
-    pub fn may_be(kind: FileType) -> bool {
-        !(kind.is_fifo() || kind.is_socket() || kind.is_block_device())
-    }
-}
-
 /// The access log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AccessLog {
-    /// Where records go.
-    pub output: AccessLogOutput,
+    /// Where records go, each under a name of its own; nowhere when empty.
+    pub sinks: Vec<Sink>,
+    /// Keys and checkpoints.
+    pub audit: Audit,
     /// Request headers written into the record in the clear, unless another rule says otherwise.
     pub included_headers: Vec<HeaderName>,
     /// Request headers that never appear, not even masked.
     pub excluded_headers: Vec<HeaderName>,
     /// Request headers whose presence is recorded with the value masked whole.
     pub redacted_headers: Vec<HeaderName>,
-    /// Bytes of records that may wait for the writer; what is over it is dropped and counted.
-    pub queue_bytes_max: usize,
+    /// What records say, and in which form.
+    pub records: Records,
+}
+
+impl AccessLog {
+    /// One that goes nowhere.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            sinks: Vec::new(),
+            audit: Audit::default(),
+            included_headers: Vec::new(),
+            excluded_headers: Vec::new(),
+            redacted_headers: Vec::new(),
+            records: Records::default(),
+        }
+    }
+
+    /// One of JSON lines that goes to one place, as `output` says it.
+    #[must_use]
+    pub fn to(target: Target, queue_bytes_max: usize) -> Self {
+        let sink = Sink::plain(SinkName::of_output(), target, queue_bytes_max);
+        Self { sinks: vec![sink], ..Self::off() }
+    }
 }
 
 /// The JSON Schema of the file as it is written, draft 2020-12, as pretty JSON with a line end.

@@ -20,7 +20,7 @@ use http::HeaderName;
 use mcp_core::principal::PrincipalId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::ring::NodeName;
+use crate::{ring::NodeName, trace::TraceHop};
 
 mod check;
 mod replay;
@@ -71,6 +71,9 @@ pub struct Hop {
     /// Who signed it; known of a hop that was checked.
     #[serde(skip)]
     pub signer: Signer,
+    /// The trace that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceHop>,
 }
 
 /// The process that signed a hop: another one after each start, whatever its replica's name is.

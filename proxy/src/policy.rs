@@ -3,11 +3,11 @@
 //! A token is judged once, when it is verified; the judgement is kept with it. Callers for whom the same rules
 //! hold share one [`Access`], and with it what was computed from it.
 
+mod names;
 mod rule;
 
 use std::{cell::LazyCell, collections::HashMap, sync::Arc};
 
-use aws_lc_rs::digest::{Context, SHA256};
 use mcp_core::{
     access::{Access, Grant},
     principal::{Principal, PrincipalId},
@@ -15,8 +15,13 @@ use mcp_core::{
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-use self::rule::{Fit, Rule};
+pub use self::names::principal_of;
+use self::{
+    names::principal_id,
+    rule::{Fit, Rule},
+};
 use crate::{
+    access_log::identity::{Identities, Identity},
     condition::{Condition, ConditionFailed, Payload},
     config::{Authorization, Issuer, Verification},
 };
@@ -24,24 +29,6 @@ use crate::{
 /// Most sets of rules whose [`Access`] is shared. Each stands for one kind of caller; those of a further kind
 /// get one of their own, which costs a little time and nothing else.
 const SHARED_MAX: usize = 1024;
-
-/// Claims that differ from one token to the next of the same person.
-const OF_ONE_TOKEN: [&str; 14] = [
-    "exp",
-    "iat",
-    "nbf",
-    "jti",
-    "auth_time",
-    "nonce",
-    "scope",
-    "scp",
-    "sid",
-    "session_state",
-    "at_hash",
-    "uti",
-    "aio",
-    "rh",
-];
 
 /// What callers may do, compiled.
 #[derive(Debug)]
@@ -55,6 +42,7 @@ pub struct Policy {
     /// Names of the rules for anyone.
     open: Arc<[Arc<str>]>,
     shared: Mutex<HashMap<Box<[usize]>, Allowed>>,
+    identities: Identities,
 }
 
 /// What tokens of one issuer must meet beyond being valid.
@@ -78,6 +66,8 @@ pub struct Admitted {
     pub principal: Arc<Principal>,
     /// Its name in tables.
     pub id: PrincipalId,
+    /// How records name it.
+    pub identity: Arc<Identity>,
     /// What it may use, or why it may not come in at all. A caller for whom no rule holds comes in and may use
     /// nothing.
     pub verdict: Result<Arc<Access>, Denied>,
@@ -134,6 +124,7 @@ pub struct Fault {
 /// A rule that would hold but for scopes.
 #[derive(Debug)]
 struct Almost {
+    rule: Arc<str>,
     grant: Arc<Grant>,
     missing: Vec<String>,
 }
@@ -158,7 +149,11 @@ impl Policy {
         }
         let open: Vec<_> =
             compiled.iter().filter(|rule| rule.is_for_anyone()).map(Rule::grant).collect();
-        let names = compiled.iter().filter(|rule| rule.is_for_anyone()).map(Rule::name).collect();
+        let names = compiled
+            .iter()
+            .filter(|rule| rule.is_for_anyone())
+            .map(|rule| Arc::clone(rule.name()))
+            .collect();
         let anonymous = (!open.is_empty()).then(|| Access::of(open));
         let unauthenticated = match &anonymous {
             Some(open) => Arc::clone(open),
@@ -172,7 +167,21 @@ impl Policy {
             open: names,
             rules: (!compiled.is_empty()).then_some(compiled),
             shared: Mutex::default(),
+            identities: Identities::none(),
         })
+    }
+
+    /// The same policy, which names callers for records.
+    #[must_use]
+    pub fn naming(self, identities: Identities) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// The first rule of these names that allows the tool.
+    #[must_use]
+    pub fn deciding(&self, names: &[Arc<str>], tool: &str) -> Option<Arc<str>> {
+        let decides = |rule: &&Rule| names.contains(rule.name()) && rule.allows(tool);
+        self.rules.as_ref()?.iter().find(decides).map(|rule| Arc::clone(rule.name()))
     }
 
     /// What a caller without a token may use, where others bring one; `None` when no rule is for anyone, so that
@@ -205,7 +214,7 @@ impl Policy {
         match (&self.rules, names) {
             (None, None) => Access::everything(),
             (Some(rules), Some(names)) => {
-                let is_named = |rule: &Rule| names.contains(&rule.name());
+                let is_named = |rule: &Rule| names.contains(rule.name());
                 let held = rules.iter().enumerate().filter(|(_, rule)| is_named(rule));
                 self.share(held.map(|(place, _)| place).collect(), rules).access
             }
@@ -226,6 +235,7 @@ impl Policy {
         // Most settings have no conditions.
         let payload = LazyCell::new(|| Payload::of(claims));
         let mut admitted = Admitted {
+            identity: Arc::new(self.identities.of(&principal)),
             principal: Arc::new(principal),
             id,
             verdict: Err(Denied::Issuer),
@@ -258,7 +268,8 @@ impl Policy {
             match rule.fits(&admitted.principal, payload) {
                 Fit::Holds => held.push(place),
                 Fit::LacksScopes(missing) => {
-                    admitted.almost.push(Almost { grant: rule.grant(), missing });
+                    let rule_name = Arc::clone(rule.name());
+                    admitted.almost.push(Almost { rule: rule_name, grant: rule.grant(), missing });
                 }
                 Fit::Failed(failure) => admitted.failures.push(failure),
                 Fit::Not => {}
@@ -276,7 +287,7 @@ impl Policy {
         let of = || held.iter().filter_map(|place| rules.get(*place));
         let allowed = Allowed {
             access: Access::of(of().map(Rule::grant).collect()),
-            rules: of().map(Rule::name).collect(),
+            rules: of().map(|rule| Arc::clone(rule.name())).collect(),
         };
         if shared.len() < SHARED_MAX {
             shared.insert(held.into(), allowed.clone());
@@ -317,16 +328,25 @@ impl Entry {
 }
 
 impl Admitted {
-    /// The scopes that the caller lacks for this tool: those of the first rule that would allow it otherwise.
-    /// `None` when no scope would help.
+    /// The first rule that would allow the tool but for scopes, and the scopes that the caller lacks for it. `None` when no
+    /// scope would help.
     #[must_use]
-    pub fn missing_scopes(&self, tool: &str) -> Option<&[String]> {
+    pub fn missing_scopes(&self, tool: &str) -> Option<(&Arc<str>, &[String])> {
         let almost = self.almost.iter().find(|almost| almost.grant.tools.is_match(tool))?;
-        Some(&almost.missing)
+        Some((&almost.rule, &almost.missing))
     }
 }
 
 impl Denied {
+    /// The place of the condition that does not hold.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Condition { place } | Self::ConditionFailed(Failure { place, .. }) => Some(place),
+            Self::Scopes(_) | Self::Issuer => None,
+        }
+    }
+
     /// The reason in one word of the log.
     #[must_use]
     pub const fn word(&self) -> &'static str {
@@ -337,40 +357,6 @@ impl Denied {
             Self::Issuer => "unknown_issuer",
         }
     }
-}
-
-/// The name of a principal in tables: the first half of the SHA-256 of its issuer and subject, each after its
-/// length, so that no two pairs read the same. Where tokens need no subject, those without one are told apart by
-/// all that they say but what differs from one token to the next of the same person.
-fn principal_id(principal: &Principal, claims: &Map<String, Value>) -> PrincipalId {
-    let (issuer, subject) = (&principal.issuer, &principal.subject);
-    if !subject.is_empty() {
-        return principal_of(issuer, subject);
-    }
-    let of_person = claims.iter().filter(|(name, _)| !OF_ONE_TOKEN.contains(&name.as_str()));
-    let claims: Vec<_> = of_person.map(|(name, value)| [name.clone(), value.to_string()]).collect();
-    let claims = claims.iter().flatten().map(String::as_str);
-    digest(&[&**issuer, ""].into_iter().chain(claims).collect::<Vec<_>>())
-}
-
-/// The name in tables of the principal with that issuer and subject.
-#[must_use]
-pub fn principal_of(issuer: &str, subject: &str) -> PrincipalId {
-    digest(&[issuer, subject])
-}
-
-fn digest(parts: &[&str]) -> PrincipalId {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-        context.update(&length.to_be_bytes());
-        context.update(part.as_bytes());
-    }
-    let mut id = [0; 16];
-    for (to, from) in id.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    PrincipalId(id)
 }
 
 /// Those of the scopes that the token does not hold.

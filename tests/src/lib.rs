@@ -22,6 +22,7 @@
 //! 18. [`balancer`]: a round-robin balancer
 //! 19. [`replicas`]: several servers that share sessions
 //! 20. [`crowd`]: many clients that ask at once
+//! 21. [`collector`]: a real OpenTelemetry collector
 
 #![expect(
     clippy::expect_used,
@@ -70,3 +71,5 @@ pub mod balancer;
 pub mod replicas;
 
 pub mod crowd;
+
+pub mod collector;

@@ -8,8 +8,8 @@ use std::{
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
-    AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http, HttpLimits,
-    OriginRule, RateLimits, Server, SessionStore, Sessions, Transport,
+    AccessLog, Authentication, Authorization, Config, HostRule, Http, HttpLimits, OriginRule,
+    RateLimits, Server, SessionStore, Sessions, Target, Telemetry, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,13 +118,8 @@ impl Settings {
                 drain_timeout: millis(self.drain_timeout_ms),
                 reload_interval: None,
             },
-            access_log: AccessLog {
-                output: AccessLogOutput::Stdout,
-                included_headers: Vec::new(),
-                excluded_headers: Vec::new(),
-                redacted_headers: Vec::new(),
-                queue_bytes_max: 1 << 20,
-            },
+            access_log: AccessLog::to(Target::Stdout, 1 << 20),
+            telemetry: Telemetry::default(),
             authentication: Authentication::None,
             authorization: Authorization::default(),
             rate_limits: RateLimits {

@@ -17,6 +17,7 @@ mod sessions {
     mod partition;
     mod parts;
     mod peer_port;
+    mod records;
     mod router;
     mod store;
     mod streams;

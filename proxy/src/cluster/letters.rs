@@ -154,6 +154,7 @@ impl Letters {
             client: None,
             body_sha256: Some(BodyDigest::of(body)),
             signer: Signer::default(),
+            trace: None,
         }
     }
 }

@@ -21,11 +21,16 @@ mod issuer;
 mod keys;
 mod limits;
 mod oauth;
+mod otlp;
 mod peers;
 mod rate_limits;
+mod records;
 mod secret;
 mod server;
 mod sessions;
+mod sink_places;
+mod sinks;
+mod telemetry;
 mod tokens;
 
 /// Longest name or version given to clients, in bytes.
@@ -47,6 +52,7 @@ impl Check<'_> {
         let raw::Config {
             server,
             middleware,
+            telemetry,
             sessions,
             cluster,
             tools,
@@ -71,7 +77,7 @@ impl Check<'_> {
         let names: Vec<String> = backends.keys().cloned().collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Config {
-            access_log: self.access_log(&middleware.access_logs, serves_http, token.as_ref()),
+            access_log: self.access_log(middleware.access_logs, serves_http, token.as_ref()),
             rate_limits: self
                 .rate_limits(&middleware.rate_limits, authentication != Authentication::None),
             authorization: self.authorization(authorization, &authentication, &names),
@@ -83,6 +89,7 @@ impl Check<'_> {
             authorization_server: self.authorization_server(&oauth_authorization_server),
             worker_limits,
             tools: self.tools(&tools),
+            telemetry: self.telemetry(telemetry),
             backends: self.backends(backends),
             sources: mem::take(&mut self.sources),
         }

@@ -32,6 +32,7 @@ fn every_metric_stands_in_the_checked_in_list() {
         store: store.clone(),
         ..ReplicaFigures::default()
     }));
+    metrics.sink("audit").unwrap();
     drop(metrics.render().unwrap());
     for family in metrics.registry.gather() {
         let mut labels: Vec<String> = family

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp_core::{
     config::{BackendAuth, BackendConfig, BackendName, OrgId, RESERVED_BACKEND_HEADERS},
     secret::Secret,
@@ -230,25 +230,28 @@ impl Check<'_> {
             self.faults.push(&at.key("headers"), what, "remove some");
         }
         for (name, raw::SecretText(value)) in values {
-            self.backend_header(&at.key("headers").key(&name), &name, Some(value), &mut headers);
+            let place = at.key("headers").key(&name);
+            let value = Some(value);
+            self.secret_header((&place, &name), value, &RESERVED_BACKEND_HEADERS, &mut headers);
         }
         for (name, file) in files {
             let place = at.key("header_files").key(name);
             let value = self.secret_file(&place, file);
-            self.backend_header(&place, name, value, &mut headers);
+            self.secret_header((&place, name), value, &RESERVED_BACKEND_HEADERS, &mut headers);
         }
         headers
     }
 
-    fn backend_header(
+    /// Adds a header whose value is a secret and whose name is none that Promgate sets.
+    pub(super) fn secret_header(
         &mut self,
-        at: &At,
-        name: &str,
+        (at, name): (&At, &str),
         value: Option<Secret>,
+        reserved: &[HeaderName],
         headers: &mut HeaderMap,
     ) {
         let Some(name) = self.header_name(at, name) else { return };
-        if RESERVED_BACKEND_HEADERS.contains(&name) {
+        if reserved.contains(&name) {
             let mend = match name.as_str() {
                 "authorization" => "use the backend's `auth` section",
                 "x-scope-orgid" => "use the backend's `org_id`",
