@@ -63,6 +63,7 @@ pub use sinks::{
     SyslogAddress, Target, WhenFull,
 };
 pub use stamp::Source;
+pub use units::span;
 
 pub use crate::expression::Expression;
 

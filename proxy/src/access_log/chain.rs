@@ -23,6 +23,8 @@ mod event;
 
 mod sealer;
 
+mod source;
+
 mod files;
 
 mod walk;
@@ -42,7 +44,7 @@ pub use self::{
     line::Sealed,
     reader::{Ending, Entry, Fault, Head, ReadError, Reader},
     sealer::Sealer,
-    state::{Found, FoundState, find},
+    state::{Found, FoundState, find, signed_state},
 };
 
 /// Characters of a seal: 256 bits in base64url without padding.

@@ -81,7 +81,8 @@ fn same_tls(one: &ClusterTls, other: &ClusterTls) -> bool {
 
 /// Whether both access logs are the same, keys and other secrets included.
 pub(super) fn same_access_log(one: &AccessLog, other: &AccessLog) -> bool {
-    let AccessLog { sinks, audit, included_headers, excluded_headers, redacted_headers, records } = one;
+    let AccessLog { sinks, audit, included_headers, excluded_headers, redacted_headers, records } =
+        one;
     (included_headers, excluded_headers, redacted_headers, records)
         == (
             &other.included_headers,

@@ -1,17 +1,12 @@
 //! The files of a log, and their lines.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, Read as _},
+    fs,
+    io::{self, BufRead, Read as _},
     path::{Path, PathBuf},
 };
 
-use flate2::read::MultiGzDecoder;
-
-use super::LINE_BYTES_MAX;
-
-/// How much of a file is read at once.
-const BUFFER_BYTES: usize = 128 << 10;
+use super::{LINE_BYTES_MAX, source::open};
 
 /// The file beside a log that holds its last checkpoint.
 #[must_use]
@@ -100,17 +95,6 @@ fn full<'f>(log: &str, file: &'f str) -> Option<(&'f str, bool)> {
     let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'T' | b'Z' | b'.' | b'-');
     (stamp.bytes().all(plain) && stamp.starts_with(|c: char| c.is_ascii_digit()))
         .then_some((stamp, compressed))
-}
-
-/// Opens a file of a log to read it, compressed or not.
-pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    let file = File::open(path)?;
-    Ok(if path.extension().is_some_and(|end| end == "gz") {
-        let file = BufReader::with_capacity(BUFFER_BYTES, file);
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(file)))
-    } else {
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
-    })
 }
 
 /// One line as it stands in its file.
