@@ -251,4 +251,7 @@ fn open(path: &Path) -> Result<File, AccessLogError> {
 }
 
 #[cfg(test)]
+mod trial;
+
+#[cfg(test)]
 mod tests;

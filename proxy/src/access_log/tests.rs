@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
 use super::*;
-use crate::metrics::{Metrics, Subjects, labels::Outcome};
+use crate::metrics::{Metrics, Subjects};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,20 +31,8 @@ fn record(request_id: &str) -> Record<'_> {
         duration: Duration::from_millis(1),
         bytes_in: 1,
         bytes_out: 2,
-        peer: None,
-        user_agent: None,
         rpc_method: Some("ping"),
-        tool: None,
-        backend: None,
-        worker: None,
-        owner: None,
-        hop: 0,
-        via: None,
-        client: None,
-        era: None,
-        outcome: Outcome::Ok,
-        reason: None,
-        headers: None,
+        ..Record::default()
     }
 }
 

@@ -23,6 +23,7 @@ mod limits;
 mod oauth;
 mod peers;
 mod rate_limits;
+mod records;
 mod secret;
 mod server;
 mod sessions;

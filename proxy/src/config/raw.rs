@@ -15,6 +15,7 @@ mod backend;
 mod cluster;
 mod jwt;
 mod oauth;
+mod records;
 mod schema;
 mod sessions;
 mod sinks;
@@ -24,6 +25,9 @@ pub(super) use backend::{Auth, AuthKind, Backend};
 pub(super) use cluster::{Cluster, ClusterTls, DnsPeers, FilePeers, Peers, Probe, SrvPeers};
 pub(super) use jwt::{Condition, Issuer, Jwt, JwtLocal, JwtValidation, OneOrMore, Strategy};
 pub(super) use oauth::{AuthorizationServer, ProtectedResource};
+pub(super) use records::{
+    ArgumentForm, Detector, IdentityForm, Queries, RecordFields, RecordIdentity, Redaction,
+};
 pub(super) use schema::{schema, written_schema};
 pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
 pub(super) use sinks::{
@@ -356,6 +360,18 @@ pub(super) struct AccessLogs {
     pub(super) excluded_headers: Vec<String>,
     /// Request headers that are recorded as present, with the value masked whole.
     pub(super) redacted_headers: Vec<String>,
+    /// Which fields a record holds, and in which form.
+    pub(super) fields: RecordFields,
+    /// How the caller is named.
+    pub(super) identity: RecordIdentity,
+    /// Arguments that are written, by tool and argument: `clear`, `mask`, `hash` (which needs an audit key) or
+    /// `length`. What is not named never appears.
+    pub(super) arguments: BTreeMap<String, BTreeMap<String, ArgumentForm>>,
+    /// What is taken out of a client's text that is written in the clear.
+    pub(super) detectors: Vec<Detector>,
+    /// Whether PromQL is written: `masked` without its label values, or `clear`. Its fingerprint and the names in it
+    /// are written all the same, unless `fields` leaves them out.
+    pub(super) queries: Queries,
     /// Bytes of records that may wait to be written. What a sink does with more is said by its `when_full`; without
     /// `sinks` it is dropped and counted.
     pub(super) queue_bytes_max: Size,
@@ -370,6 +386,11 @@ impl Default for AccessLogs {
             included_headers: Vec::new(),
             excluded_headers: Vec::new(),
             redacted_headers: Vec::new(),
+            fields: RecordFields::default(),
+            identity: RecordIdentity::default(),
+            arguments: BTreeMap::new(),
+            detectors: Detector::ALL.into(),
+            queries: Queries::default(),
             queue_bytes_max: size("8MiB"),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     Check,
     sinks::{QUEUE_BYTES, Terms},
 };
-use crate::config::{AccessLog, Records, place::At, raw};
+use crate::config::{AccessLog, place::At, raw};
 
 /// Request headers that hold secrets and can therefore never be written in the clear.
 const SECRET_HEADERS: [HeaderName; 6] = [
@@ -33,6 +33,8 @@ impl Check<'_> {
         let redacted = self.headers(&at, "redacted_headers", &raw.redacted_headers, &mut taken);
         self.secret_headers(&at.key("included_headers"), &raw.included_headers, forwarded);
         let included = self.headers(&at, "included_headers", &raw.included_headers, &mut taken);
+        let has_keys = !raw.audit.keys.is_empty() || !raw.audit.key_files.is_empty();
+        let records = self.records(&at, &raw, has_keys);
         let audit = self.audit(&at.key("audit"), raw.audit);
         let place = at.key("queue_bytes_max");
         let queue_bytes_max = self.size(&place, &raw.queue_bytes_max, QUEUE_BYTES);
@@ -43,7 +45,7 @@ impl Check<'_> {
             included_headers: included,
             excluded_headers: excluded,
             redacted_headers: redacted,
-            records: Records::default(),
+            records,
         }
     }
 
