@@ -44,7 +44,7 @@ pub use self::{
     line::Sealed,
     reader::{Ending, Entry, Fault, Head, ReadError, Reader},
     sealer::Sealer,
-    state::{Found, FoundState, find, signed_state},
+    state::{Found, FoundState, find},
 };
 
 /// Characters of a seal: 256 bits in base64url without padding.
@@ -153,6 +153,12 @@ pub struct State {
     pub seq: u64,
     /// Its seal.
     pub mac: Mac,
+}
+
+/// What the line of a checkpoint says, as a head file holds it, if it is signed by somebody who is believed.
+#[must_use]
+pub fn signed_state(line: &[u8], trust: &Trust) -> Option<State> {
+    state::head_state(line, trust)
 }
 
 /// Hexadecimal digits of bytes: `DIGITS` is twice their number.

@@ -198,7 +198,7 @@ impl Reader {
         }
         let head = match head.map(|path| (path, state::read_head(path))) {
             None => HeadLine::Absent,
-            Some((_, Ok(line))) => match state::signed_state(&line, &trust) {
+            Some((_, Ok(line))) => match state::head_state(&line, &trust) {
                 Some(state) => HeadLine::Known { state, found: None },
                 None => HeadLine::Forged,
             },

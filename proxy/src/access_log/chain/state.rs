@@ -74,7 +74,7 @@ pub fn find(log: &Path, keys: &AuditKeys) -> io::Result<Found> {
 fn with_head(found: &mut Found, path: &Path, keys: &AuditKeys) -> io::Result<()> {
     let trust = Trust::of_keys(keys.clone());
     let head = match read_head(path) {
-        Ok(line) => signed_state(&line, &trust),
+        Ok(line) => head_state(&line, &trust),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if matches!(found.state, FoundState::After(_)) {
                 found.notice.get_or_insert(Notice::HeadMissing);
@@ -112,9 +112,8 @@ pub(super) fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// What the line of a checkpoint says, as in a head file, if it is signed by somebody who is believed.
-#[must_use]
-pub fn signed_state(line: &[u8], trust: &Trust) -> Option<State> {
+/// What a head file's line says, if it is signed by somebody who is believed.
+pub(super) fn head_state(line: &[u8], trust: &Trust) -> Option<State> {
     let Sealed { seq, mac, .. } = Sealed::of(line)?;
     let Some(Event::Checkpoint(checkpoint)) = Event::of(line) else { return None };
     let signed = Signed { chain: checkpoint.chain, seq, previous: checkpoint.previous };
