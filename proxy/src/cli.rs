@@ -18,14 +18,15 @@ use clap::{CommandFactory as _, Parser as _};
 
 pub use self::arguments::{
     AuditArgs, AuditQuestion, CheckArgs, Cli, Command, ConfigArgs, DemoArgs, GrepArgs, KeyArgs,
-    LogArgs, NameArgs, ReportArgs, RevealArgs, RingArgs, ServeArgs, TokenArgs, TokenQuestion,
-    VerifyArgs, WantedArgs,
+    LogArgs, NameArgs, ReportArgs, RevealArgs, RingArgs, SchemaArgs, ServeArgs, TokenArgs,
+    TokenQuestion, VerifyArgs, WantedArgs,
 };
 use crate::{
     audit::AuditError,
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
     explain::{self, ExplainError},
+    field,
     online::{self, OnlineError},
     ring_report::{self, Report, RingError},
     run::{self, RunError},
@@ -149,7 +150,8 @@ fn obey(command: Command) -> Result<(), CommandError> {
             say(&report.to_string())?;
             Ok(report.verdict()?)
         }
-        Command::Schema => say(&config::schema_json()),
+        Command::Schema(SchemaArgs { access_log: false }) => say(&config::schema_json()),
+        Command::Schema(SchemaArgs { access_log: true }) => say(&field::record_schema_json()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ServeArgs { config: ConfigArgs { config: path }, upgrade }) => {
             let config = config::load(&path, &ProcessEnvironment)?;

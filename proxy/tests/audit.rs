@@ -15,7 +15,7 @@ use std::{
 
 use mcp_core::secret::Secret;
 use promgate::{
-    access_log::chain::{AuditKey, CheckpointReason, Sealer, head_path},
+    access_log::chain::{AuditKey, ChainId, CheckpointReason, Sealer, head_path},
     config::SinkFormat,
 };
 use serde_json::Value;
@@ -36,7 +36,7 @@ backends: { p: { url: 'http://p:9090' } }
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let key = AuditKey::new(&Secret::new(SECRET)).expect("a key");
-    let mut sealer = Sealer::begin(key, SinkFormat::Json).expect("randomness");
+    let mut sealer = Sealer::begin(key, SinkFormat::Json, ChainId::random().expect("randomness"));
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_996_800);
     let mut out = Vec::new();
     sealer.start((None, None), time, &mut out);

@@ -550,4 +550,6 @@ async fn each_call_is_reported_once_with_its_outcome() {
     }
 }
 
+mod notes;
+
 mod reach;

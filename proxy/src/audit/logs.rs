@@ -21,6 +21,8 @@ pub struct Log {
     pub files: Vec<PathBuf>,
     /// Where its head file is, if anywhere.
     pub head: Option<PathBuf>,
+    /// It may be written while it is read, and its files be renamed.
+    pub is_live: bool,
 }
 
 impl Log {
@@ -29,7 +31,11 @@ impl Log {
     /// # Errors
     /// [`ReadError`] when its head file cannot be read.
     pub fn reader(&self, trust: Trust) -> Result<Reader, ReadError> {
-        Reader::over(self.files.clone(), self.head.as_deref(), trust)
+        if self.is_live {
+            Reader::open(&self.name, trust)
+        } else {
+            Reader::over(self.files.clone(), self.head.as_deref(), trust)
+        }
     }
 
     /// Whether its first lines have numbers. Standard input cannot be read twice to find out.
@@ -51,7 +57,10 @@ impl Log {
 pub fn logs(named: &[PathBuf]) -> Result<Vec<Log>, AuditError> {
     if named.iter().any(|path| path.as_os_str() == STANDARD_INPUT) {
         return match named {
-            [path] => Ok(vec![Log { name: path.clone(), files: vec![path.clone()], head: None }]),
+            [path] => {
+                let (name, files) = (path.clone(), vec![path.clone()]);
+                Ok(vec![Log { name, files, head: None, is_live: false }])
+            }
             _ => Err(AuditError::InputAmongFiles),
         };
     }
@@ -63,7 +72,7 @@ pub fn logs(named: &[PathBuf]) -> Result<Vec<Log>, AuditError> {
             return Err(ReadError::Nothing { path: name.clone() }.into());
         }
         let head = Some(head_path(name)).filter(|head| head.exists());
-        found.push(Log { name: name.clone(), files, head });
+        found.push(Log { name: name.clone(), files, head, is_live: true });
     }
     let known = |log: &Log| {
         let others = named.iter().filter(|other| **other != log.name);
@@ -109,6 +118,7 @@ fn joined(logs: Vec<Log>) -> Vec<Log> {
         let first = parts.next()?;
         Some(parts.fold(first, |mut whole, part| {
             whole.files.extend(part.files);
+            whole.is_live = false;
             // That of the last part knows the most.
             whole.head = part.head.or(whole.head);
             whole

@@ -20,7 +20,7 @@ use super::*;
 use crate::{
     access_log::{
         Record, Rules,
-        chain::{AuditKey, CheckpointReason, Notice, Sealer, Torn, Trust, head_path},
+        chain::{AuditKey, ChainId, CheckpointReason, Notice, Sealer, Torn, Trust, head_path},
         identity::{Identities, Identity},
         pseudonym::Pseudonyms,
     },
@@ -33,7 +33,7 @@ const ISSUER: &str = "https://idp.example.com";
 
 fn sealer(secret: &str, format: SinkFormat) -> Sealer {
     let key = AuditKey::new(&Secret::new(secret)).unwrap();
-    Sealer::begin(key, format).unwrap()
+    Sealer::begin(key, format, ChainId::random().unwrap())
 }
 
 fn keys(folder: &Path, secret: &str) -> Keys {

@@ -96,13 +96,16 @@ Examples:
     /// Look at an access log: was it changed, who did what, and under which pseudonym?
     Audit(AuditArgs),
 
-    /// Print the JSON Schema of the configuration file.
+    /// Print the JSON Schema of the configuration file, or of an access record.
     #[command(after_help = "\
 Editors complete and check against it:
   promgate schema > promgate.schema.json
 and as the first line of the configuration:
-  # yaml-language-server: $schema=./promgate.schema.json")]
-    Schema,
+  # yaml-language-server: $schema=./promgate.schema.json
+
+With --access-log it is that of one line of the access log, for whoever reads those:
+  promgate schema --access-log > access-record.schema.json")]
+    Schema(SchemaArgs),
 
     /// Show it at work: start a Prometheus with example data, ask it a question, serve clients.
     #[command(after_help = "\
@@ -129,6 +132,14 @@ Examples:
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Which schema.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of a record of the access log in its JSON form.
+    #[arg(long)]
+    pub access_log: bool,
 }
 
 /// Where the configuration is.

@@ -130,7 +130,8 @@ impl<'s> Form<'s> {
     /// Items that do not fit are replaced, not removed, so that the places of the others stay true.
     fn list(&self, items: &mut [Value], schema: &'s Value, at: &At, faults: &mut Faults) {
         let Some(below) = schema.get("items") else { return };
-        let sections = Wanted::of(self.resolved(below)) == Wanted::Section;
+        let item_schema = self.resolved(below);
+        let first_choice = item_schema.get("enum").and_then(|choices| choices.get(0));
         for (index, item) in items.iter_mut().enumerate() {
             let place = at.item(index);
             let good = if item.is_null() {
@@ -144,7 +145,11 @@ impl<'s> Form<'s> {
                 self.fits(item, below, &place, faults)
             };
             if !good {
-                *item = if sections { Map::new().into() } else { "".into() };
+                *item = match first_choice {
+                    Some(choice) => choice.clone(),
+                    None if Wanted::of(item_schema) == Wanted::Section => Map::new().into(),
+                    None => "".into(),
+                };
             }
         }
     }

@@ -7,7 +7,7 @@ use rmcp::model::{NumberOrString, ProgressToken};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{access::Caller, tools::tests::context};
+use crate::{access::Caller, call::QueryNotes, tools::tests::context};
 
 const LIMIT: Duration = Duration::from_secs(30);
 

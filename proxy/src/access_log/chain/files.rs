@@ -1,24 +1,22 @@
 //! The files of a log, and their lines.
 
 use std::{
-    fs,
+    fs::{self, File, Metadata},
     io::{self, BufRead, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use super::{LINE_BYTES_MAX, source::open};
+pub(in crate::access_log) use super::source::beside;
+use super::{
+    LINE_BYTES_MAX,
+    source::{self, Source},
+};
 
 /// The file beside a log that holds its last checkpoint.
 #[must_use]
 pub fn head_path(log: &Path) -> PathBuf {
     beside(log, ".head")
-}
-
-/// The path with something appended to the file's name.
-pub(in crate::access_log) fn beside(log: &Path, end: &str) -> PathBuf {
-    let mut path = log.as_os_str().to_owned();
-    path.push(end);
-    path.into()
 }
 
 /// The files of a log, oldest first: those that are full, compressed or not, and the one that is written.
@@ -117,13 +115,34 @@ pub(super) struct Lines {
     pub(super) files: Vec<PathBuf>,
     /// Place of the next file.
     next: usize,
-    open: Option<Box<dyn BufRead + Send>>,
+    /// The last file, opened before the others were listed.
+    last: Option<File>,
+    open: Option<Source>,
     number: u64,
 }
 
 impl Lines {
     pub(super) const fn over(files: Vec<PathBuf>) -> Self {
-        Self { files, next: 0, open: None, number: 0 }
+        Self { files, next: 0, last: None, open: None, number: 0 }
+    }
+
+    /// Those of a log that may be written meanwhile. The file that is written is opened first: if it is put aside
+    /// before the others are listed it is among them, and left out there.
+    pub(super) fn of_log(log: &Path) -> io::Result<Self> {
+        let last = match File::open(log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(file?),
+        };
+        let mut files = log_files(log)?;
+        let Some(last) = last else { return Ok(Self::over(files)) };
+        let about = last.metadata()?;
+        let is_last = |about: &Metadata, path: &Path| {
+            path.metadata()
+                .is_ok_and(|found| (found.dev(), found.ino()) == (about.dev(), about.ino()))
+        };
+        files.retain(|path| path != log && !is_last(&about, path));
+        files.push(log.to_owned());
+        Ok(Self { last: Some(last), ..Self::over(files) })
     }
 
     /// Reads the next line; false at the end of the last file. A file that cannot be read gives one line that says so.
@@ -137,7 +156,9 @@ impl Lines {
                     let Some(path) = self.files.get(self.next) else { return false };
                     self.next += 1;
                     self.number = 0;
-                    match open(path) {
+                    let is_last = self.next == self.files.len();
+                    let last = if is_last { self.last.take() } else { None };
+                    match last.map_or_else(|| source::open(path), |file| source::over(file, path)) {
                         Ok(file) => empty.insert(file),
                         Err(error) => {
                             self.fail(line, error);
@@ -172,7 +193,7 @@ impl Lines {
 }
 
 /// Reads one line; false at the end of the file.
-fn one(file: &mut Box<dyn BufRead + Send>, line: &mut RawLine) -> io::Result<bool> {
+fn one(file: &mut Source, line: &mut RawLine) -> io::Result<bool> {
     let most = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
     let taken = file.by_ref().take(most + 1).read_until(b'\n', &mut line.text)?;
     line.ended = line.text.last() == Some(&b'\n');

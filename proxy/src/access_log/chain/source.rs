@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use flate2::read::MultiGzDecoder;
@@ -24,21 +24,41 @@ const UNPACKED_FREE_BYTES: u64 = 64 << 20;
 /// keep its reader busy reaches 1000.
 const UNPACKED_RATIO_MAX: u64 = 200;
 
-/// Opens a file of a log to read it, compressed or not; `-` is standard input.
-pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    let from: Box<dyn Read + Send> = if path.as_os_str() == STANDARD_INPUT {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path)?)
-    };
+/// The lines of a file.
+pub(super) type Source = Box<dyn BufRead + Send>;
+
+/// Opens a file of a log to read it, compressed or not; `-` is standard input. It may have been compressed since it was
+/// listed.
+pub(super) fn open(path: &Path) -> io::Result<Source> {
+    if path.as_os_str() == STANDARD_INPUT {
+        return over(io::stdin(), path);
+    }
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let packed = beside(path, ".gz");
+            over(File::open(&packed).map_err(|_neither| error)?, &packed)
+        }
+        file => over(file?, path),
+    }
+}
+
+/// Reads a file that is open already.
+pub(super) fn over(from: impl Read + Send + 'static, path: &Path) -> io::Result<Source> {
     let mut from = BufReader::with_capacity(BUFFER_BYTES, from);
     // A pipe may give a single byte at first; then its name must say what it is.
-    let packed = from.fill_buf()?.starts_with(&GZIP);
-    Ok(if packed || path.extension().is_some_and(|end| end == "gz") {
+    let is_packed = from.fill_buf()?.starts_with(&GZIP);
+    Ok(if is_packed || path.extension().is_some_and(|end| end == "gz") {
         Box::new(BufReader::with_capacity(BUFFER_BYTES, Unpacked::of(from)))
     } else {
         Box::new(from)
     })
+}
+
+/// The path with something appended to the file's name.
+pub(in crate::access_log) fn beside(log: &Path, end: &str) -> PathBuf {
+    let mut path = log.as_os_str().to_owned();
+    path.push(end);
+    path.into()
 }
 
 /// A compressed file, as long as it is not made to keep us busy for ever.
