@@ -5,10 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::{
-    access_log::trial,
-    config::Records,
-};
+use crate::{access_log::trial, config::Records};
 
 fn line(record: &Record<'_>) -> String {
     trial::written(record, Format::Json, &trial::rules(Records::default()))
