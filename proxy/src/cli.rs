@@ -5,6 +5,8 @@
 
 mod arguments;
 
+mod audit;
+
 use std::{
     ffi::OsString,
     io::{self, Read as _, Write},
@@ -15,10 +17,12 @@ use std::{
 use clap::{CommandFactory as _, Parser as _};
 
 pub use self::arguments::{
-    CheckArgs, Cli, Command, ConfigArgs, DemoArgs, RingArgs, SchemaArgs, ServeArgs, TokenArgs,
-    TokenQuestion,
+    AuditArgs, AuditQuestion, CheckArgs, Cli, Command, ConfigArgs, DemoArgs, GrepArgs, KeyArgs,
+    LogArgs, NameArgs, ReportArgs, RevealArgs, RingArgs, SchemaArgs, ServeArgs, TokenArgs,
+    TokenQuestion, VerifyArgs, WantedArgs,
 };
 use crate::{
+    audit::AuditError,
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
     explain::{self, ExplainError},
@@ -50,6 +54,9 @@ pub enum CommandError {
     /// The ring cannot be shown.
     #[error(transparent)]
     Ring(#[from] RingError),
+    /// A log is not as it was written, or cannot be read.
+    #[error(transparent)]
+    Audit(AuditError),
     /// The demo's child cannot become its program.
     #[error(transparent)]
     Child(#[from] DemoError),
@@ -60,6 +67,8 @@ impl CommandError {
         match self {
             Self::Config(_) => EX_CONFIG,
             Self::Run(error) if error.is_of_configuration() => EX_CONFIG,
+            Self::Audit(error) if error.is_of_configuration() => EX_CONFIG,
+            Self::Audit(error) if error.is_of_usage() => EX_USAGE,
             Self::Explain(ExplainError::NoToken)
             | Self::Ring(RingError::Node(_) | RingError::Session) => EX_USAGE,
             Self::Output(_)
@@ -67,7 +76,18 @@ impl CommandError {
             | Self::Online(_)
             | Self::Explain(_)
             | Self::Ring(_)
+            | Self::Audit(_)
             | Self::Child(_) => EX_FAILURE,
+        }
+    }
+}
+
+impl From<AuditError> for CommandError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            // Whoever reads the answer may stop when they have seen enough.
+            AuditError::Output(source) => Self::Output(source),
+            error => Self::Audit(error),
         }
     }
 }
@@ -146,6 +166,7 @@ fn obey(command: Command) -> Result<(), CommandError> {
             let id = if session { Some(session_id()?) } else { None };
             say(&Report::new(view, id.as_deref())?.to_string())
         }
+        Command::Audit(AuditArgs { question }) => audit::answer(question),
         Command::Stdio(ConfigArgs { config: path }) => {
             Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
         }
@@ -214,6 +235,7 @@ fn complain(error: &CommandError) {
         | CommandError::Online(_)
         | CommandError::Explain(_)
         | CommandError::Ring(_)
+        | CommandError::Audit(_)
         | CommandError::Child(_) => "promgate: ",
     };
     // Nobody can be told that standard error is closed.

@@ -65,6 +65,7 @@ pub use sinks::{
 };
 pub use stamp::Source;
 pub use telemetry::{LogFormat, LogSettings, Propagate, Telemetry, Traces};
+pub use units::span;
 
 pub use crate::expression::Expression;
 

@@ -10,7 +10,7 @@
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`sockets`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
-//!   [`enquiry`], [`online`], [`explain`], [`ring_report`], [`cli`]
+//!   [`enquiry`], [`online`], [`explain`], [`ring_report`], [`audit`], [`cli`]
 
 pub mod field;
 
@@ -91,5 +91,7 @@ pub mod online;
 pub mod explain;
 
 pub mod ring_report;
+
+pub mod audit;
 
 pub mod cli;

@@ -23,6 +23,8 @@ mod event;
 
 mod sealer;
 
+mod source;
+
 mod files;
 
 mod walk;
@@ -153,6 +155,12 @@ pub struct State {
     pub seq: u64,
     /// Its seal.
     pub mac: Mac,
+}
+
+/// What the line of a checkpoint says, as a head file holds it, if it is signed by somebody who is believed.
+#[must_use]
+pub fn signed_state(line: &[u8], trust: &Trust) -> Option<State> {
+    state::head_state(line, trust)
 }
 
 /// Hexadecimal digits of bytes: `DIGITS` is twice their number.

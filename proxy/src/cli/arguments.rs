@@ -1,8 +1,15 @@
 //! What can be typed, as the parser and its help have it.
 
+mod audit;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use self::audit::{
+    AuditArgs, AuditQuestion, GrepArgs, KeyArgs, LogArgs, NameArgs, ReportArgs, RevealArgs,
+    VerifyArgs, WantedArgs,
+};
 
 /// Puts metrics backends behind MCP: AI assistants ask, Prometheus answers.
 #[derive(Debug, Parser)]
@@ -85,6 +92,9 @@ Examples:
   promgate ring --config my.yaml --session < id.txt
   promgate ring --node 10.0.0.1:8081=4 --node 10.0.0.2:8081=4 --node 10.0.0.3:8081=4")]
     Ring(RingArgs),
+
+    /// Look at an access log: was it changed, who did what, and under which pseudonym?
+    Audit(AuditArgs),
 
     /// Print the JSON Schema of the configuration file, or of an access record.
     #[command(after_help = "\

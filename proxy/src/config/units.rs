@@ -30,8 +30,9 @@ const SIZES: [(&str, u64); 8] = [
     ("GB", 1_000_000_000),
 ];
 
-/// Reads `30s`, `1h30m`, `500ms`, `1.5h`, `1d`, `0`: numbers, each with its unit.
-pub(super) fn span(text: &str) -> Option<Duration> {
+/// Reads `30s`, `1h30m`, `500ms`, `1.5h`, `1d`, `0`: numbers, each with its unit; at most a year.
+#[must_use]
+pub fn span(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

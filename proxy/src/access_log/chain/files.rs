@@ -2,29 +2,21 @@
 
 use std::{
     fs::{self, File, Metadata},
-    io::{self, BufRead, BufReader, Read as _},
+    io::{self, BufRead, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use flate2::read::MultiGzDecoder;
-
-use super::LINE_BYTES_MAX;
-
-/// How much of a file is read at once.
-const BUFFER_BYTES: usize = 128 << 10;
+pub(in crate::access_log) use super::source::beside;
+use super::{
+    LINE_BYTES_MAX,
+    source::{self, Source},
+};
 
 /// The file beside a log that holds its last checkpoint.
 #[must_use]
 pub fn head_path(log: &Path) -> PathBuf {
     beside(log, ".head")
-}
-
-/// The path with something appended to the file's name.
-pub(in crate::access_log) fn beside(log: &Path, end: &str) -> PathBuf {
-    let mut path = log.as_os_str().to_owned();
-    path.push(end);
-    path.into()
 }
 
 /// The files of a log, oldest first: those that are full, compressed or not, and the one that is written.
@@ -103,26 +95,6 @@ fn full<'f>(log: &str, file: &'f str) -> Option<(&'f str, bool)> {
         .then_some((stamp, compressed))
 }
 
-/// Opens a file of a log to read it, compressed or not. It may have been compressed since it was listed.
-fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return File::open(beside(path, ".gz")).map(unpacked).map_err(|_neither| error);
-        }
-        file => file?,
-    };
-    Ok(if path.extension().is_some_and(|end| end == "gz") { unpacked(file) } else { plain(file) })
-}
-
-fn plain(file: File) -> Box<dyn BufRead + Send> {
-    Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
-}
-
-fn unpacked(file: File) -> Box<dyn BufRead + Send> {
-    let file = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, file));
-    Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
-}
-
 /// One line as it stands in its file.
 #[derive(Debug, Default)]
 pub(super) struct RawLine {
@@ -145,7 +117,7 @@ pub(super) struct Lines {
     next: usize,
     /// The last file, opened before the others were listed.
     last: Option<File>,
-    open: Option<Box<dyn BufRead + Send>>,
+    open: Option<Source>,
     number: u64,
 }
 
@@ -186,7 +158,7 @@ impl Lines {
                     self.number = 0;
                     let is_last = self.next == self.files.len();
                     let last = if is_last { self.last.take() } else { None };
-                    match last.map_or_else(|| open(path), |file| Ok(plain(file))) {
+                    match last.map_or_else(|| source::open(path), |file| source::over(file, path)) {
                         Ok(file) => empty.insert(file),
                         Err(error) => {
                             self.fail(line, error);
@@ -221,7 +193,7 @@ impl Lines {
 }
 
 /// Reads one line; false at the end of the file.
-fn one(file: &mut Box<dyn BufRead + Send>, line: &mut RawLine) -> io::Result<bool> {
+fn one(file: &mut Source, line: &mut RawLine) -> io::Result<bool> {
     let most = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
     let taken = file.by_ref().take(most + 1).read_until(b'\n', &mut line.text)?;
     line.ended = line.text.last() == Some(&b'\n');

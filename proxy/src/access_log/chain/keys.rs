@@ -174,6 +174,12 @@ impl AuditKeys {
     }
 }
 
+impl FromIterator<AuditKey> for AuditKeys {
+    fn from_iter<K: IntoIterator<Item = AuditKey>>(keys: K) -> Self {
+        Self(keys.into_iter().collect())
+    }
+}
+
 /// What checks the checkpoints of a key. Its text is 43 characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey([u8; KEY_BYTES]);

@@ -7,6 +7,9 @@ const SEQ: &[u8] = br#","seq":"#;
 const MAC: &[u8] = br#","mac":""#;
 const END: &[u8] = br#""}"#;
 
+/// Largest number that a line can have.
+const SEQ_MAX: u64 = u64::MAX >> 1;
+
 /// What follows the sealed part of a line.
 const TAIL_BYTES: usize = MAC.len() + MAC_CHARS + END.len();
 
@@ -35,7 +38,8 @@ impl<'l> Sealed<'l> {
         {
             return None;
         }
-        let seq = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        // Far more than can be written, and far from where adding one would fail.
+        let seq = std::str::from_utf8(digits).ok()?.parse().ok().filter(|seq| *seq <= SEQ_MAX)?;
         Some(Self { covered, seq, mac: Mac::parse(mac)? })
     }
 }

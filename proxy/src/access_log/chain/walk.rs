@@ -116,17 +116,18 @@ impl Walk {
     fn start(&mut self, line: &Sealed<'_>, start: &ChainStart) -> Option<Fault> {
         let previous = start.resumes.map_or(Mac::NONE, |(_, mac)| mac);
         let resumed = start.resumes.map_or(0, |(seq, _)| seq);
+        let follows = resumed.checked_add(1) == Some(line.seq);
         if self.trust.checks_seals() {
             let Some(key) = self.trust.keys().named(start.key) else {
                 self.key = None;
                 self.claimed = Some((line.seq, line.mac));
                 return Some(Fault::ForeignKey(start.key));
             };
-            if key.seal(&previous, line.covered) != line.mac || line.seq != resumed + 1 {
+            if key.seal(&previous, line.covered) != line.mac || !follows {
                 return Some(self.unfit(Fault::Changed));
             }
             self.key = Some(key.clone());
-        } else if line.seq != resumed + 1 {
+        } else if !follows {
             return Some(Fault::Changed);
         }
         let fault = self.join(start, (resumed, previous));

@@ -1,0 +1,279 @@
+use super::*;
+use crate::access_log::chain::{Event, PublicKey};
+
+#[test]
+fn a_log_that_nobody_changed_is_good_and_says_what_is_proved() {
+    let written = Written::new().records(3).rotate(1).records(4).rotate(2).records(2);
+    let written = written.checkpoint(CheckpointReason::Shutdown);
+    pack(&written.full(1));
+    let verdict = written.verdict();
+    assert_eq!(found(&verdict), []);
+    let text = verdict.to_string();
+    for words in [
+        "3 files",
+        "audit.log.20261101T000000.000Z.gz to ",
+        "15 lines",
+        "first       seq 1 at 2026-11-30T00:00:00.000Z",
+        "last        seq 15 at 2026-11-30T00:00:09.000Z",
+        "3 with a good signature, the last is line 15",
+        "the process ended properly",
+        "proved      Lines 1 to 15 are as they were sealed",
+        "not proved  That nothing was cut off the end",
+        "faults      0",
+    ] {
+        let words = words.replace("15 lines", "lines       15, of which 9 are records");
+        assert!(text.contains(&words), "{words}: {text}");
+    }
+    let json = verdict.json();
+    assert_eq!(json["good"], true);
+    assert_eq!((json["lines"].as_u64(), json["records"].as_u64()), (Some(15), Some(9)));
+    assert_eq!(json["head"], "head_reached");
+    assert_eq!(json["keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn every_kind_of_change_is_located() {
+    type Change = fn(&mut Vec<String>);
+    let full = "audit.log.20261101T000000.000Z";
+    let cases: [(&str, Change, &[(Option<u64>, Option<u64>, &str)]); 8] = [
+        (
+            "edit",
+            |lines| lines[4] = lines[4].replace("200", "201"),
+            &[(Some(5), Some(5), "changed")],
+        ),
+        ("delete", |lines| drop(lines.drain(3..6)), &[(Some(4), Some(7), "missing")]),
+        ("swap", |lines| lines.swap(4, 5), &[(Some(5), Some(6), "moved")]),
+        ("replay", |lines| lines.insert(8, lines[3].clone()), &[(Some(9), Some(4), "replayed")]),
+        (
+            "insert",
+            |lines| lines.insert(5, lines[4].replace("\"seq\":5", "\"seq\":6")),
+            &[(Some(6), Some(6), "inserted")],
+        ),
+        ("garbage", |lines| lines.insert(5, "garbage".to_owned()), &[(Some(6), None, "malformed")]),
+        (
+            "swap ends",
+            |lines| lines[8] = lines[8].replace("request-8", "request-9"),
+            &[(Some(9), Some(9), "changed")],
+        ),
+        ("empty line", |lines| lines.insert(2, String::new()), &[(Some(3), None, "malformed")]),
+    ];
+    for (name, how, wanted) in cases {
+        let written = Written::new().records(10).rotate(1).records(2);
+        let written = written.checkpoint(CheckpointReason::Interval);
+        change(&written.full(1), how);
+        let verdict = written.verdict();
+        let wanted: Vec<_> =
+            wanted.iter().map(|(line, seq, word)| (full.to_owned(), *line, *seq, *word)).collect();
+        assert_eq!(found(&verdict), wanted, "{name}");
+        let (_, line, _, _) = &wanted[0];
+        let place = format!("{full}:{}", line.unwrap());
+        assert!(verdict.to_string().contains(&place), "{name}: {verdict}");
+        assert!(verdict.to_string().contains("proved      Lines that are not named"), "{verdict}");
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_is_a_range_that_is_missing() {
+    let written = Written::new().records(3).rotate(1).records(3).rotate(2).records(3);
+    fs::remove_file(written.full(2)).unwrap();
+    let verdict = written.verdict();
+    let wanted = [
+        ("audit.log".to_owned(), Some(1), Some(11), "missing"),
+        ("audit.log.head".to_owned(), None, Some(10), "head_contradicted"),
+    ];
+    assert_eq!(found(&verdict), wanted);
+    assert_eq!(verdict.json()["found"][0]["missing"], serde_json::json!([6, 10]));
+    assert!(verdict.to_string().contains("records 6 to 10 are missing before it"), "{verdict}");
+}
+
+#[test]
+fn a_log_cut_short_is_found_by_its_head_and_by_a_kept_checkpoint() {
+    let written = Written::new().records(4).checkpoint(CheckpointReason::Interval);
+    let early = written.folder.path().join("kept");
+    fs::copy(head_path(&written.path()), &early).unwrap();
+    let written = written.records(4).checkpoint(CheckpointReason::Interval);
+    let both = written.folder.path().join("kept.both");
+    let late = fs::read_to_string(head_path(&written.path())).unwrap();
+    fs::write(&both, format!("{}{late}", fs::read_to_string(&early).unwrap())).unwrap();
+
+    let held = |kept_in: &Path| {
+        let trust = written.keys().trust();
+        verify(&written.log(), &trust, &kept(kept_in, &trust).unwrap(), 100).unwrap()
+    };
+    let verdict = held(&both);
+    assert_eq!(found(&verdict), []);
+    assert!(verdict.to_string().contains("Nothing up to line 11 was cut off"), "{verdict}");
+
+    change(&written.path(), |lines| lines.truncate(6));
+    let verdict = written.verdict();
+    assert_eq!(found(&verdict), [("audit.log.head".to_owned(), None, Some(11), "cut_short")]);
+    assert!(
+        verdict.to_string().contains("ends with 6, and the head file knows of 11"),
+        "{verdict}"
+    );
+
+    // Whoever can write the folder can bring back an older head file too: only what is kept elsewhere tells.
+    fs::copy(&early, head_path(&written.path())).unwrap();
+    assert_eq!(found(&written.verdict()), []);
+    assert_eq!(found(&held(&early)), []);
+    let verdict = held(&both);
+    assert_eq!(found(&verdict), [("kept.both".to_owned(), None, Some(11), "cut_short")]);
+}
+
+#[test]
+fn a_kept_checkpoint_that_is_not_of_the_log_is_told() {
+    let written = Written::new().records(4).checkpoint(CheckpointReason::Interval);
+    let trust = written.keys().trust();
+    let path = written.folder.path().join("kept");
+    let held = |line: &str| {
+        fs::write(&path, line).unwrap();
+        let verdict = verify(&written.log(), &trust, &kept(&path, &trust).unwrap(), 100).unwrap();
+        found(&verdict).pop().map(|(_, _, _, word)| word)
+    };
+    let own = fs::read_to_string(head_path(&written.path())).unwrap();
+    assert_eq!(held(&own), None);
+    assert_eq!(held(&own.replace("\"seq\":6", "\"seq\":5")), Some("checkpoint_unsigned"));
+    let other = Written::new().records(4).checkpoint(CheckpointReason::Interval);
+    let other = fs::read_to_string(head_path(&other.path())).unwrap();
+    assert_eq!(held(&other), Some("checkpoint_of_other_chain"));
+    for none in ["", "x\n", "{\"v\":1}\n"] {
+        fs::write(&path, none).unwrap();
+        assert!(matches!(kept(&path, &trust), Err(AuditError::NoCheckpoint { .. })), "{none}");
+    }
+    // The same numbers, written anew with the key: only the kept checkpoint tells.
+    let rewritten = {
+        let mut out = Vec::new();
+        let mut again = sealer(SECRET, SinkFormat::Json);
+        let state = written.sealer.state();
+        again.set_state(crate::access_log::chain::State {
+            seq: 0,
+            mac: crate::access_log::chain::Mac::NONE,
+            ..state
+        });
+        again.start((None, None), written.time, &mut out);
+        for _ in 0..4 {
+            again.seal(b"{\"v\":1}", &mut out);
+        }
+        again.checkpoint(CheckpointReason::Interval, written.time, &mut out);
+        out
+    };
+    fs::write(written.path(), rewritten).unwrap();
+    assert_eq!(held(&own), Some("checkpoint_contradicted"));
+}
+
+#[test]
+fn another_key_is_named_and_what_it_sealed_is_not_proved() {
+    let written = Written::new().records(3);
+    let trust = keys(written.folder.path(), OTHER).trust();
+    let verdict = verify(&written.log(), &trust, &Kept::default(), 100).unwrap();
+    assert_eq!(found(&verdict)[0].3, "foreign_key");
+    assert!(verdict.faults() > 0);
+    assert!(!verdict.to_string().contains("\nproved      Lines 1"), "{verdict}");
+}
+
+#[test]
+fn what_the_log_says_of_its_own_losses_is_told() {
+    let written = Written::new().records(2);
+    written.append(b"{\"v\":1,\"ti");
+    let verdict = written.verdict();
+    assert_eq!(found(&verdict), []);
+    assert!(verdict.to_string().contains("in the middle of a line"), "{verdict}");
+    written.append(b"\n");
+    let written = written.start(Some(Torn::of(b"{\"v\":1,\"ti")), None);
+    let written = written.event(&Event::RecordsDropped(40)).event(&Event::RequestsRefused(7));
+    let written = written.event(&Event::RecordsDropped(2)).records(1);
+    let verdict = written.verdict();
+    assert_eq!(found(&verdict), []);
+    let text = verdict.to_string();
+    assert!(text.contains("dropped     42 records at 2 places"), "{text}");
+    assert!(text.contains("refused     7 requests"), "{text}");
+    assert!(text.contains("torn        1 pieces"), "{text}");
+    assert!(text.contains("What 42 dropped records would have said"), "{text}");
+}
+
+#[test]
+fn what_was_amiss_when_the_log_was_opened_is_a_fault() {
+    for (notice, word) in [
+        (Notice::HeadMissing, "head_missing"),
+        (Notice::HeadForged, "head_forged"),
+        (Notice::CutShort, "cut_short"),
+        (Notice::EndForged, "end_forged"),
+        (Notice::Unreadable, "unreadable"),
+    ] {
+        let written = Written::new().records(2).start(None, Some(notice)).records(1);
+        let verdict = written.verdict();
+        assert_eq!(found(&verdict), [("audit.log".to_owned(), Some(4), Some(4), word)]);
+    }
+}
+
+#[test]
+fn a_public_key_checks_numbers_and_checkpoints_and_says_that_it_is_all() {
+    let written = Written::new().records(5).checkpoint(CheckpointReason::Interval).records(1);
+    let (_, public) = written.keys().public().next().unwrap();
+    let public = PublicKey::parse(&public.to_string()).unwrap();
+    let trust = Trust::of_public_keys(vec![public]);
+    let verdict = || verify(&written.log(), &trust, &Kept::default(), 100).unwrap();
+    assert_eq!(found(&verdict()), []);
+    change(&written.path(), |lines| lines[2] = lines[2].replace("200", "500"));
+    let text = verdict().to_string();
+    assert!(text.contains("faults      0"), "{text}");
+    assert!(text.contains("not proved  What records say: that takes the audit key"), "{text}");
+    assert_eq!(verdict().json()["seals_checked"], false);
+    change(&written.path(), |lines| drop(lines.remove(2)));
+    assert_eq!(found(&verdict())[0].3, "missing");
+}
+
+#[test]
+fn files_are_put_in_order_however_they_are_named() {
+    let written = Written::new().records(3).rotate(1).records(3).rotate(2).records(3);
+    let folder = written.folder.path();
+    let paths = |names: &[&str]| names.iter().map(|name| folder.join(name)).collect::<Vec<_>>();
+    let glob = paths(&[
+        "audit.log",
+        "audit.log.20261101T000000.000Z",
+        "audit.log.20261102T000000.000Z",
+        "audit.log.head",
+    ]);
+    let found_logs = logs(&glob).unwrap();
+    assert_eq!(found_logs, [written.log()]);
+    assert_eq!(found_logs[0].files.len(), 3);
+
+    for (from, to) in [(0, "z"), (1, "y"), (2, "x")] {
+        fs::copy(&glob[from], folder.join(to)).unwrap();
+    }
+    let copies = logs(&paths(&["x", "z", "y"])).unwrap();
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0].files, paths(&["y", "x", "z"]));
+    let verdict = verify(&copies[0], &written.keys().trust(), &Kept::default(), 9).unwrap();
+    assert_eq!(found(&verdict), []);
+
+    let other = Written::new().records(1);
+    let both = logs(&[written.path(), other.path()]).unwrap();
+    assert_eq!(both.len(), 2, "another chain is another log");
+
+    assert!(matches!(logs(&paths(&["nothing"])), Err(AuditError::Log(_))));
+    let input = [PathBuf::from("-"), written.path()];
+    assert!(matches!(logs(&input), Err(AuditError::InputAmongFiles)));
+}
+
+#[test]
+fn faults_are_counted_beyond_those_that_are_named() {
+    let written = Written::new().records(50);
+    change(&written.path(), |lines| {
+        for line in lines.iter_mut().skip(1).step_by(2) {
+            *line = line.replace("200", "201");
+        }
+    });
+    let verdict = verify(&written.log(), &written.keys().trust(), &Kept::default(), 3).unwrap();
+    assert_eq!((verdict.findings().len(), verdict.faults()), (3, 25));
+    assert!(verdict.to_string().contains("and 22 more"), "{verdict}");
+}
+
+#[test]
+fn a_log_in_ecs_is_verified_as_well() {
+    let written = Written::by(SECRET, SinkFormat::Ecs).records(3);
+    assert_eq!(found(&written.verdict()), []);
+    assert!(written.verdict().to_string().contains("seq 4 at 2026-11-30T00:00:03.000Z"));
+    change(&written.path(), |lines| lines[2] = lines[2].replace("200", "201"));
+    assert_eq!(found(&written.verdict()), [("audit.log".to_owned(), Some(3), Some(3), "changed")]);
+}

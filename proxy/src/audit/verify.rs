@@ -1,0 +1,200 @@
+//! `promgate audit verify`: is this what was written?
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    AuditError, Finding, Log, Verdict,
+    finding::{Place, What},
+    when,
+};
+use crate::access_log::chain::{
+    Ending, Entry, Event, Fault, Head, LINE_BYTES_MAX, Mac, Sealed, State, Trust, signed_state,
+};
+
+/// Most checkpoints that are read from a file. One a day for twenty years are fewer.
+const KEPT_MAX: usize = 10_000;
+
+/// Largest file of checkpoints, in bytes.
+const KEPT_BYTES_MAX: u64 = 16 << 20;
+
+/// Checkpoints that somebody kept away from the log.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    path: PathBuf,
+    /// Each line, and what it says if it is signed by somebody who is believed.
+    lines: Vec<(u64, Option<State>)>,
+}
+
+/// Reads checkpoints that were kept: lines of the log, such as copies of its head file. Other lines are passed over.
+///
+/// # Errors
+/// When the file cannot be read or holds none.
+pub fn kept(path: &Path, trust: &Trust) -> Result<Kept, AuditError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(KEPT_BYTES_MAX).read_to_end(&mut text))
+        .map_err(|source| AuditError::Checkpoints { path: path.to_owned(), source })?;
+    let checkpoint = |line: &&[u8]| {
+        line.len() <= LINE_BYTES_MAX && matches!(Event::of(line), Some(Event::Checkpoint(_)))
+    };
+    let numbered = |line: &[u8]| Some((Sealed::of(line)?.seq, signed_state(line, trust)));
+    let lines: Vec<_> = text
+        .split(|byte| *byte == b'\n')
+        .filter(checkpoint)
+        .filter_map(numbered)
+        .take(KEPT_MAX)
+        .collect();
+    if lines.is_empty() {
+        return Err(AuditError::NoCheckpoint { path: path.to_owned() });
+    }
+    Ok(Kept { path: path.to_owned(), lines })
+}
+
+/// Reads a log from its first line to its last and says what is wrong with it, showing at most so many faults.
+///
+/// # Errors
+/// When it cannot be read at all.
+pub fn verify(
+    log: &Log,
+    trust: &Trust,
+    kept: &Kept,
+    findings_max: usize,
+) -> Result<Verdict, AuditError> {
+    let mut reader = log.reader(trust.clone())?;
+    let mut reading = Reading {
+        verdict: Verdict::of(log, trust.checks_seals()),
+        findings_max,
+        last: Vec::new(),
+        met: kept.lines.iter().map(|(seq, _)| (*seq, None)).collect(),
+    };
+    while let Some(entry) = reader.read() {
+        reading.take(&entry);
+    }
+    let Reading { mut verdict, last, met, .. } = reading;
+    verdict.ends.1.time = when::time_of(&last).map(str::to_owned);
+    verdict.ending = reader.end();
+    if let Some(head) = &log.head {
+        held_against_head(&mut verdict, head);
+    }
+    held_against_kept(&mut verdict, kept, &met);
+    Ok(verdict)
+}
+
+fn held_against_head(verdict: &mut Verdict, path: &Path) {
+    let seq = match verdict.ending.head {
+        Head::Absent | Head::Reached(_) => return,
+        Head::Forged | Head::OtherChain => None,
+        Head::Contradicted(seq) | Head::CutShort { head: seq, .. } => Some(seq),
+    };
+    let what = What::Head(verdict.ending.head);
+    verdict.add(Finding { file: path.to_owned(), line: None, seq, what });
+}
+
+/// The first that the log does not hold is told of; those after it say the same.
+fn held_against_kept(verdict: &mut Verdict, kept: &Kept, met: &BTreeMap<u64, Option<Mac>>) {
+    for (seq, state) in &kept.lines {
+        let met = met.get(seq).copied().flatten();
+        match judged(&verdict.ending, *state, met) {
+            Ok(Some(held)) => verdict.kept = verdict.kept.max(Some(held)),
+            Ok(None) => {}
+            Err(what) => {
+                let file = kept.path.clone();
+                return verdict.add(Finding { file, line: None, seq: Some(*seq), what });
+            }
+        }
+    }
+}
+
+/// Whether the log holds a kept checkpoint; none when it lies in files that are gone.
+fn judged(ending: &Ending, kept: Option<State>, met: Option<Mac>) -> Result<Option<u64>, What> {
+    let kept = kept.ok_or(What::KeptUnsigned)?;
+    if met == Some(kept.mac) {
+        return Ok(Some(kept.seq));
+    }
+    let Some(last) = ending.last else { return Err(What::KeptBeyond { last: 0 }) };
+    if last.chain != kept.chain {
+        return Err(What::KeptOfOther);
+    }
+    match met {
+        None if kept.seq <= ending.begins_after => Ok(None),
+        None if kept.seq > last.seq => Err(What::KeptBeyond { last: last.seq }),
+        Some(_) | None => Err(What::KeptContradicted),
+    }
+}
+
+/// A log that is being read.
+struct Reading {
+    verdict: Verdict,
+    findings_max: usize,
+    /// The beginning of the last line.
+    last: Vec<u8>,
+    /// The seals that the log has under the numbers of kept checkpoints.
+    met: BTreeMap<u64, Option<Mac>>,
+}
+
+impl Reading {
+    fn take(&mut self, entry: &Entry<'_>) {
+        let verdict = &mut self.verdict;
+        if verdict.ending.lines == 0 {
+            verdict.ends.0 =
+                Place { seq: entry.seq, time: when::time_of(entry.text).map(str::to_owned) };
+        }
+        verdict.ending.lines += 1;
+        verdict.ends.1.seq = entry.seq.or(verdict.ends.1.seq);
+        if entry.seq.is_some() {
+            self.last.clear();
+            let beginning = entry.text.len().min(when::BEGINNING_BYTES);
+            self.last.extend_from_slice(entry.text.get(..beginning).unwrap_or_default());
+        }
+        if let Some(met) = entry.seq.and_then(|seq| self.met.get_mut(&seq)) {
+            *met = met.or(Sealed::of(entry.text).map(|line| line.mac));
+        }
+        if let Some(fault) = &entry.fault {
+            self.find(entry, What::Line(fault.clone()));
+            // What such a line says of itself counts for nothing, unless it is only out of its place.
+            if !matches!(fault, Fault::Missing(_) | Fault::Moved | Fault::NewChain) {
+                return;
+            }
+        }
+        self.event(entry);
+    }
+
+    fn find(&mut self, entry: &Entry<'_>, what: What) {
+        if self.verdict.findings.len() < self.findings_max {
+            let file = entry.file.to_owned();
+            self.verdict.add(Finding { file, line: Some(entry.line), seq: entry.seq, what });
+        } else {
+            self.verdict.faults += 1;
+        }
+    }
+
+    fn event(&mut self, entry: &Entry<'_>) {
+        let verdict = &mut self.verdict;
+        match &entry.event {
+            Some(Event::ChainStart(start)) => {
+                verdict.starts += 1;
+                verdict.pieces += u64::from(start.torn.is_some());
+                if !verdict.keys.contains(&start.key) && verdict.keys.len() < Verdict::KEYS_MAX {
+                    verdict.keys.push(start.key);
+                }
+                if let Some(notice) = start.notice {
+                    self.find(entry, What::Told(notice));
+                }
+            }
+            Some(Event::Checkpoint(_)) => verdict.checkpoints += 1,
+            Some(Event::RecordsDropped(records)) => {
+                verdict.dropped.0 += 1;
+                verdict.dropped.1 = verdict.dropped.1.saturating_add(*records);
+            }
+            Some(Event::RequestsRefused(requests)) => {
+                verdict.refused = verdict.refused.saturating_add(*requests);
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The access log as evidence, end to end: what the real program writes, and what its commands say of it.
+//!
+//! Every file holds one topic.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "values made by `json!` where they are used read best as they are"
+)]
+
+#[cfg(test)]
+mod audit {
+    mod incident;
+    mod read_back;
+    mod tamper;
+}
