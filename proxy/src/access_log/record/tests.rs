@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::{
-    access_log::{Field, line, trial},
+    access_log::{Field, trial},
     config::Records,
 };
 
