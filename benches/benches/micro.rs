@@ -291,7 +291,7 @@ fn worker(criterion: &mut Criterion) {
     let service = Arc::new(Service::new(stub, Changes::default()));
     let worker = Worker::new(service, WorkerLimits::default(), Arc::default());
     let caller = Caller::anyone();
-    let asker = Asker { accepts: ACCEPTS, caller: &caller };
+    let asker = Asker { accepts: ACCEPTS, caller: &caller, trace: None };
     for (name, case) in
         [("tools_list", Case::ToolsListStateless), ("tools_call", Case::ToolsCallStub)]
     {
@@ -329,7 +329,7 @@ fn open_session(worker: &Worker) -> SessionId {
                 opening,
                 &request,
                 *params,
-                Asker { accepts: ACCEPTS, caller: &Caller::anyone() },
+                Asker { accepts: ACCEPTS, caller: &Caller::anyone(), trace: None },
             ))
             .session
         }
@@ -383,6 +383,15 @@ fn promql(criterion: &mut Criterion) {
 }
 
 criterion_group!(
-    micro, ring, session_id, hop, access_log, written_record, message, token, worker, promql
+    micro,
+    ring,
+    session_id,
+    hop,
+    access_log,
+    written_record,
+    message,
+    token,
+    worker,
+    promql
 );
 criterion_main!(micro);

@@ -2,7 +2,7 @@
 //!
 //! Each has its own pooled client, its own credentials and its own limits. Credentials travel to
 //! the configured host and to no other: no redirect is followed and no proxy is taken from the
-//! environment. Modules, in order: `error`, `answer`, `exchange`, `probe`.
+//! environment. Modules, in order: `error`, `answer`, `traced`, `exchange`, `probe`.
 
 use std::{
     sync::Arc,
@@ -20,6 +20,8 @@ use crate::{
 mod error;
 
 mod answer;
+
+mod traced;
 
 mod exchange;
 

@@ -25,6 +25,7 @@ use crate::{
     access::Caller,
     config::{BackendName, OrgId},
     observe::ToolOutcome,
+    trace::Trace,
 };
 
 mod notes;
@@ -60,6 +61,7 @@ struct State {
     questions: Option<Arc<dyn Questions>>,
     query_notes: QueryNotes,
     notes: Notes,
+    trace: Option<Arc<Trace>>,
 }
 
 /// Why a message did not reach the client.
@@ -88,14 +90,23 @@ impl Call {
         query_notes: QueryNotes,
     ) -> Self {
         let (outbox, notes) = (Some(Outbox::new(CALL_FRAMES_MAX)), Notes::default());
-        Self(Arc::new(State { caller, outbox, questions, query_notes, notes }))
+        Self(Arc::new(State { caller, outbox, questions, query_notes, notes, trace: None }))
     }
 
     /// A call whose client takes one JSON answer: notifications are dropped.
     #[must_use]
     pub fn silent(caller: Caller, query_notes: QueryNotes) -> Self {
-        let notes = Notes::default();
-        Self(Arc::new(State { caller, outbox: None, questions: None, query_notes, notes }))
+        let (outbox, questions, notes) = (None, None, Notes::default());
+        Self(Arc::new(State { caller, outbox, questions, query_notes, notes, trace: None }))
+    }
+
+    /// The same call in a trace. To be said before the call is shared with anybody.
+    #[must_use]
+    pub fn in_trace(mut self, trace: Option<&Arc<Trace>>) -> Self {
+        if let Some(state) = Arc::get_mut(&mut self.0) {
+            state.trace = trace.map(Arc::clone);
+        }
+        self
     }
 
     /// The call that `context` belongs to; `None` over stdio.
@@ -166,6 +177,11 @@ impl Call {
     /// Notes how the tool ended.
     pub fn note_outcome(&self, outcome: ToolOutcome) {
         let _first_stays = self.0.notes.outcome.set(outcome);
+    }
+
+    /// The trace that the call belongs to, if somebody follows it or backends are told of it.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.0.trace.as_deref()
     }
 
     /// Where it is noted how the backend answers.

@@ -20,6 +20,7 @@ mod cluster;
 mod records;
 mod sinks;
 mod stamp;
+mod telemetry;
 
 mod file;
 
@@ -63,6 +64,7 @@ pub use sinks::{
     SyslogAddress, Target, WhenFull,
 };
 pub use stamp::Source;
+pub use telemetry::{LogFormat, LogSettings, Propagate, Telemetry, Traces};
 
 pub use crate::expression::Expression;
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub server: Server,
     /// The access log.
     pub access_log: AccessLog,
+    /// Traces, and the program's own log.
+    pub telemetry: Telemetry,
     /// How callers prove who they are.
     pub authentication: Authentication,
     /// Who may use what.

@@ -28,6 +28,8 @@ mod respond;
 
 mod recording;
 
+mod traced;
+
 mod refusing;
 
 mod rescue;
@@ -62,10 +64,11 @@ use crate::{
     live::{Current, Live},
     media,
     metrics::{Metrics, labels::Hop},
-    refusal::Refusal,
+    refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
-    telemetry::Chain,
+    telemetry::{Chain, mark_request},
+    trace::Tracer,
 };
 
 /// Where a client's stream broke off.
@@ -86,6 +89,8 @@ pub struct Edge {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub access_log: AccessLog,
+    /// Where spans go.
+    pub tracer: Arc<Tracer>,
     /// Names for requests that come without one.
     pub request_ids: RequestIds,
     /// Bodies that are arriving.
@@ -127,7 +132,8 @@ impl Edge {
             guarded.header_is_whole();
         }
         let id = RequestId::of_client(&session.req_header().headers);
-        context.id = Some(id.unwrap_or_else(|| self.request_ids.next()));
+        let id = context.id.insert(id.unwrap_or_else(|| self.request_ids.next()));
+        mark_request(id.as_value());
         let limits = &self.limits;
         // Pingora's own value for a client that asks for keep-alive is "for ever".
         let keeps_alive = keeps_alive(session.req_header()) && !*self.drain.borrow();
@@ -174,9 +180,10 @@ impl Edge {
         let live = self.live.load_full();
         if matches!(self.side, Side::Clients) {
             context.client_address = admit::client(session, &live);
+            self.begin_trace(&session.req_header().headers, context);
         }
         let admitted = match &self.side {
-            Side::Clients => match admit::admit(session, &live, context.client_address).await {
+            Side::Clients => match self.admit(session, context, &live).await {
                 Ok(Destination::Document(served)) => {
                     document(session, context, served).await?;
                     return Ok(Next::Answered);
@@ -188,7 +195,7 @@ impl Edge {
                 Ok(Arrival::Control(hop)) => return self.control(session, context, &hop).await,
                 Ok(Arrival::Request(pass, hop)) => {
                     self.arrived(context, hop);
-                    Ok(pass)
+                    self.let_in(context).await.map(|()| pass)
                 }
                 Err(denial) => {
                     self.metrics.hop(Hop::Refused);
@@ -200,12 +207,13 @@ impl Edge {
         let accepts = media::accepts(&header.headers);
         let admitted = admitted.and_then(|pass| {
             let caller = context.note_admitted(pass, &live.gate);
+            self.trace_let_in(context);
             admit::message(header, accepts)?;
             Ok(caller)
         });
         match admitted {
             Ok(caller) => {
-                let asker = Asker { accepts, caller: &caller };
+                let asker = Asker { accepts, caller: &caller, trace: None };
                 self.answer(session, context, &live, asker).await
             }
             Err(denial) => {
@@ -215,12 +223,14 @@ impl Edge {
         }
     }
 
-    /// The request came through another replica, which gave it its name.
-    fn arrived(&self, context: &mut Context, hop: Box<hop::Hop>) {
-        self.metrics.hop(Hop::Received);
-        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
-        context.client_address = hop.client;
-        context.hop = Some(hop);
+    async fn admit(
+        &self,
+        session: &ServerSession,
+        context: &mut Context,
+        live: &Live,
+    ) -> Result<Destination, Denial> {
+        self.let_in(context).await?;
+        admit::admit(session, live, context.client_address).await
     }
 
     /// Answers something between replicas.
@@ -317,6 +327,7 @@ impl Edge {
         if body::awaits_continue(session) {
             session.write_continue_response().await?;
         }
+        context.passed_on();
         context.forward = Some(Box::new(forward));
         Ok(Next::PassOn)
     }
@@ -347,6 +358,7 @@ impl Edge {
             }
         };
         tokio::pin!(running);
+        context.worker_begins();
         // The call runs in this task. While it waits, we listen for a client that leaves: dropping
         // the future is what stops the call.
         let ran = tokio::select! {
@@ -354,6 +366,7 @@ impl Edge {
             ran = &mut running => ran,
             gone = session.read_body_or_idle(true) => return left(gone),
         };
+        context.worker_ended();
         match ran {
             Ok(reply) => Ok(Next::Reply(Box::new(reply))),
             Err((denial, id_raw)) => {

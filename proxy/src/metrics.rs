@@ -12,6 +12,10 @@ mod series;
 
 mod replicas;
 
+mod sinks;
+
+mod traces;
+
 use std::{fmt, time::Duration};
 
 use jsonwebtoken_jwks::refused::Reason;
@@ -34,8 +38,14 @@ use self::{
     },
     replicas::Replicas,
     series::{Backends, Edge, Tool, Worker},
+    sinks::Sinks,
 };
-pub use self::{admission::KeyFigures, replicas::ReplicaFigures};
+pub use self::{
+    admission::KeyFigures,
+    replicas::ReplicaFigures,
+    sinks::{SinkCounters, SinkFigures, SinkSource},
+    traces::TraceCounters,
+};
 
 /// Media type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -48,7 +58,9 @@ pub struct Metrics {
     other_tool: Tool,
     backends: Backends,
     workers: Vec<Worker>,
-    access_log: LogCounters,
+    sinks: Sinks,
+    sink_source: Mutex<Option<SinkSource>>,
+    traces: TraceCounters,
     panics: IntCounter,
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
     source: Mutex<Option<WorkerSource>>,
@@ -88,17 +100,6 @@ pub type ReplicaSource = Box<dyn Fn() -> ReplicaFigures + Send + Sync>;
 #[must_use = "it counts only while it is held"]
 pub struct Held(Option<IntGauge>);
 
-/// What the access log counts about itself.
-#[derive(Debug, Clone)]
-pub struct LogCounters {
-    /// Records written.
-    pub written: IntCounter,
-    /// Records lost: no room, or not writable.
-    pub dropped: IntCounter,
-    /// Writes that failed.
-    pub write_errors: IntCounter,
-}
-
 impl Metrics {
     /// Makes every series that there will be, but for those of backends that are learnt of later.
     ///
@@ -115,7 +116,8 @@ impl Metrics {
         let (tools, other_tool) = Tool::all(&make, subjects.tools)?;
         let backends = Backends::new(&make, subjects.backends)?;
         let workers = Worker::all(&make, subjects.workers)?;
-        let access_log = LogCounters::new(&make)?;
+        let sinks = Sinks::new(&make)?;
+        let traces = TraceCounters::new(&make)?;
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
         let admission = Admission::new(&make)?;
@@ -128,7 +130,9 @@ impl Metrics {
             other_tool,
             backends,
             workers,
-            access_log,
+            sinks,
+            sink_source: Mutex::new(None),
+            traces,
             panics,
             source,
             admission,
@@ -234,10 +238,23 @@ impl Metrics {
         *self.replica_source.lock() = Some(source);
     }
 
-    /// The counters that the access log keeps.
+    /// What a sink of access records counts.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a series cannot be made, which is a mistake in this module.
+    pub fn sink(&self, name: &str) -> Result<SinkCounters, MetricsError> {
+        Ok(self.sinks.of(name)?)
+    }
+
+    /// Says where the figures of the sinks come from. Asked once for each scrape.
+    pub fn read_sinks_from(&self, source: SinkSource) {
+        *self.sink_source.lock() = Some(source);
+    }
+
+    /// The counters that tracing keeps.
     #[must_use]
-    pub fn access_log(&self) -> LogCounters {
-        self.access_log.clone()
+    pub fn traces(&self) -> TraceCounters {
+        self.traces.clone()
     }
 
     /// Says where the workers' figures come from. Asked once for each scrape.
@@ -264,9 +281,13 @@ impl Metrics {
         if let Some(replicas) = replicas.as_ref() {
             self.replicas.show(&replicas());
         }
+        let sinks = self.sink_source.lock();
+        if let Some(sinks) = sinks.as_ref() {
+            self.sinks.show(&sinks());
+        }
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        drop((source, keys, replicas));
+        drop((source, keys, replicas, sinks));
         Ok(text.into_bytes())
     }
 }
@@ -302,20 +323,6 @@ impl Drop for Held {
         if let Some(gauge) = &self.0 {
             gauge.dec();
         }
-    }
-}
-
-impl LogCounters {
-    fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
-        Ok(Self {
-            written: make.counter("access_log_records_total", "Access records written.")?,
-            dropped: make.counter(
-                "access_log_records_dropped_total",
-                "Access records lost because the queue was full or the output failed.",
-            )?,
-            write_errors: make
-                .counter("access_log_write_errors_total", "Failed writes of access records.")?,
-        })
     }
 }
 

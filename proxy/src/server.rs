@@ -30,9 +30,11 @@ use crate::{
     listener::Connections,
     live::{Current, Live, LiveError},
     metrics::{Metrics, MetricsError, Subjects, labels::Limit},
+    otlp::Resource,
     sessions::{Sessions, SessionsError, Terms},
     sockets::{CannotListen, Sockets},
     store::{Store, StoreError},
+    trace::{Tracer, TracerError},
     upgrade::{Inherited, Message, News, Successor, UpgradeError},
     workers::Workers,
 };
@@ -52,6 +54,8 @@ const SILENCE_MARGIN: Duration = Duration::from_secs(30);
 const RING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the access log may take to write what waits.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
+/// How long the last spans may take to be sent.
+const TRACE_FLUSH: Duration = Duration::from_secs(5);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,9 @@ pub enum StartError {
     /// The replicas cannot be joined.
     #[error("cannot join the other replicas")]
     Cluster(#[from] ClusterError),
+    /// Traces cannot be made.
+    #[error("cannot trace requests")]
+    Tracer(#[from] TracerError),
     /// The settings of who is let in cannot be put to work.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -103,6 +110,7 @@ pub struct Running {
     /// Workers, replicas, and who owns which session.
     pub sessions: Arc<Sessions>,
     access_log: AccessLog,
+    tracer: Arc<Tracer>,
     readiness: Readiness,
     switches: Switches,
     in_flight: Arc<AtomicUsize>,
@@ -168,7 +176,11 @@ pub async fn start(
     let live = Live::new(config, edition, None, metrics)?;
     live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
-    let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
+    let instance = instance(config, sockets.mcp.address);
+    let resource = Resource { service: &config.server.name, instance: &instance };
+    let access_log = AccessLog::start(&config.access_log, resource, metrics)?;
+    let traces = config.telemetry.traces.as_ref();
+    let tracer: Arc<Tracer> = Tracer::start(traces, resource, metrics.traces())?;
     let sessions = Arc::new(sessions(config, service)?);
     show(metrics, &live, &sessions);
     let switches = Switches::default();
@@ -178,6 +190,7 @@ pub async fn start(
         sessions: Arc::clone(&sessions),
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
+        tracer: Arc::clone(&tracer),
         bodies: Bodies::new(config.server.http.limits.bodies_bytes_max),
         in_flight: Arc::new(AtomicUsize::new(0)),
         drain: switches.drain.subscribe(),
@@ -208,6 +221,7 @@ pub async fn start(
         live,
         sessions,
         access_log,
+        tracer,
         readiness,
         switches,
         in_flight: parts.in_flight,
@@ -217,6 +231,12 @@ pub async fn start(
         drain_timeout: config.server.drain_timeout,
         tasks,
     })
+}
+
+/// What a replica is called where it tells of itself: the address at which others reach it, and where it is alone that at
+/// which clients do.
+fn instance(config: &Config, address: SocketAddr) -> String {
+    config.cluster.as_ref().map_or_else(|| address.to_string(), |cluster| cluster.advertise.clone())
 }
 
 /// Says where the metrics find what is asked at a scrape.
@@ -347,6 +367,7 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
+        self.tracer.stop(TRACE_FLUSH).await;
         if let Err(error) = self.access_log.flush_and_stop(LOG_FLUSH) {
             tracing::warn!(error = %crate::telemetry::Chain(&error), "the access log could not be written to its end");
         }

@@ -53,6 +53,7 @@ async fn ask_one(
             deadline: backend.timeout(),
             hurried: false,
             upstream: None,
+            trace: None,
         })
         .await?;
     Ok(fetched.read::<QueryData<'_>>()?.data.result_type.as_str().to_owned())

@@ -18,6 +18,7 @@ use crate::{
     access::Caller,
     call::{Call, QueryNotes, Questions},
     session::SessionId,
+    trace::Trace,
 };
 
 /// Which answers a client can read, from its `Accept`.
@@ -36,6 +37,8 @@ pub struct Asker<'a> {
     pub accepts: Accepts,
     /// Who calls.
     pub caller: &'a Caller,
+    /// The trace that a call of the asker's belongs to.
+    pub trace: Option<&'a Arc<Trace>>,
 }
 
 impl Asker<'_> {
@@ -46,11 +49,12 @@ impl Asker<'_> {
         query_notes: QueryNotes,
     ) -> Call {
         let caller = self.caller.clone();
-        if self.accepts.sse {
+        let call = if self.accepts.sse {
             Call::streaming(questions, caller, query_notes)
         } else {
             Call::silent(caller, query_notes)
-        }
+        };
+        call.in_trace(self.trace)
     }
 }
 

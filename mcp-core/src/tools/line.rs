@@ -15,6 +15,7 @@ use crate::{
     call::{Answered, Call},
     config::BackendName,
     observe::ToolOutcome,
+    trace::Trace,
 };
 
 /// How often a client that asked for it hears that the backend still works.
@@ -62,6 +63,11 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The trace that the call belongs to.
+    pub(crate) fn trace(self) -> Option<&'a Trace> {
+        self.call?.trace()
+    }
+
     pub(crate) fn note_outcome(self, outcome: ToolOutcome) {
         if let Some(call) = self.call {
             call.note_outcome(outcome);
@@ -79,7 +85,7 @@ impl<'a> Line<'a> {
             call.note_target(name, target.org);
             call.upstream()
         });
-        let question = Question { upstream, ..question };
+        let question = Question { upstream, trace: self.trace(), ..question };
         let fetched = self.wait(target.backend.fetch(&question), target.deadline, name).await?;
         fetched.map_err(|fault| target.failed(fault))
     }

@@ -38,12 +38,14 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 pub use self::{
     event::{ChainStart, Checkpoint, CheckpointReason, Event, Notice, Torn},
     files::{head_path, log_files},
-    keys::{AuditKey, AuditKeys, KeyId, PublicKey, Trust},
+    keys::{AuditKey, AuditKeys, KeyId, NoKey, PublicKey, Trust},
     line::Sealed,
     reader::{Ending, Entry, Fault, Head, ReadError, Reader},
     sealer::Sealer,
-    state::{Found, FoundState, find},
+    state::{Found, find},
 };
+
+pub(in crate::access_log) use self::files::{Full, beside, folder, full_files};
 
 /// Characters of a seal: 256 bits in base64url without padding.
 const MAC_CHARS: usize = 43;

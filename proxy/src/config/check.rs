@@ -21,6 +21,7 @@ mod issuer;
 mod keys;
 mod limits;
 mod oauth;
+mod otlp;
 mod peers;
 mod rate_limits;
 mod records;
@@ -29,6 +30,7 @@ mod server;
 mod sessions;
 mod sink_places;
 mod sinks;
+mod telemetry;
 mod tokens;
 
 /// Longest name or version given to clients, in bytes.
@@ -50,6 +52,7 @@ impl Check<'_> {
         let raw::Config {
             server,
             middleware,
+            telemetry,
             sessions,
             cluster,
             tools,
@@ -86,6 +89,7 @@ impl Check<'_> {
             authorization_server: self.authorization_server(&oauth_authorization_server),
             worker_limits,
             tools: self.tools(&tools),
+            telemetry: self.telemetry(telemetry),
             backends: self.backends(backends),
             sources: mem::take(&mut self.sources),
         }

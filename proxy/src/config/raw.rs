@@ -19,6 +19,7 @@ mod records;
 mod schema;
 mod sessions;
 mod sinks;
+mod telemetry;
 
 pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
 pub(super) use backend::{Auth, AuthKind, Backend};
@@ -33,6 +34,7 @@ pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
 pub(super) use sinks::{
     Audit, Facility, Fraction, Fsync, OtlpProtocol, Sink, SinkFormat, SinkKind, SinkTls, WhenFull,
 };
+pub(super) use telemetry::{Log, LogFormat, Propagate, Telemetry, Traces};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -89,6 +91,8 @@ pub(super) struct Config {
     pub(super) server: Server,
     /// What happens to a request before it reaches a worker.
     pub(super) middleware: Middleware,
+    /// What is told of a run beside metrics and the access log: traces, and the program's own log.
+    pub(super) telemetry: Telemetry,
     /// Sessions of clients that speak MCP up to revision 2025-11-25.
     pub(super) sessions: Sessions,
     /// Replicas that share sessions. Without this section there are no others.

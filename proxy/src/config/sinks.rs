@@ -8,6 +8,8 @@ use http::HeaderMap;
 use mcp_core::secret::Secret;
 use url::Url;
 
+use crate::expression::Filter;
+
 /// What makes the access log fit for an audit.
 #[derive(Debug, Clone)]
 pub struct Audit {
@@ -40,6 +42,8 @@ pub struct Sink {
     pub format: SinkFormat,
     /// Whether records are sealed into a chain.
     pub chain: bool,
+    /// Which records it takes; all when none.
+    pub filter: Option<Filter>,
     /// How many of the records that may be left out are taken.
     pub sample: Share,
     /// What happens when it cannot take more.
@@ -57,6 +61,7 @@ impl Sink {
             target,
             format: SinkFormat::Json,
             chain: false,
+            filter: None,
             sample: Share::ALL,
             when_full: WhenFull::Drop,
             queue_bytes_max,

@@ -22,9 +22,9 @@ use mcp_core::{
 };
 
 pub(super) use self::rpc::Rpc;
-use super::{aim::Aim, forward::Forward, there::There};
+use super::{aim::Aim, forward::Forward, there::There, traced::Spent};
 use crate::{
-    access_log::{Rules, identity::Identity, pseudonym::Pseudonym},
+    access_log::{Admission, Rules, identity::Identity, pseudonym::Pseudonym},
     gate::{Gate, Leave, Pass},
     hop::Hop,
     metrics::{
@@ -35,6 +35,7 @@ use crate::{
     request_id::RequestId,
     ring::{NodeName, WorkerIndex},
     sessions::Sessions,
+    trace::Traced,
 };
 
 /// Facts of one request, gathered on its way.
@@ -83,6 +84,12 @@ pub struct Context {
     pub(super) unremarkable: bool,
     /// Passing it on failed, and it was answered nevertheless.
     pub(super) answered_despite: bool,
+    /// Room for its record.
+    pub(super) admission: Admission,
+    /// The trace that it belongs to.
+    pub(super) trace: Option<Traced>,
+    /// What its spans tell.
+    pub(super) spent: Spent,
     in_flight: Option<InFlight>,
     _counted: Held,
 }
@@ -133,6 +140,9 @@ impl Context {
             there: None,
             unremarkable: false,
             answered_despite: false,
+            admission: Admission::default(),
+            trace: None,
+            spent: Spent::default(),
             in_flight: Some(in_flight),
             _counted: counted,
         }

@@ -26,6 +26,7 @@ use crate::{
     metrics::labels::{Hop, Outcome, RpcMethod},
     refusal::Refusal,
     request_id::RequestId,
+    telemetry::in_request,
 };
 
 #[async_trait]
@@ -42,7 +43,8 @@ impl ProxyHttp for Edge {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let downstream = session.as_downstream_mut();
         // Pingora drops the connection of a filter that panics, without answer and record.
-        let served = AssertUnwindSafe(self.serve(downstream, context)).catch_unwind().await;
+        let served =
+            AssertUnwindSafe(in_request(self.serve(downstream, context))).catch_unwind().await;
         match served {
             Ok(served) => served,
             Err(_panic) => {
@@ -91,6 +93,7 @@ impl ProxyHttp for Edge {
             caller,
             client: context.client_address,
             body_sha256: None,
+            trace: context.trace.as_ref().map(|traced| self.tracer.told_on(traced)),
         };
         let (method, path) = (request.method.clone(), request.uri.path().to_owned());
         let signed = self.sessions.cluster.sign(&hop, method.as_str(), &path);

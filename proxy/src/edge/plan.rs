@@ -10,6 +10,7 @@ use mcp_core::{
         wire::{self, Message, Request},
     },
     session::SessionId,
+    trace::Trace,
 };
 
 use super::{Edge, aim::Aim, context::Context};
@@ -20,6 +21,7 @@ use crate::{
     metrics::{Metrics, labels::Rejection},
     refusal::{Denial, Refusal},
     sessions::{Brought, NotKept, Place, Sessions},
+    trace::Tracer,
     workers::Chosen,
 };
 
@@ -31,6 +33,7 @@ pub(super) struct Parts<'a> {
     pub(super) gate: &'a Arc<Gate>,
     /// The rules of the record, where one is kept.
     pub(super) rules: Option<&'a Rules>,
+    pub(super) tracer: &'a Tracer,
 }
 
 impl<'a> Parts<'a> {
@@ -40,6 +43,7 @@ impl<'a> Parts<'a> {
             metrics: &edge.metrics,
             gate: &live.gate,
             rules: edge.access_log.rules(),
+            tracer: &edge.tracer,
         }
     }
 }
@@ -74,6 +78,8 @@ pub(super) struct Plan<'a> {
     route: Route,
     /// The session that the message is about to open.
     opening: Option<Opening>,
+    /// The trace of the call, if it is one.
+    trace: Option<Arc<Trace>>,
 }
 
 /// Reads a message, notes it, and asks whether its caller may send it.
@@ -83,7 +89,7 @@ pub(super) struct Plan<'a> {
 pub(super) fn read<'a>(
     body: &'a [u8],
     headers: &HeaderMap,
-    Parts { metrics, gate, rules, .. }: Parts<'_>,
+    Parts { metrics, gate, rules, tracer, .. }: Parts<'_>,
     context: &mut Context,
 ) -> Result<(Message<'a>, Route), Astray<'a>> {
     let message = wire::parse(body).map_err(|error| {
@@ -91,6 +97,7 @@ pub(super) fn read<'a>(
         Reply::not_a_message(error)
     })?;
     context.note_message(&message, rules);
+    context.note_trace(&message, tracer);
     // What another replica passed on was counted there.
     if let (Some(rpc), None) = (&context.rpc, &context.hop) {
         metrics.rpc_called(rpc.method);
@@ -174,7 +181,8 @@ impl<'a> Plan<'a> {
                 metrics.rejected(Rejection::HeaderMismatch);
             })?;
         }
-        Ok(Self { body, message, asker, sessions, chosen, route, opening })
+        let trace = context.begin_call(parts.tracer);
+        Ok(Self { body, message, asker, sessions, chosen, route, opening, trace })
     }
 
     /// Has the worker answer.
@@ -182,7 +190,8 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// The refusal, with the id of the request.
     pub(super) async fn run(self) -> Result<Reply, (Denial, Option<&'a str>)> {
-        let Self { body, message, asker, sessions, chosen, route, opening } = self;
+        let Self { body, message, asker, sessions, chosen, route, opening, trace } = self;
+        let asker = Asker { trace: trace.as_ref(), ..asker };
         let (id_raw, worker) = (id_raw(&message), chosen.worker);
         match route {
             Route::Session(id) => {

@@ -1,6 +1,6 @@
 //! What is told of a request when it is over, and of a long stream when it opens.
 
-use std::time::SystemTime;
+use std::{mem, time::SystemTime};
 
 use http::header;
 use mcp_core::{
@@ -15,14 +15,14 @@ use super::{
     there::There,
 };
 use crate::{
-    access_log::{Event, Record, Tls},
+    access_log::{Admission, Event, Record, Tls},
     metrics::labels::HttpMethod,
     request_id::RequestId,
 };
 
 impl Edge {
     /// Writes the record of a request that is over, and counts it.
-    pub(super) fn record(&self, session: &ServerSession, context: &Context) {
+    pub(super) fn record(&self, session: &ServerSession, context: &mut Context) {
         if context.unremarkable {
             return;
         }
@@ -33,19 +33,25 @@ impl Edge {
             let took = context.started.elapsed();
             self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
         }
+        self.send_spans(session, context);
         let event = if context.stream.is_some() { Event::StreamEnd } else { Event::Request };
-        self.write(session, context, (event, status));
+        let mut admission = mem::take(&mut context.admission);
+        self.write(session, context, &mut admission, (event, status));
     }
 
     /// Writes the record of a long stream that has opened.
-    pub(super) fn record_open(&self, session: &ServerSession, context: &Context, status: u16) {
-        self.write(session, context, (Event::StreamOpen, Some(status)));
+    pub(super) fn record_open(&self, session: &ServerSession, context: &mut Context, status: u16) {
+        let mut admission = mem::take(&mut context.admission);
+        self.write(session, context, &mut admission, (Event::StreamOpen, Some(status)));
+        // It has given its room back; what it still writes goes over the bound.
+        context.admission = admission;
     }
 
     fn write(
         &self,
         session: &ServerSession,
         context: &Context,
+        admission: &mut Admission,
         (event, status): (Event, Option<u16>),
     ) {
         let Some(rules) = self.access_log.rules() else { return };
@@ -59,10 +65,12 @@ impl Edge {
         });
         let header = session.req_header();
         let (rpc, rule) = (context.rpc.as_ref(), context.rule());
+        let trace_id = context.trace.as_ref().map(|traced| traced.trace().digits());
         let mut told = Record {
             event,
             time: SystemTime::now(),
             request_id: context.id.as_ref().map_or("", RequestId::as_str),
+            trace_id: trace_id.as_ref().and_then(|digits| std::str::from_utf8(digits).ok()),
             replica: Some(membership.me().as_str()),
             listener: Some(match &self.side {
                 Side::Clients => "clients",
@@ -102,7 +110,7 @@ impl Edge {
             ..Record::default()
         };
         add_served(&mut told, context);
-        self.access_log.write(&told);
+        self.access_log.write(&told, admission);
     }
 }
 

@@ -250,6 +250,7 @@ fn note_end(stream: &EventStream, context: &mut Context, metrics: &Metrics) {
         context.note_ending(ending);
         count(ending, metrics);
     }
+    context.worker_ended();
 }
 
 /// Ends a stream that only waits, with its last words. `false` when it is a call that goes on.

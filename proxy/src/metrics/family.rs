@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
 };
@@ -96,6 +96,16 @@ impl Maker<'_> {
         labels: &[&str],
     ) -> prometheus::Result<IntGaugeVec> {
         self.registered(IntGaugeVec::new(opts(name, help), labels)?)
+    }
+
+    /// Gauges of times: moments or lengths, in seconds with their fraction.
+    pub(super) fn moments(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<GaugeVec> {
+        self.registered(GaugeVec::new(opts(name, help), labels)?)
     }
 
     pub(super) fn seconds(

@@ -6,7 +6,7 @@ use mcp_core::secret::Secret;
 
 use crate::config::{
     AccessLog, Audit, Cluster, ClusterTls, Config, Otlp, RedisStore, SessionStore, Sessions, Sink,
-    SinkTls, Syslog, SyslogAddress, Target,
+    SinkTls, Syslog, SyslogAddress, Target, Traces,
 };
 
 /// Whether both are the same text, or none.
@@ -103,12 +103,13 @@ fn same_audit(one: &Audit, other: &Audit) -> bool {
 }
 
 fn same_sink(one: &Sink, other: &Sink) -> bool {
-    let Sink { name, target, format, chain, sample, when_full, queue_bytes_max } = one;
-    (name, format, chain, sample, when_full, queue_bytes_max)
+    let Sink { name, target, format, chain, filter, sample, when_full, queue_bytes_max } = one;
+    (name, format, chain, filter, sample, when_full, queue_bytes_max)
         == (
             &other.name,
             &other.format,
             &other.chain,
+            &other.filter,
             &other.sample,
             &other.when_full,
             &other.queue_bytes_max,
@@ -143,6 +144,28 @@ fn same_syslog(one: &Syslog, other: &Syslog) -> bool {
                 _different,
             ) => false,
         }
+}
+
+/// Whether traces are made alike, and sent to the same place.
+pub(super) fn same_traces(one: Option<&Traces>, other: Option<&Traces>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
+    let Traces {
+        receiver,
+        sample_ratio,
+        trust_parent,
+        trusted_per_second_max,
+        propagate,
+        queue_max,
+    } = one;
+    (sample_ratio, trust_parent, trusted_per_second_max, propagate, queue_max)
+        == (
+            &other.sample_ratio,
+            &other.trust_parent,
+            &other.trusted_per_second_max,
+            &other.propagate,
+            &other.queue_max,
+        )
+        && same_otlp(receiver, &other.receiver)
 }
 
 fn same_otlp(one: &Otlp, other: &Otlp) -> bool {

@@ -149,6 +149,17 @@ impl Event {
         }
     }
 
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ChainStart(_) => "chain_start",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::RecordsDropped(_) => "records_dropped",
+            Self::RequestsRefused(_) => "requests_refused",
+        }
+    }
+
     /// Appends it as a line without its end, so that number and seal can follow: `{…` without `}`.
     pub(in crate::access_log) fn write_to(
         &self,
@@ -157,9 +168,9 @@ impl Event {
         time: SystemTime,
     ) {
         let mut line = Line { out, ecs: format == SinkFormat::Ecs };
+        line.begin(self.name(), time);
         match self {
             Self::ChainStart(start) => {
-                line.begin("chain_start", time);
                 line.text("chain", start.chain.as_str());
                 line.text("key", start.key.as_str());
                 match start.resumes {
@@ -178,21 +189,14 @@ impl Event {
                 }
             }
             Self::Checkpoint(checkpoint) => {
-                line.begin("checkpoint", time);
                 line.text("chain", checkpoint.chain.as_str());
                 line.number("records", checkpoint.records);
                 line.text("reason", checkpoint.reason.word());
                 line.text("previous", &checkpoint.previous.to_string());
                 line.text("signature", &BASE64_URL_SAFE_NO_PAD.encode(checkpoint.signature));
             }
-            Self::RecordsDropped(records) => {
-                line.begin("records_dropped", time);
-                line.number("records", *records);
-            }
-            Self::RequestsRefused(requests) => {
-                line.begin("requests_refused", time);
-                line.number("requests", *requests);
-            }
+            Self::RecordsDropped(records) => line.number("records", *records),
+            Self::RequestsRefused(requests) => line.number("requests", *requests),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The files of a log, and their lines.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, BufRead, BufReader, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -102,15 +103,24 @@ fn full<'f>(log: &str, file: &'f str) -> Option<(&'f str, bool)> {
         .then_some((stamp, compressed))
 }
 
-/// Opens a file of a log to read it, compressed or not.
-pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    let file = File::open(path)?;
-    Ok(if path.extension().is_some_and(|end| end == "gz") {
-        let file = BufReader::with_capacity(BUFFER_BYTES, file);
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(file)))
-    } else {
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
-    })
+/// Opens a file of a log to read it, compressed or not. It may have been compressed since it was listed.
+fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return File::open(beside(path, ".gz")).map(unpacked).map_err(|_neither| error);
+        }
+        file => file?,
+    };
+    Ok(if path.extension().is_some_and(|end| end == "gz") { unpacked(file) } else { plain(file) })
+}
+
+fn plain(file: File) -> Box<dyn BufRead + Send> {
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
+}
+
+fn unpacked(file: File) -> Box<dyn BufRead + Send> {
+    let file = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, file));
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
 }
 
 /// One line as it stands in its file.
@@ -133,13 +143,34 @@ pub(super) struct Lines {
     pub(super) files: Vec<PathBuf>,
     /// Place of the next file.
     next: usize,
+    /// The last file, opened before the others were listed.
+    last: Option<File>,
     open: Option<Box<dyn BufRead + Send>>,
     number: u64,
 }
 
 impl Lines {
     pub(super) const fn over(files: Vec<PathBuf>) -> Self {
-        Self { files, next: 0, open: None, number: 0 }
+        Self { files, next: 0, last: None, open: None, number: 0 }
+    }
+
+    /// Those of a log that may be written meanwhile. The file that is written is opened first: if it is put aside
+    /// before the others are listed it is among them, and left out there.
+    pub(super) fn of_log(log: &Path) -> io::Result<Self> {
+        let last = match File::open(log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(file?),
+        };
+        let mut files = log_files(log)?;
+        let Some(last) = last else { return Ok(Self::over(files)) };
+        let about = last.metadata()?;
+        let is_last = |about: &Metadata, path: &Path| {
+            path.metadata()
+                .is_ok_and(|found| (found.dev(), found.ino()) == (about.dev(), about.ino()))
+        };
+        files.retain(|path| path != log && !is_last(&about, path));
+        files.push(log.to_owned());
+        Ok(Self { last: Some(last), ..Self::over(files) })
     }
 
     /// Reads the next line; false at the end of the last file. A file that cannot be read gives one line that says so.
@@ -153,7 +184,9 @@ impl Lines {
                     let Some(path) = self.files.get(self.next) else { return false };
                     self.next += 1;
                     self.number = 0;
-                    match open(path) {
+                    let is_last = self.next == self.files.len();
+                    let last = if is_last { self.last.take() } else { None };
+                    match last.map_or_else(|| open(path), |file| Ok(plain(file))) {
                         Ok(file) => empty.insert(file),
                         Err(error) => {
                             self.fail(line, error);

@@ -182,9 +182,14 @@ impl Reader {
     /// # Errors
     /// [`ReadError`] when there is none, or its folder cannot be read.
     pub fn open(log: &Path, trust: Trust) -> Result<Self, ReadError> {
-        let listed = files::log_files(log);
-        let files = listed.map_err(|source| ReadError::Io { path: log.to_owned(), source })?;
-        Self::over(files, Some(&files::head_path(log)), trust)
+        // The head comes first: what is written meanwhile lies behind it.
+        let head = head_line(&files::head_path(log), &trust)?;
+        let lines = Lines::of_log(log);
+        let lines = lines.map_err(|source| ReadError::Io { path: log.to_owned(), source })?;
+        if lines.files.is_empty() {
+            return Err(ReadError::Nothing { path: log.to_owned() });
+        }
+        Ok(Self::new(lines, head, trust))
     }
 
     /// These files, in this order, and the head file if there is one.
@@ -193,24 +198,16 @@ impl Reader {
     /// [`ReadError`] when there is no file, or the head file cannot be read.
     pub fn over(files: Vec<PathBuf>, head: Option<&Path>, trust: Trust) -> Result<Self, ReadError> {
         if files.is_empty() {
-            let path = head.map(|head| head.with_extension("")).unwrap_or_default();
-            return Err(ReadError::Nothing { path });
+            return Err(ReadError::Nothing { path: PathBuf::new() });
         }
-        let head = match head.map(|path| (path, state::read_head(path))) {
-            None => HeadLine::Absent,
-            Some((_, Ok(line))) => match state::head_state(&line, &trust) {
-                Some(state) => HeadLine::Known { state, found: None },
-                None => HeadLine::Forged,
-            },
-            Some((_, Err(error))) if error.kind() == io::ErrorKind::NotFound => HeadLine::Absent,
-            Some((path, Err(source))) => {
-                return Err(ReadError::Io { path: path.to_owned(), source });
-            }
-        };
-        let mut lines = Lines::over(files);
+        let head = head.map_or(Ok(HeadLine::Absent), |path| head_line(path, &trust))?;
+        Ok(Self::new(Lines::over(files), head, trust))
+    }
+
+    fn new(mut lines: Lines, head: HeadLine, trust: Trust) -> Self {
         let mut ahead = RawLine::default();
         let has_ahead = lines.read(&mut ahead);
-        Ok(Self {
+        Self {
             lines,
             walk: Walk::new(trust),
             line: RawLine::default(),
@@ -218,7 +215,7 @@ impl Reader {
             has_ahead,
             head,
             ending: Ending::default(),
-        })
+        }
     }
 
     /// The next line; none at the end.
@@ -329,6 +326,17 @@ impl Reader {
         } else {
             Fault::Malformed
         })
+    }
+}
+
+fn head_line(path: &Path, trust: &Trust) -> Result<HeadLine, ReadError> {
+    match state::read_head(path) {
+        Ok(line) => Ok(match state::head_state(&line, trust) {
+            Some(state) => HeadLine::Known { state, found: None },
+            None => HeadLine::Forged,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HeadLine::Absent),
+        Err(source) => Err(ReadError::Io { path: path.to_owned(), source }),
     }
 }
 

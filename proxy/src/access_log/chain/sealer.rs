@@ -20,12 +20,9 @@ pub struct Sealer {
 
 impl Sealer {
     /// A chain that begins.
-    ///
-    /// # Errors
-    /// When the operating system gives no randomness.
-    pub fn begin(key: AuditKey, format: SinkFormat) -> Result<Self, getrandom::Error> {
-        let state = State { chain: ChainId::random()?, seq: 0, mac: Mac::NONE };
-        Ok(Self::resume(key, format, state))
+    #[must_use]
+    pub const fn begin(key: AuditKey, format: SinkFormat, chain: ChainId) -> Self {
+        Self::resume(key, format, State { chain, seq: 0, mac: Mac::NONE })
     }
 
     /// A chain that goes on after this line.

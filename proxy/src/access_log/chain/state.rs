@@ -22,26 +22,16 @@ const LINES: usize = 256;
 /// What a log holds.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Where its chain goes on.
-    pub state: FoundState,
+    /// The line after which its chain goes on; none where none has begun.
+    pub state: Option<State>,
+    /// What is there was written without seals, and belongs to no chain.
+    pub unsealed: bool,
     /// A piece of a line at its end, which nobody can finish.
     pub torn: Option<Torn>,
     /// The last line lacks its line feed, and nothing else.
     pub unended: bool,
     /// What is amiss with it.
     pub notice: Option<Notice>,
-}
-
-/// Where a chain goes on.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum FoundState {
-    /// There is no log.
-    #[default]
-    Nothing,
-    /// There is a log in which no line is sealed.
-    Unsealed,
-    /// After this line.
-    After(State),
 }
 
 /// Finds out where the chain of a log goes on.
@@ -59,10 +49,10 @@ pub fn find(log: &Path, keys: &AuditKeys) -> io::Result<Found> {
         let is_written = file == *log;
         found.state = end.state(keys, &mut found.notice);
         if is_written {
+            found.unsealed = found.state.is_none();
             end.rest_of(keys, &mut found);
         }
-        // A plain log is put aside; a sealed one before it is gone on with.
-        if found.state != FoundState::Unsealed || is_written {
+        if found.state.is_some() {
             break;
         }
     }
@@ -76,7 +66,7 @@ fn with_head(found: &mut Found, path: &Path, keys: &AuditKeys) -> io::Result<()>
     let head = match read_head(path) {
         Ok(line) => head_state(&line, &trust),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if matches!(found.state, FoundState::After(_)) {
+            if found.state.is_some() {
                 found.notice.get_or_insert(Notice::HeadMissing);
             }
             return Ok(());
@@ -88,14 +78,13 @@ fn with_head(found: &mut Found, path: &Path, keys: &AuditKeys) -> io::Result<()>
         return Ok(());
     };
     match found.state {
-        FoundState::After(state) if state.chain != head.chain => {
+        Some(state) if state.chain != head.chain => {
             found.notice.get_or_insert(Notice::HeadForged);
         }
-        FoundState::After(state) if state.seq >= head.seq => {}
-        FoundState::After(_) | FoundState::Nothing | FoundState::Unsealed => {
+        Some(state) if state.seq >= head.seq => {}
+        Some(_) | None => {
             found.notice = Some(Notice::CutShort);
-            // An unsealed file is put aside all the same; the numbers go on.
-            found.state = FoundState::After(head);
+            found.state = Some(head);
         }
     }
     Ok(())
@@ -196,7 +185,7 @@ impl End {
     }
 
     /// The last line that is of the chain, counted from the end.
-    fn state(&self, keys: &AuditKeys, notice: &mut Option<Notice>) -> FoundState {
+    fn state(&self, keys: &AuditKeys, notice: &mut Option<Notice>) -> Option<State> {
         let sealed: Vec<Option<Sealed<'_>>> =
             self.lines.iter().map(|line| Sealed::of(line)).collect();
         let each = self.lines.iter().zip(&sealed).enumerate().rev();
@@ -211,13 +200,12 @@ impl End {
                 if place + 1 < self.lines.len() {
                     notice.get_or_insert(Notice::EndForged);
                 }
-                return FoundState::After(state);
+                return Some(state);
             }
         }
         // Sealed by a key that is gone, or not by us at all: the numbers go on, and the log says so.
-        last.map_or(FoundState::Unsealed, |state| {
+        last.inspect(|_| {
             notice.get_or_insert(Notice::EndForged);
-            FoundState::After(state)
         })
     }
 
@@ -238,11 +226,11 @@ impl End {
         if self.rest.is_empty() {
             return;
         }
-        if let (FoundState::After(state), Some(sealed)) = (found.state, Sealed::of(&self.rest))
+        if let (Some(state), Some(sealed)) = (found.state, Sealed::of(&self.rest))
             && follows(keys, &sealed, Some(state.mac))
         {
             found.unended = true;
-            found.state = FoundState::After(State { seq: sealed.seq, mac: sealed.mac, ..state });
+            found.state = Some(State { seq: sealed.seq, mac: sealed.mac, ..state });
             return;
         }
         found.torn = Some(Torn::of(&self.rest));

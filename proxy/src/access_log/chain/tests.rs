@@ -36,7 +36,7 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
-        let sealer = Sealer::begin(key(SECRET), SinkFormat::Json).unwrap();
+        let sealer = Sealer::begin(key(SECRET), SinkFormat::Json, ChainId::random().unwrap());
         let log = Self { folder: tempfile::tempdir().unwrap(), sealer };
         log.with(|sealer, out| sealer.start((None, None), SystemTime::now(), out))
     }
@@ -79,7 +79,7 @@ impl Log {
     /// The file is full: the next one begins.
     fn rotate(self, number: usize) -> Self {
         let log = self.checkpoint(CheckpointReason::Rotation);
-        let full = files::beside(&log.path(), &format!(".2025010{number}T000000.000Z"));
+        let full = beside(&log.path(), &format!(".2025010{number}T000000.000Z"));
         fs::rename(log.path(), full).unwrap();
         log.with(|sealer, out| sealer.start((None, None), SystemTime::now(), out))
     }
@@ -315,8 +315,8 @@ fn a_torn_line_is_accounted_for_by_the_start_that_follows() {
 fn a_chain_goes_on_over_files_compressed_or_not() {
     let log = Log::new().records(4).rotate(1).records(4).rotate(2).records(4);
     let log = log.checkpoint(CheckpointReason::Shutdown);
-    let first = files::beside(&log.path(), ".20250101T000000.000Z");
-    let packed = files::beside(&log.path(), ".20250101T000000.000Z.gz");
+    let first = beside(&log.path(), ".20250101T000000.000Z");
+    let packed = beside(&log.path(), ".20250101T000000.000Z.gz");
     let mut packer = GzEncoder::new(File::create(&packed).unwrap(), Compression::fast());
     packer.write_all(&fs::read(&first).unwrap()).unwrap();
     packer.finish().unwrap();
@@ -332,16 +332,16 @@ fn a_chain_goes_on_over_files_compressed_or_not() {
     let (faults, end) = log.read();
     assert_eq!((faults, end.begins_after), (Vec::new(), 6));
     let log = log.rotate(3).records(2);
-    fs::remove_file(files::beside(&log.path(), ".20250103T000000.000Z")).unwrap();
+    fs::remove_file(beside(&log.path(), ".20250103T000000.000Z")).unwrap();
     assert_eq!(log.faults(), [(1, Fault::Missing(13..=19))]);
 }
 
 #[test]
 fn a_file_that_cannot_be_unpacked_is_a_fault_and_the_next_is_read() {
     let log = Log::new().records(4).rotate(1).records(4);
-    let full = files::beside(&log.path(), ".20250101T000000.000Z");
+    let full = beside(&log.path(), ".20250101T000000.000Z");
     fs::remove_file(&full).unwrap();
-    fs::write(files::beside(&full, ".gz"), b"no gzip").unwrap();
+    fs::write(beside(&full, ".gz"), b"no gzip").unwrap();
     let faults = log.faults();
     assert!(matches!(faults[..], [(1, Fault::Unreadable(_))]), "{faults:?}");
 }
@@ -389,7 +389,7 @@ fn a_key_that_we_do_not_have_is_named() {
 #[test]
 fn another_chain_is_told_apart() {
     let mut log = Log::new().records(2);
-    log.sealer = Sealer::begin(key(SECRET), SinkFormat::Json).unwrap();
+    log.sealer = Sealer::begin(key(SECRET), SinkFormat::Json, ChainId::random().unwrap());
     let log = log.restart(None).records(1);
     assert_eq!(log.faults(), [(4, Fault::NewChain)]);
 }
@@ -423,7 +423,7 @@ fn who_has_no_key_reads_any_log() {
 fn a_log_in_ecs_is_a_chain_as_well() {
     let mut log = Log::new();
     fs::remove_file(log.path()).unwrap();
-    log.sealer = Sealer::begin(key(SECRET), SinkFormat::Ecs).unwrap();
+    log.sealer = Sealer::begin(key(SECRET), SinkFormat::Ecs, ChainId::random().unwrap());
     let log = log.restart(None).records(3).checkpoint(CheckpointReason::Shutdown);
     let (faults, end) = log.read();
     assert_eq!((faults, end.head, end.closed), (Vec::new(), Head::Reached(5), true));
@@ -444,15 +444,15 @@ mod found {
         find(&log.path(), &keys(&[SECRET])).unwrap()
     }
 
-    fn after(log: &Log) -> FoundState {
-        FoundState::After(log.sealer.state())
+    fn after(log: &Log) -> Option<State> {
+        Some(log.sealer.state())
     }
 
     #[test]
     fn nothing_is_gone_on_with_where_there_is_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let found = find(&folder.path().join("audit.log"), &keys(&[SECRET])).unwrap();
-        assert_eq!((found.state, found.notice), (FoundState::Nothing, None));
+        assert_eq!((found.state, found.notice), (None, None));
     }
 
     #[test]
@@ -468,17 +468,17 @@ mod found {
     fn a_log_goes_on_after_the_last_file_that_holds_something() {
         let log = Log::new().records(5).rotate(1);
         fs::write(log.path(), "").unwrap();
-        let full = files::beside(&log.path(), ".20250101T000000.000Z");
+        let full = beside(&log.path(), ".20250101T000000.000Z");
         let last = fs::read_to_string(&full).unwrap();
         let last = Sealed::of(last.lines().last().unwrap().as_bytes()).unwrap().seq;
-        let FoundState::After(state) = found(&log).state else { panic!("nothing found") };
+        let Some(state) = found(&log).state else { panic!("nothing found") };
         assert_eq!(state.seq, last);
         let mut packer =
-            GzEncoder::new(File::create(files::beside(&full, ".gz")).unwrap(), Compression::fast());
+            GzEncoder::new(File::create(beside(&full, ".gz")).unwrap(), Compression::fast());
         packer.write_all(&fs::read(&full).unwrap()).unwrap();
         packer.finish().unwrap();
         fs::remove_file(full).unwrap();
-        assert_eq!(found(&log).state, FoundState::After(state));
+        assert_eq!(found(&log).state, Some(state));
     }
 
     #[test]
@@ -540,7 +540,7 @@ mod found {
     fn a_log_that_was_never_sealed_is_told_apart() {
         let log = Log::new();
         fs::write(log.path(), "{\"v\":1}\n{\"v\":1}\n").unwrap();
-        assert_eq!(found(&log).state, FoundState::Unsealed);
+        assert_eq!((found(&log).state, found(&log).unsealed), (None, true));
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::{
-    access_log::{Field, line, trial},
+    access_log::{Field, trial},
     config::Records,
 };
 
@@ -165,11 +165,10 @@ fn the_headers_that_rules_show_are_an_object_of_the_record() {
 #[test]
 fn lost_records_are_told_of_in_one_line() {
     let mut out = Vec::new();
-    line::write_dropped(&mut out, record().time, 17);
-    let wanted = concat!(
-        r#"{"v":1,"event":"records_dropped","time":"2026-11-20T19:08:34.007Z","records":17}"#,
-        "\n"
-    );
+    let event = crate::access_log::chain::Event::RecordsDropped(17);
+    event.write_to(&mut out, crate::config::SinkFormat::Json, record().time);
+    let wanted =
+        r#"{"v":1,"event":"records_dropped","time":"2026-11-20T19:08:34.007Z","records":17"#;
     assert_eq!(String::from_utf8(out).unwrap(), wanted);
 }
 

@@ -2,15 +2,11 @@
 
 use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, time::Duration};
 
-use http::{HeaderMap, HeaderName};
 use rustix::fs::Access;
 use rustls::pki_types::ServerName;
-use url::Url;
 
-use super::{Check, backend::CA_FILE_BYTES_MAX, filled, host};
-use crate::config::{
-    LogFile, Otlp, OtlpProtocol, SinkTls, Syslog, SyslogAddress, file::reason, place::At, raw,
-};
+use super::{Check, backend::CA_FILE_BYTES_MAX, filled, host, otlp::WrittenOtlp};
+use crate::config::{LogFile, Otlp, SinkTls, Syslog, SyslogAddress, file::reason, place::At, raw};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -26,19 +22,6 @@ const APP_NAME_BYTES_MAX: usize = 48;
 
 /// Longest path of a socket, in bytes: the kernel's limit without its end.
 const SOCKET_BYTES_MAX: usize = 107;
-
-/// Most further headers of an OTLP request.
-const HEADERS_MAX: usize = 32;
-
-/// Headers of an OTLP request that are its transport's.
-const RESERVED: [HeaderName; 6] = [
-    http::header::CONTENT_TYPE,
-    http::header::CONTENT_LENGTH,
-    http::header::CONTENT_ENCODING,
-    http::header::TRANSFER_ENCODING,
-    http::header::HOST,
-    http::header::TE,
-];
 
 impl Check<'_> {
     /// Finds what would keep the file from being opened or made, and makes nothing.
@@ -123,73 +106,23 @@ impl Check<'_> {
         })
     }
 
-    pub(super) fn otlp(
+    pub(super) fn otlp_sink(
         &mut self,
         at: &At,
         raw: &raw::Sink,
-        values: BTreeMap<String, raw::SecretText>,
+        headers: BTreeMap<String, raw::SecretText>,
     ) -> Option<Otlp> {
-        let place = at.key("endpoint");
-        let endpoint = filled(raw.endpoint.as_deref());
-        if endpoint.is_none() {
-            self.faults.push_unless_known(
-                &place,
-                "is missing",
-                "write the receiver's address, such as `http://127.0.0.1:4318`",
-            );
-        }
-        let endpoint = endpoint.and_then(|text| self.web_address(&place, text));
-        let mut headers = HeaderMap::new();
-        if values.len() + raw.header_files.len() > HEADERS_MAX {
-            let what = format!("there are more than {HEADERS_MAX} headers");
-            self.faults.push(&at.key("headers"), what, "remove some");
-        }
-        for (name, raw::SecretText(value)) in values {
-            let place = at.key("headers").key(&name);
-            self.secret_header((&place, &name), Some(value), &RESERVED, &mut headers);
-        }
-        for (name, file) in &raw.header_files {
-            let place = at.key("header_files").key(name);
-            let value = self.secret_file(&place, file);
-            self.secret_header((&place, name), value, &RESERVED, &mut headers);
-        }
         let timeout = self.sink_timeout(at, raw);
-        let tls = raw.tls.as_ref().map(|tls| self.sink_tls(&at.key("tls"), tls));
-        let mut endpoint = endpoint?;
-        if tls.is_some() && endpoint.scheme() != "https" {
-            self.faults.push_unless_known(
-                &at.key("tls"),
-                "has no meaning without TLS",
-                "write `https://` in `endpoint`, or remove it",
-            );
-        }
-        let protocol = match raw.protocol {
-            Some(raw::OtlpProtocol::Grpc) => OtlpProtocol::Grpc,
-            Some(raw::OtlpProtocol::HttpProtobuf) | None => OtlpProtocol::HttpProtobuf,
+        let written = WrittenOtlp {
+            endpoint: raw.endpoint.as_deref(),
+            path: "/v1/logs",
+            protocol: raw.protocol,
+            headers,
+            header_files: &raw.header_files,
+            tls: raw.tls.as_ref(),
+            timeout,
         };
-        self.endpoint_path(&place, &mut endpoint, protocol);
-        Some(Otlp { endpoint, protocol, headers, tls: tls.unwrap_or_default(), timeout })
-    }
-
-    /// Completes the address: HTTP has a path of its own for logs, gRPC has the service's.
-    fn endpoint_path(&mut self, at: &At, endpoint: &mut Url, protocol: OtlpProtocol) {
-        let has_path = endpoint.path() != "/";
-        if endpoint.query().is_some() || endpoint.fragment().is_some() {
-            self.faults.push(
-                at,
-                "the address holds a query or fragment",
-                "remove what follows `?` or `#`",
-            );
-        }
-        match protocol {
-            OtlpProtocol::HttpProtobuf if !has_path => endpoint.set_path("/v1/logs"),
-            OtlpProtocol::Grpc if has_path => self.faults.push(
-                at,
-                "the address holds a path, and gRPC has its own",
-                "write scheme, host and port alone, or `protocol: http/protobuf`",
-            ),
-            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => {}
-        }
+        self.otlp(at, written)
     }
 
     fn sink_timeout(&mut self, at: &At, raw: &raw::Sink) -> Duration {
@@ -197,7 +130,7 @@ impl Check<'_> {
         raw.timeout.as_ref().map_or(TIMEOUT, |span| self.span(&at.key("timeout"), span, range))
     }
 
-    fn sink_tls(&mut self, at: &At, raw: &raw::SinkTls) -> SinkTls {
+    pub(super) fn sink_tls(&mut self, at: &At, raw: &raw::SinkTls) -> SinkTls {
         let ca_pem = self.ca_pem(&at.key("ca_file"), raw.ca_file.as_deref());
         let (cert_at, key_at) = (at.key("cert_file"), at.key("key_file"));
         let files = (filled(raw.cert_file.as_deref()), filled(raw.key_file.as_deref()));

@@ -3,9 +3,12 @@
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{Check, filled, secret::MAKE_KEY};
-use crate::config::{
-    Audit, Fsync, LogFile, Share, Sink, SinkFormat, SinkName, Target, WhenFull, place::At, raw,
-    units,
+use crate::{
+    config::{
+        Audit, Fsync, LogFile, Share, Sink, SinkFormat, SinkName, Target, WhenFull, place::At, raw,
+        units,
+    },
+    expression::Filter,
 };
 
 /// Bytes that may wait for a sink: enough for some records, and not a machine's memory.
@@ -124,6 +127,8 @@ impl Check<'_> {
         }
         let format = self.format(&at.key("format"), raw.format, kind);
         self.chained(&at.key("chain"), raw.chain, kind, terms);
+        let filter = filled(raw.filter.as_deref());
+        let filter = filter.and_then(|text| self.filter(&at.key("filter"), text));
         let sample = self.share(&at.key("sample"), raw.sample.as_ref());
         let when_full = match raw.when_full {
             raw::WhenFull::Drop => WhenFull::Drop,
@@ -144,7 +149,7 @@ impl Check<'_> {
             raw::SinkKind::Syslog => self.syslog(at, &raw).map(Target::Syslog),
             raw::SinkKind::Otlp => {
                 let headers = std::mem::take(&mut raw.headers);
-                self.otlp(at, &raw, headers).map(Target::Otlp)
+                self.otlp_sink(at, &raw, headers).map(Target::Otlp)
             }
         };
         Some(Sink {
@@ -152,6 +157,7 @@ impl Check<'_> {
             target: target?,
             format,
             chain,
+            filter,
             sample: sample?,
             when_full,
             queue_bytes_max,
@@ -218,7 +224,13 @@ impl Check<'_> {
         }
     }
 
-    fn share(&mut self, at: &At, text: Option<&raw::Fraction>) -> Option<Share> {
+    fn filter(&mut self, at: &At, text: &str) -> Option<Filter> {
+        Filter::read(text)
+            .map_err(|error| self.faults.push_unless_known(at, error.to_string(), error.mend()))
+            .ok()
+    }
+
+    pub(super) fn share(&mut self, at: &At, text: Option<&raw::Fraction>) -> Option<Share> {
         let Some(raw::Fraction(text)) = text else { return Some(Share::ALL) };
         let share = Share::parse(text);
         if share.is_none() {

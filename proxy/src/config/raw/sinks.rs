@@ -66,6 +66,9 @@ pub(crate) struct Sink {
     pub(crate) format: Option<SinkFormat>,
     /// Seal every record into a chain, so that what is changed, removed or added later is found. Needs `audit.keys`.
     pub(crate) chain: bool,
+    /// Which records are taken: a CEL expression over the facts in `record`, such as `record.status >= 400`. A fact that
+    /// is not known is `null`. All when absent.
+    pub(crate) filter: Option<String>,
     /// Share of the records that are taken, from `0` to `1`. Refusals, errors and records of streams are always taken.
     pub(crate) sample: Option<Fraction>,
     /// What happens when the sink cannot take more: `drop` loses records, counts them and says so in the log; `block`

@@ -1,0 +1,118 @@
+//! Receivers of OpenTelemetry data.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::{HeaderMap, HeaderName, header};
+use url::Url;
+
+use super::{Check, filled};
+use crate::config::{Otlp, OtlpProtocol, place::At, raw};
+
+/// Most further headers of a request to a receiver.
+const HEADERS_MAX: usize = 32;
+
+/// Headers that are the transport's.
+const RESERVED: [HeaderName; 8] = [
+    header::HOST,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::TE,
+    HeaderName::from_static("grpc-timeout"),
+];
+
+/// A receiver as written. Its keys stand beside others in a section.
+pub(super) struct WrittenOtlp<'a> {
+    pub(super) endpoint: Option<&'a str>,
+    /// Path of an address of HTTP that has none.
+    pub(super) path: &'static str,
+    pub(super) protocol: Option<raw::OtlpProtocol>,
+    pub(super) headers: BTreeMap<String, raw::SecretText>,
+    pub(super) header_files: &'a BTreeMap<String, String>,
+    pub(super) tls: Option<&'a raw::SinkTls>,
+    pub(super) timeout: Duration,
+}
+
+impl Check<'_> {
+    /// The receiver that the keys of the section `at` describe.
+    pub(super) fn otlp(&mut self, at: &At, written: WrittenOtlp<'_>) -> Option<Otlp> {
+        let WrittenOtlp { endpoint, path, protocol, headers, header_files, tls, timeout } = written;
+        let place = at.key("endpoint");
+        let endpoint = filled(endpoint);
+        if endpoint.is_none() {
+            self.faults.push_unless_known(
+                &place,
+                "is missing",
+                "write the receiver's address, such as `http://127.0.0.1:4318`",
+            );
+        }
+        let endpoint = endpoint.and_then(|text| self.web_address(&place, text));
+        let headers = self.otlp_headers(at, headers, header_files);
+        let tls = tls.map(|tls| self.sink_tls(&at.key("tls"), tls));
+        let mut endpoint = endpoint?;
+        if tls.is_some() && endpoint.scheme() != "https" {
+            self.faults.push_unless_known(
+                &at.key("tls"),
+                "has no meaning without TLS",
+                "write `https://` in `endpoint`, or remove it",
+            );
+        }
+        let protocol = match protocol {
+            Some(raw::OtlpProtocol::Grpc) => OtlpProtocol::Grpc,
+            Some(raw::OtlpProtocol::HttpProtobuf) | None => OtlpProtocol::HttpProtobuf,
+        };
+        self.endpoint_path(&place, &mut endpoint, (protocol, path));
+        Some(Otlp { endpoint, protocol, headers, tls: tls.unwrap_or_default(), timeout })
+    }
+
+    fn otlp_headers(
+        &mut self,
+        at: &At,
+        values: BTreeMap<String, raw::SecretText>,
+        files: &BTreeMap<String, String>,
+    ) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if values.len() + files.len() > HEADERS_MAX {
+            let what = format!("there are more than {HEADERS_MAX} headers");
+            self.faults.push(&at.key("headers"), what, "remove some");
+        }
+        for (name, raw::SecretText(value)) in values {
+            let place = at.key("headers").key(&name);
+            self.secret_header((&place, &name), Some(value), &RESERVED, &mut headers);
+        }
+        for (name, file) in files {
+            let place = at.key("header_files").key(name);
+            let value = self.secret_file(&place, file);
+            self.secret_header((&place, name), value, &RESERVED, &mut headers);
+        }
+        headers
+    }
+
+    /// Completes the address: HTTP has a path for each kind of data, gRPC has the service's.
+    fn endpoint_path(
+        &mut self,
+        at: &At,
+        endpoint: &mut Url,
+        (protocol, path): (OtlpProtocol, &'static str),
+    ) {
+        let has_path = endpoint.path() != "/";
+        if endpoint.query().is_some() || endpoint.fragment().is_some() {
+            self.faults.push(
+                at,
+                "the address holds a query or fragment",
+                "remove what follows `?` or `#`",
+            );
+        }
+        match protocol {
+            OtlpProtocol::HttpProtobuf if !has_path => endpoint.set_path(path),
+            OtlpProtocol::Grpc if has_path => self.faults.push(
+                at,
+                "the address holds a path, and gRPC has its own",
+                "write scheme, host and port alone, or `protocol: http/protobuf`",
+            ),
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => {}
+        }
+    }
+}
