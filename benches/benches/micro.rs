@@ -383,6 +383,15 @@ fn promql(criterion: &mut Criterion) {
 }
 
 criterion_group!(
-    micro, ring, session_id, hop, access_log, written_record, message, token, worker, promql
+    micro,
+    ring,
+    session_id,
+    hop,
+    access_log,
+    written_record,
+    message,
+    token,
+    worker,
+    promql
 );
 criterion_main!(micro);
