@@ -9,7 +9,7 @@ use std::{
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
     AccessLog, Authentication, Authorization, Config, HostRule, Http, HttpLimits, OriginRule,
-    RateLimits, Server, SessionStore, Sessions, Target, Transport,
+    RateLimits, Server, SessionStore, Sessions, Target, Telemetry, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,7 @@ impl Settings {
                 reload_interval: None,
             },
             access_log: AccessLog::to(Target::Stdout, 1 << 20),
+            telemetry: Telemetry::default(),
             authentication: Authentication::None,
             authorization: Authorization::default(),
             rate_limits: RateLimits {
