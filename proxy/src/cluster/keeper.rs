@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     dial::Dial,
-    discovery::{Discovery, Found},
+    discovery::{Discovery, Found, Look},
     health::{Damping, Health, Standing},
     letters::Letters,
     link::{Dialer, Link},
@@ -68,7 +68,7 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(super) enum News {
     /// Peers are at these addresses, and no others.
-    Found(Vec<Found>),
+    Looked(Look),
     /// A probe came back.
     Probed { address: SocketAddr, outcome: Result<Status, ProbeError> },
     /// A request met a shut port.
@@ -90,6 +90,7 @@ pub(super) struct Keeper {
     watched: BTreeMap<SocketAddr, Watched>,
     /// A peer that comes and goes in the lists is no steadier than one that comes and goes by itself.
     departed: HashMap<SocketAddr, Health>,
+    /// Whether it is known who the peers are: a first look that nobody answers does not tell that there are none.
     looked: bool,
     /// Whether something has changed that was not published.
     changed: bool,
@@ -109,7 +110,7 @@ impl Published {
 
 /// Looks for peers until nobody wants to know.
 pub(super) async fn look_for_ever(mut discovery: Discovery<impl Names>, news: mpsc::Sender<News>) {
-    while news.send(News::Found(discovery.look().await)).await.is_ok() {
+    while news.send(News::Looked(discovery.look().await)).await.is_ok() {
         tokio::time::sleep(discovery.interval()).await;
     }
 }
@@ -154,7 +155,10 @@ impl Keeper {
         // Most news is that nothing is new.
         self.changed |= !matches!(news, News::Probed { .. });
         match news {
-            News::Found(found) => self.found(found, now),
+            News::Looked(look) => {
+                self.looked |= look.is_answered;
+                self.found(look.found, now);
+            }
             News::Probed { address, outcome } => self.probed(address, outcome, now),
             News::Refused(node) => self.refused(&node, now),
             News::Left { node, instance, told } => {
@@ -168,7 +172,6 @@ impl Keeper {
     }
 
     fn found(&mut self, found: Vec<Found>, now: Instant) {
-        self.looked = true;
         let here: HashSet<SocketAddr> = found.iter().map(|found| found.address).collect();
         let gone: Vec<SocketAddr> =
             self.watched.keys().copied().filter(|address| !here.contains(address)).collect();
