@@ -14,6 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use pingora::upstreams::peer::Peer as _;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::spawn_blocking,
@@ -26,7 +27,7 @@ use super::{
     letters::Letters,
     link::{Dialer, Link},
     names::Names,
-    probe::{ProbeError, probe_for_ever},
+    probe::{ProbeError, probe_for_ever, try_for_ever},
     roster::{Candidate, Chosen, Membership, Own, choose, nodes},
     status::{Instance, Status},
     watched::Watched,
@@ -77,6 +78,8 @@ pub(super) enum News {
     Left { node: NodeName, instance: Instance, told: oneshot::Sender<()> },
     /// Connections are made with other certificates from now on.
     Recertified,
+    /// A link that was made since then was answered.
+    Renewed { address: SocketAddr, link: Arc<Link> },
     /// We are about to end; whoever sent this wants to know when the ring is without us.
     Leaving(oneshot::Sender<()>),
 }
@@ -166,6 +169,7 @@ impl Keeper {
                 return vec![told];
             }
             News::Recertified => self.recertified(),
+            News::Renewed { address, link } => self.renewed(address, link),
             News::Leaving(told) => return vec![told],
         }
         Vec::new()
@@ -196,19 +200,45 @@ impl Keeper {
         }
     }
 
-    /// Asks everybody over new connections.
+    /// Makes new links to everybody. One that works is used until the new one was answered: others may not believe the
+    /// new certificates yet, or never will.
     fn recertified(&mut self) {
-        let all: Vec<Found> = self.watched.values().map(|watched| watched.found.clone()).collect();
-        for found in all {
+        let Some(news) = self.sender.upgrade() else { return };
+        let mut silent = Vec::new();
+        for (address, watched) in &mut self.watched {
+            if watched.health.standing() == Standing::Down {
+                silent.push(watched.found.clone());
+                continue;
+            }
+            let link = Link::new(self.dialer.clone(), self.shared.dial.peer(&watched.found));
+            let shared = Arc::clone(&self.shared);
+            let trying = try_for_ever(shared, Arc::new(link), *address, news.clone());
+            watched.tries(Some(tokio::spawn(trying)));
+        }
+        for found in silent {
             self.watch(found);
+        }
+    }
+
+    /// Asks over a link that works, with the certificates of now.
+    fn renewed(&mut self, address: SocketAddr, link: Arc<Link>) {
+        let Some(watched) = self.watched.get(&address) else { return };
+        let found = watched.found.clone();
+        // Others may have come while this was on its way, or the address was found under another name.
+        if self.shared.dial.peer(&found).reuse_hash() == link.peer().reuse_hash() {
+            self.watch_over(found, link);
         }
     }
 
     /// Begins to ask. What was known of the address is known still.
     fn watch(&mut self, found: Found) {
+        let link = Link::new(self.dialer.clone(), self.shared.dial.peer(&found));
+        self.watch_over(found, Arc::new(link));
+    }
+
+    fn watch_over(&mut self, found: Found, link: Arc<Link>) {
         let Some(news) = self.sender.upgrade() else { return };
         let address = found.address;
-        let link = Arc::new(Link::new(self.dialer.clone(), self.shared.dial.peer(&found)));
         let probing = probe_for_ever(Arc::clone(&self.shared), Arc::clone(&link), address, news);
         let probing = tokio::spawn(probing);
         let health = self.departed.remove(&address).unwrap_or_else(|| Health::new(self.damping));
