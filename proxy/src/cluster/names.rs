@@ -129,9 +129,7 @@ impl Names for NameServers {
     async fn services(&self, name: &str) -> Result<Vec<Target>, LookupError> {
         let name = name.into_name().map_err(NetError::from)?;
         let records = match &self.0 {
-            Whom::Machine(files) => {
-                ask_machine(read(files).await?, &name, RecordType::SRV).await?
-            }
+            Whom::Machine(files) => ask_machine(read(files).await?, &name, RecordType::SRV).await?,
             Whom::Chosen(servers) => ask_all(servers, name, RecordType::SRV).await?,
         };
         let targets = records.iter().filter_map(|record| {
