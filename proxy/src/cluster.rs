@@ -1,6 +1,6 @@
 //! The replicas that share sessions with us: who they are, which of them live, and how they are reached.
 //!
-//! - `names`, `discovery`: where replicas may be, as lists and name servers say
+//! - `machine`, `names`, `discovery`: where replicas may be, as lists and name servers say
 //! - `certificates`, `dial`, `link`: connections to them
 //! - `letters`: what replicas tell one another, signed
 //! - `status`, `health`, `roster`: what a replica says of itself, what its answers add up to, and who is on the
@@ -43,6 +43,7 @@ mod health;
 mod keeper;
 mod letters;
 mod link;
+mod machine;
 mod messages;
 mod names;
 mod passed;

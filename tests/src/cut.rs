@@ -1,4 +1,4 @@
-//! A piece of network between two replicas, that can be cut, made slow, and listened to.
+//! A piece of network between two replicas, that can be cut, made slow, listened to, and made to change what is sent.
 
 use std::{
     fmt, io,
@@ -47,7 +47,11 @@ struct Shared {
     broken: watch::Sender<()>,
     /// What each connection has sent towards the target, when it is listened to.
     heard: Mutex<Option<Vec<Vec<u8>>>>,
+    /// What is done to each piece on its way to the target.
+    forger: Mutex<Option<Forger>>,
 }
+
+type Forger = Box<dyn Fn(&mut [u8]) + Send>;
 
 /// Runs what stands between processes: relays and balancers.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -79,7 +83,8 @@ impl Cut {
         let (listener, address) = listener();
         let weather = watch::Sender::new(Weather::Clear);
         let broken = watch::Sender::new(());
-        let shared = Arc::new(Shared { target, weather, broken, heard: Mutex::new(None) });
+        let (heard, forger) = (Mutex::new(None), Mutex::new(None));
+        let shared = Arc::new(Shared { target, weather, broken, heard, forger });
         let serving = Arc::clone(&shared);
         let accepting = runtime().spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -107,6 +112,11 @@ impl Cut {
     pub fn listen_in(&self) {
         *self.shared.heard.lock() = Some(Vec::new());
         self.shared.broken.send_replace(());
+    }
+
+    /// Changes what is sent towards the target from now on, piece by piece as it comes.
+    pub fn forge(&self, forger: impl Fn(&mut [u8]) + Send + 'static) {
+        *self.shared.forger.lock() = Some(Box::new(forger));
     }
 
     /// What was sent towards the target since [`Cut::listen_in`], by connection.
@@ -149,8 +159,8 @@ impl Shared {
         let (from_server, to_server) = server.into_split();
         let both = async {
             tokio::join!(
-                self.pump(from_client, to_server, place),
-                self.pump(from_server, to_client, None)
+                self.pump(from_client, to_server, (true, place)),
+                self.pump(from_server, to_client, (false, None))
             )
         };
         tokio::select! {
@@ -163,7 +173,7 @@ impl Shared {
         &self,
         mut from: OwnedReadHalf,
         mut to: OwnedWriteHalf,
-        place: Option<usize>,
+        (is_to_target, place): (bool, Option<usize>),
     ) -> io::Result<()> {
         let mut weather = self.weather.subscribe();
         let mut piece = vec![0_u8; 64 << 10];
@@ -181,7 +191,10 @@ impl Shared {
                     better.map_err(io::Error::other)?;
                 }
             }
-            let piece = piece.get(..read).unwrap_or_default();
+            let piece = piece.get_mut(..read).unwrap_or_default();
+            if is_to_target && let Some(forger) = self.forger.lock().as_ref() {
+                forger(piece);
+            }
             if let (Some(place), Some(heard)) = (place, self.heard.lock().as_mut()) {
                 heard.get_mut(place).map(|all| all.extend_from_slice(piece)).unwrap_or_default();
             }

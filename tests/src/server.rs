@@ -267,7 +267,7 @@ impl Starting {
     #[must_use]
     pub fn listening(self) -> Server {
         let Self { process, files } = self;
-        let line = process.stderr().wait_for("`listening`", |line| line.contains("listening"));
+        let line = process.stderr().wait_for("`listening`", |line| is_start(line));
         let (mcp, admin) = (address(&line, "mcp"), address(&line, "admin"));
         Server { mcp, admin, process, files }
     }
@@ -352,6 +352,11 @@ pub fn write_whole(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     std::fs::write(&beside, text).expect("the folder is writable");
     std::fs::rename(&beside, path).expect("the folder is writable");
+}
+
+/// Whether a line says where it listens. Pingora's lines of trouble with a handshake name a module called `listening`.
+fn is_start(line: &str) -> bool {
+    line.contains("listening") && line.contains("http://")
 }
 
 /// Reads `key=http://IP:PORT/…` from a log line, coloured or not. Whoever listens on every address is reached on

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod sessions {
     mod admin;
+    mod control;
     mod death;
     mod drain;
     mod hands;

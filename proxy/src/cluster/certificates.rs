@@ -14,11 +14,15 @@ use pingora::{
 };
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
+    client::{
+        danger::HandshakeSignatureValid, verify_server_cert_signed_by_trust_anchor,
+        verify_server_name,
+    },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem, pem::PemObject},
     server::{
-        ClientHello, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+        ClientHello, ParsedCertificate, ResolvesServerCert, VerifierBuilderError,
+        WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     sign::CertifiedKey,
@@ -54,6 +58,24 @@ pub enum CertificateError {
     /// Clients cannot be checked with these authorities.
     #[error("`cluster.tls.ca_file` cannot be used to check who connects")]
     Verifier(#[from] VerifierBuilderError),
+    /// Other replicas would not take our own certificate.
+    #[error(
+        "other replicas would not take the certificate in `cluster.tls.cert_file` from a {role}: have it issued by an \
+         authority in `cluster.tls.ca_file`, for servers and clients, and to be good now"
+    )]
+    Untrusted {
+        /// As what we would show it: `server` or `client`.
+        role: &'static str,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// Our certificate is not for the name that all replicas have.
+    #[error(
+        "the certificate in `cluster.tls.cert_file` is not for the name in `cluster.tls.server_name`, by which other \
+         replicas check it"
+    )]
+    Name(#[source] rustls::Error),
     /// Pingora takes no settings.
     #[error("the settings of the listener between replicas cannot be made")]
     Settings(#[source] Box<pingora::Error>),
@@ -93,14 +115,20 @@ impl Material {
             key.secret_der().to_vec(),
         );
         let certified =
-            CertifiedKey::from_der(chain, key, &provider).map_err(CertificateError::Key)?;
+            CertifiedKey::from_der(chain.clone(), key, &provider).map_err(CertificateError::Key)?;
         let wrapped = authorities.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
+        let wrapped = wrapped.collect();
+        let roots = Arc::new(roots(authorities)?);
+        let checker =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
+        let verifier = checker.build()?;
+        check_own(&chain, config.server_name.as_deref(), &roots, (&*verifier, &provider))?;
         Ok(Self {
             own: Arc::new(own),
-            authorities: wrapped.collect(),
+            authorities: wrapped,
             server_name: config.server_name.clone(),
             certified: Arc::new(certified),
-            verifier: verifier(authorities, provider)?,
+            verifier,
             generation,
         })
     }
@@ -216,14 +244,36 @@ fn certificates(
     Ok(certificates)
 }
 
-fn verifier(
-    authorities: Vec<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+fn roots(authorities: Vec<CertificateDer<'static>>) -> Result<RootCertStore, CertificateError> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(authority).map_err(CertificateError::Authority)?;
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    Ok(verifier.build()?)
+    Ok(roots)
+}
+
+/// Checks our own certificate as another replica will that has the same authorities, when it connects to us and when we
+/// connect to it. One that fails here would cost us every peer.
+fn check_own(
+    chain: &[CertificateDer<'_>],
+    server_name: Option<&str>,
+    roots: &RootCertStore,
+    (verifier, provider): (&dyn ClientCertVerifier, &CryptoProvider),
+) -> Result<(), CertificateError> {
+    let Some((leaf, between)) = chain.split_first() else {
+        return Err(CertificateError::Empty("cert_file"));
+    };
+    let untrusted = |role| move |source| CertificateError::Untrusted { role, source };
+    let now = UnixTime::now();
+    let parsed = ParsedCertificate::try_from(leaf).map_err(untrusted("server"))?;
+    let algorithms = provider.signature_verification_algorithms.all;
+    verify_server_cert_signed_by_trust_anchor(&parsed, roots, between, now, algorithms)
+        .map_err(untrusted("server"))?;
+    verifier.verify_client_cert(leaf, between, now).map_err(untrusted("client"))?;
+    if let Some(name) = server_name {
+        let name = ServerName::try_from(name)
+            .map_err(|_malformed| rustls::Error::General("the name is none".to_owned()));
+        name.and_then(|name| verify_server_name(&parsed, &name)).map_err(CertificateError::Name)?;
+    }
+    Ok(())
 }

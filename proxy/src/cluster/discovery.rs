@@ -6,7 +6,7 @@
 //! so: one that has just started may not know its names yet.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, Read as _},
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -35,14 +35,26 @@ const NOTHING_BELIEVED: u8 = 3;
 /// How often the names in a fixed list are looked up.
 const STATIC_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How soon a look follows one that was not answered, until the first that was: who starts waits for it.
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Largest list in a file: as many of the longest names as there may be peers, with a comment for each.
 const FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// What came of a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) found: Vec<Found>,
+    /// Whether all that was asked was answered, so that this is what there is; nothing counts as an answer once it is
+    /// believed.
+    pub(super) is_answered: bool,
+}
 
 /// An address at which a replica may be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Found {
     pub(super) address: SocketAddr,
-    /// The name under which it was found, or the address without brackets.
+    /// The name under which it was found, without a dot at its end, or the address without brackets.
     pub(super) host: Arc<str>,
 }
 
@@ -56,6 +68,8 @@ pub(super) struct Discovery<N> {
     nothing: u8,
     /// What is known of each target.
     known: BTreeMap<Target, Known>,
+    /// Whether a look was answered since the start.
+    is_answered: bool,
     told: Told,
 }
 
@@ -65,16 +79,24 @@ struct Known {
     /// The last good addresses, A and AAAA: one of the two may fail while the other does not.
     v4: Vec<IpAddr>,
     v6: Vec<IpAddr>,
-    /// Answers in a row that there are none of either.
+    /// Answers in a row, without a failure between them, that there are none of either.
     nothing: u8,
 }
 
 /// What was said in the log, so that it is said once.
 #[derive(Debug, Default)]
 struct Told {
-    no_list: bool,
+    list: Option<Trouble>,
     too_many: bool,
-    unknown: HashSet<Target>,
+    names: HashMap<Target, Trouble>,
+}
+
+/// Why it is not known what is under a name, or what is in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Failure,
+    /// Whoever was asked says that there is nothing.
+    Nothing,
 }
 
 /// A list of peers cannot be used.
@@ -95,50 +117,65 @@ enum ListError {
 impl<N: Names> Discovery<N> {
     pub(super) fn new(peers: Peers, names: N) -> Self {
         let (targets, known) = (Vec::new(), BTreeMap::new());
-        Self { names, peers, targets, nothing: 0, known, told: Told::default() }
+        let told = Told::default();
+        Self { names, peers, targets, nothing: 0, known, is_answered: false, told }
     }
 
     /// How long to wait between looks.
     pub(super) fn interval(&self) -> Duration {
-        match &self.peers {
+        let interval = match &self.peers {
             Peers::Static(_) => STATIC_INTERVAL,
             Peers::Dns { interval, .. }
             | Peers::Srv { interval, .. }
             | Peers::File { interval, .. } => *interval,
-        }
+        };
+        if self.is_answered { interval } else { interval.min(FIRST_INTERVAL) }
     }
 
     /// Looks once. Each address is named once, in the same order each time.
-    pub(super) async fn look(&mut self) -> Vec<Found> {
-        match self.list().await {
-            Ok(targets) => {
-                self.told.list_is_good();
-                self.take(targets);
+    pub(super) async fn look(&mut self) -> Look {
+        let is_listed = match self.list().await {
+            Ok(targets) => self.take(targets),
+            Err(error) => {
+                self.nothing = 0;
+                self.told.list_is_bad(&error);
+                false
             }
-            Err(error) => self.told.list_is_bad(&error),
-        }
-        self.look_up().await;
+        };
+        let is_answered = self.look_up().await && is_listed;
+        self.is_answered |= is_answered;
         let mut found = BTreeMap::new();
         for target in &self.targets {
+            let host: Arc<str> = match target.host.strip_suffix('.') {
+                Some(host) => host.into(),
+                None => Arc::clone(&target.host),
+            };
             for address in self.addresses(target) {
-                found.entry(address).or_insert_with(|| Arc::clone(&target.host));
+                found.entry(address).or_insert_with(|| Arc::clone(&host));
             }
         }
         self.told.count(found.len());
         let found = found.into_iter().take(PEERS_MAX);
-        found.map(|(address, host)| Found { address, host }).collect()
+        let found = found.map(|(address, host)| Found { address, host }).collect();
+        Look { found, is_answered }
     }
 
-    /// Takes a list; an empty one of a name server's not at once.
-    fn take(&mut self, targets: Vec<Target>) {
+    /// Takes a list; an empty one of a name server's not at once. Says whether it was taken.
+    fn take(&mut self, targets: Vec<Target>) -> bool {
         let is_nothing = targets.is_empty() && matches!(self.peers, Peers::Srv { .. });
-        self.nothing = if is_nothing { self.nothing.saturating_add(1) } else { 0 };
-        if self.nothing == 1 {
-            tracing::warn!("no name server knows a target of the replicas' name");
+        if !is_nothing {
+            self.nothing = 0;
+            self.told.list_is_good();
+            self.targets = targets;
+            return true;
         }
-        if !is_nothing || self.nothing >= NOTHING_BELIEVED {
+        self.nothing = self.nothing.saturating_add(1);
+        self.told.list_is_nothing();
+        let is_believed = self.nothing >= NOTHING_BELIEVED;
+        if is_believed {
             self.targets = targets;
         }
+        is_believed
     }
 
     fn addresses(&self, target: &Target) -> impl Iterator<Item = SocketAddr> {
@@ -157,7 +194,7 @@ impl<N: Names> Discovery<N> {
         let mut targets = match &self.peers {
             Peers::Static(listed) => listed.iter().filter_map(|text| Target::parse(text)).collect(),
             Peers::Dns { name, port, .. } => {
-                vec![Target { host: name.trim_end_matches('.').into(), port: *port }]
+                vec![Target { host: name.as_str().into(), port: *port }]
             }
             Peers::Srv { name, .. } => within_time(self.names.services(name)).await?,
             Peers::File { path, .. } => {
@@ -172,8 +209,9 @@ impl<N: Names> Discovery<N> {
         Ok(targets)
     }
 
-    /// Finds the addresses of all targets. Those of a target that cannot be looked up stay as they were.
-    async fn look_up(&mut self) {
+    /// Finds the addresses of all targets. Those of a target that cannot be looked up stay as they were. Says whether all
+    /// could be.
+    async fn look_up(&mut self) -> bool {
         let names = &self.names;
         let mut targets = self.targets.clone();
         targets.retain(|target| target.literal().is_none());
@@ -188,17 +226,23 @@ impl<N: Names> Discovery<N> {
         let looked_up: Vec<_> =
             stream::iter(lookups).buffer_unordered(LOOKUPS_AT_ONCE).collect().await;
         let mut before = std::mem::take(&mut self.known);
+        let mut is_answered = true;
         for (target, v4, v6) in looked_up {
             let mut known = before.remove(&target).unwrap_or_default();
             match known.hear(v4, v6) {
                 Heard::Addresses => self.told.known(&target),
                 Heard::Nothing => self.told.nothing(&target),
-                Heard::Failure(error) => self.told.unknown(&target, &error),
+                Heard::Failure(error) => {
+                    is_answered = false;
+                    self.told.unknown(&target, &error);
+                }
             }
+            is_answered &= known.nothing == 0 || known.nothing >= NOTHING_BELIEVED;
             self.known.insert(target, known);
         }
         let targets: BTreeSet<&Target> = self.targets.iter().collect();
-        self.told.unknown.retain(|target| targets.contains(target));
+        self.told.names.retain(|target, _| targets.contains(target));
+        is_answered
     }
 }
 
@@ -237,39 +281,51 @@ impl Known {
                 (self.v6, self.nothing) = (v6, 0);
                 Heard::Addresses
             }
-            (Err(error), _) | (_, Err(error)) => Heard::Failure(error),
+            (Err(error), _) | (_, Err(error)) => {
+                self.nothing = 0;
+                Heard::Failure(error)
+            }
         }
     }
 }
 
 impl Told {
     fn list_is_good(&mut self) {
-        if std::mem::take(&mut self.no_list) {
-            tracing::info!("the list of replicas can be read again");
+        match self.list.take() {
+            None => {}
+            Some(Trouble::Failure) => tracing::info!("the list of replicas can be read again"),
+            Some(Trouble::Nothing) => tracing::info!("the replicas' name has targets again"),
         }
     }
 
     fn list_is_bad(&mut self, error: &ListError) {
-        if !std::mem::replace(&mut self.no_list, true) {
+        if self.list.replace(Trouble::Failure) != Some(Trouble::Failure) {
             tracing::warn!(error = %Chain(error), "the list of replicas cannot be read; the last good one stays");
         }
     }
 
+    fn list_is_nothing(&mut self) {
+        if self.list.replace(Trouble::Nothing) != Some(Trouble::Nothing) {
+            tracing::warn!("no name server knows a target of the replicas' name");
+        }
+    }
+
     fn known(&mut self, target: &Target) {
-        if self.unknown.remove(target) {
+        if self.names.remove(target).is_some() {
             tracing::info!(peer.host = %target.host, "the name of a replica is known again");
         }
     }
 
     fn unknown(&mut self, target: &Target, error: &LookupError) {
-        if self.unknown.insert(target.clone()) {
+        let before = self.names.insert(target.clone(), Trouble::Failure);
+        if before != Some(Trouble::Failure) {
             let host = &target.host;
             tracing::warn!(peer.host = %host, error = %Chain(error), "the name of a replica cannot be looked up");
         }
     }
 
     fn nothing(&mut self, target: &Target) {
-        if self.unknown.insert(target.clone()) {
+        if self.names.insert(target.clone(), Trouble::Nothing) != Some(Trouble::Nothing) {
             tracing::warn!(peer.host = %target.host, "no name server knows an address of a replica's name");
         }
     }

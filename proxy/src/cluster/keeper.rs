@@ -14,6 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use pingora::upstreams::peer::Peer as _;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::spawn_blocking,
@@ -21,12 +22,12 @@ use tokio::{
 
 use super::{
     dial::Dial,
-    discovery::{Discovery, Found},
+    discovery::{Discovery, Found, Look},
     health::{Damping, Health, Standing},
     letters::Letters,
     link::{Dialer, Link},
     names::Names,
-    probe::{ProbeError, probe_for_ever},
+    probe::{ProbeError, probe_for_ever, try_for_ever},
     roster::{Candidate, Chosen, Membership, Own, choose, nodes},
     status::{Instance, Status},
     watched::Watched,
@@ -68,7 +69,7 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(super) enum News {
     /// Peers are at these addresses, and no others.
-    Found(Vec<Found>),
+    Looked(Look),
     /// A probe came back.
     Probed { address: SocketAddr, outcome: Result<Status, ProbeError> },
     /// A request met a shut port.
@@ -77,6 +78,8 @@ pub(super) enum News {
     Left { node: NodeName, instance: Instance, told: oneshot::Sender<()> },
     /// Connections are made with other certificates from now on.
     Recertified,
+    /// A link that was made since then was answered.
+    Renewed { address: SocketAddr, link: Arc<Link> },
     /// We are about to end; whoever sent this wants to know when the ring is without us.
     Leaving(oneshot::Sender<()>),
 }
@@ -90,6 +93,7 @@ pub(super) struct Keeper {
     watched: BTreeMap<SocketAddr, Watched>,
     /// A peer that comes and goes in the lists is no steadier than one that comes and goes by itself.
     departed: HashMap<SocketAddr, Health>,
+    /// Whether it is known who the peers are: a first look that nobody answers does not tell that there are none.
     looked: bool,
     /// Whether something has changed that was not published.
     changed: bool,
@@ -109,7 +113,7 @@ impl Published {
 
 /// Looks for peers until nobody wants to know.
 pub(super) async fn look_for_ever(mut discovery: Discovery<impl Names>, news: mpsc::Sender<News>) {
-    while news.send(News::Found(discovery.look().await)).await.is_ok() {
+    while news.send(News::Looked(discovery.look().await)).await.is_ok() {
         tokio::time::sleep(discovery.interval()).await;
     }
 }
@@ -154,7 +158,10 @@ impl Keeper {
         // Most news is that nothing is new.
         self.changed |= !matches!(news, News::Probed { .. });
         match news {
-            News::Found(found) => self.found(found, now),
+            News::Looked(look) => {
+                self.looked |= look.is_answered;
+                self.found(look.found, now);
+            }
             News::Probed { address, outcome } => self.probed(address, outcome, now),
             News::Refused(node) => self.refused(&node, now),
             News::Left { node, instance, told } => {
@@ -162,13 +169,13 @@ impl Keeper {
                 return vec![told];
             }
             News::Recertified => self.recertified(),
+            News::Renewed { address, link } => self.renewed(address, link),
             News::Leaving(told) => return vec![told],
         }
         Vec::new()
     }
 
     fn found(&mut self, found: Vec<Found>, now: Instant) {
-        self.looked = true;
         let here: HashSet<SocketAddr> = found.iter().map(|found| found.address).collect();
         let gone: Vec<SocketAddr> =
             self.watched.keys().copied().filter(|address| !here.contains(address)).collect();
@@ -193,19 +200,45 @@ impl Keeper {
         }
     }
 
-    /// Asks everybody over new connections.
+    /// Makes new links to everybody. One that works is used until the new one was answered: others may not believe the
+    /// new certificates yet, or never will.
     fn recertified(&mut self) {
-        let all: Vec<Found> = self.watched.values().map(|watched| watched.found.clone()).collect();
-        for found in all {
+        let Some(news) = self.sender.upgrade() else { return };
+        let mut silent = Vec::new();
+        for (address, watched) in &mut self.watched {
+            if watched.health.standing() == Standing::Down {
+                silent.push(watched.found.clone());
+                continue;
+            }
+            let link = Link::new(self.dialer.clone(), self.shared.dial.peer(&watched.found));
+            let shared = Arc::clone(&self.shared);
+            let trying = try_for_ever(shared, Arc::new(link), *address, news.clone());
+            watched.tries(Some(tokio::spawn(trying)));
+        }
+        for found in silent {
             self.watch(found);
+        }
+    }
+
+    /// Asks over a link that works, with the certificates of now.
+    fn renewed(&mut self, address: SocketAddr, link: Arc<Link>) {
+        let Some(watched) = self.watched.get(&address) else { return };
+        let found = watched.found.clone();
+        // Others may have come while this was on its way, or the address was found under another name.
+        if self.shared.dial.peer(&found).reuse_hash() == link.peer().reuse_hash() {
+            self.watch_over(found, link);
         }
     }
 
     /// Begins to ask. What was known of the address is known still.
     fn watch(&mut self, found: Found) {
+        let link = Link::new(self.dialer.clone(), self.shared.dial.peer(&found));
+        self.watch_over(found, Arc::new(link));
+    }
+
+    fn watch_over(&mut self, found: Found, link: Arc<Link>) {
         let Some(news) = self.sender.upgrade() else { return };
         let address = found.address;
-        let link = Arc::new(Link::new(self.dialer.clone(), self.shared.dial.peer(&found)));
         let probing = probe_for_ever(Arc::clone(&self.shared), Arc::clone(&link), address, news);
         let probing = tokio::spawn(probing);
         let health = self.departed.remove(&address).unwrap_or_else(|| Health::new(self.damping));

@@ -11,18 +11,22 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use hickory_resolver::{
     Resolver, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
-    lookup::Lookup,
     net::{NetError, runtime::TokioRuntimeProvider},
-    proto::rr::RData,
+    proto::rr::{IntoName as _, Name, RData, Record, RecordType},
 };
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 
-/// How long one question to a name server of the configuration's may take, by UDP and TCP together. It is asked up to
-/// three times within [`LOOKUP_TIMEOUT`](super::discovery::LOOKUP_TIMEOUT).
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+use super::machine::{Files, Settings};
 
-/// How often such a question is repeated.
-const REPEATS: usize = 2;
+/// How long a question to a name server of the configuration's may take by TCP. This and what UDP takes after it stay
+/// below [`LOOKUP_TIMEOUT`](super::discovery::LOOKUP_TIMEOUT), so that one silent server does not hide what others say.
+const TCP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long it may take by UDP, each of the two times that it is sent.
+const UDP_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Somebody to be found: `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,13 +72,17 @@ pub(super) trait Names: Send + Sync {
 
 /// Name servers: those of this machine, with its hosts file, or others.
 ///
-/// The standard library's lookup knows no SRV. The machine's settings are read anew for each look, since it gets other
-/// name servers while we run, and nothing is remembered between looks: the look's own interval says how fresh an answer
-/// has to be.
+/// The standard library's lookup knows no SRV, and no difference between a name that has no addresses and a name server
+/// that fails. Nothing is remembered between looks: the look's own interval says how fresh an answer has to be.
 #[derive(Debug)]
-pub(super) struct NameServers {
-    /// Empty: the machine's.
-    chosen: Box<[SocketAddr]>,
+pub(super) struct NameServers(Whom);
+
+/// Who is asked.
+#[derive(Debug)]
+enum Whom {
+    /// Those that these files name.
+    Machine(Files),
+    Chosen(Box<[SocketAddr]>),
 }
 
 impl Target {
@@ -100,29 +108,40 @@ impl Target {
 
 impl Names for NameServers {
     async fn addresses(&self, host: &str, family: Family) -> Result<Vec<IpAddr>, LookupError> {
-        let found = self.ask(|resolver| async move {
-            match family {
-                Family::V4 => resolver.ipv4_lookup(host).await,
-                Family::V6 => resolver.ipv6_lookup(host).await,
+        let name = host.into_name().map_err(NetError::from)?;
+        let kind = match family {
+            Family::V4 => RecordType::A,
+            Family::V6 => RecordType::AAAA,
+        };
+        let records = match &self.0 {
+            Whom::Machine(files) => {
+                let settings = read(files).await?;
+                if let Some(known) = settings.known(&name, kind) {
+                    return Ok(known);
+                }
+                ask_machine(settings, &name, kind).await?
             }
-        });
-        let found = found.await?;
-        let records = found.iter().flat_map(Lookup::answers);
-        Ok(records.filter_map(|record| record.data.ip_addr()).collect())
+            Whom::Chosen(servers) => ask_all(servers, name, kind).await?,
+        };
+        Ok(records.iter().filter_map(|record| record.data.ip_addr()).collect())
     }
 
     async fn services(&self, name: &str) -> Result<Vec<Target>, LookupError> {
-        let found = self.ask(|resolver| async move { resolver.srv_lookup(name).await }).await?;
-        let targets = found.iter().flat_map(Lookup::answers).filter_map(|record| {
+        let name = name.into_name().map_err(NetError::from)?;
+        let records = match &self.0 {
+            Whom::Machine(files) => ask_machine(read(files).await?, &name, RecordType::SRV).await?,
+            Whom::Chosen(servers) => ask_all(servers, name, RecordType::SRV).await?,
+        };
+        let targets = records.iter().filter_map(|record| {
             #[expect(
                 clippy::wildcard_enum_match_arm,
                 reason = "one of the many kinds was asked for"
             )]
             match &record.data {
-                // A root target says that the service is not there (RFC 2782).
+                // A root target says that the service is not there (RFC 2782). Others are full names, and keep the dot
+                // that says so.
                 RData::SRV(service) if !service.target.is_root() => {
-                    let host = service.target.to_utf8();
-                    Some(Target { host: host.trim_end_matches('.').into(), port: service.port })
+                    Some(Target { host: service.target.to_utf8().into(), port: service.port })
                 }
                 _ => None,
             }
@@ -134,66 +153,119 @@ impl Names for NameServers {
 impl NameServers {
     /// These, or the machine's if there are none.
     pub(super) fn new(chosen: &[SocketAddr]) -> Self {
-        Self { chosen: chosen.into() }
-    }
-
-    /// Asks all at once, and takes the first answer; a server that fails is passed over. None: there is nothing of the
-    /// kind, as who answered knows.
-    async fn ask<F>(
-        &self,
-        question: impl Fn(TokioResolver) -> F,
-    ) -> Result<Option<Lookup>, LookupError>
-    where
-        F: Future<Output = Result<Lookup, NetError>>,
-    {
-        let resolvers = self.resolvers().await?;
-        let mut asked: FuturesUnordered<F> = resolvers.into_iter().map(question).collect();
-        let mut failed = None;
-        while let Some(answer) = asked.next().await {
-            match answer {
-                Ok(found) => return Ok(Some(found)),
-                Err(error) if error.is_no_records_found() => return Ok(None),
-                Err(error) => failed = Some(error),
-            }
+        if chosen.is_empty() {
+            return Self(Whom::Machine(Files::of_machine()));
         }
-        Err(failed.unwrap_or(NetError::NoConnections).into())
-    }
-
-    async fn resolvers(&self) -> Result<Vec<TokioResolver>, LookupError> {
-        if self.chosen.is_empty() {
-            // It reads files.
-            return Ok(vec![spawn_blocking(of_machine).await??]);
-        }
-        Ok(self.chosen.iter().map(|server| at(*server)).collect::<Result<_, _>>()?)
+        Self(Whom::Chosen(chosen.into()))
     }
 }
 
-/// Asks whom this machine asks.
-fn of_machine() -> Result<TokioResolver, NetError> {
-    let system = TokioResolver::builder_tokio();
-    // Without name servers there is still the hosts file.
-    let mut builder = system.unwrap_or_else(|_| {
-        Resolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
-    });
-    builder.options_mut().cache_size = 0;
-    builder.build()
+async fn read(files: &Files) -> Result<Settings, JoinError> {
+    let files = files.clone();
+    spawn_blocking(move || files.read()).await
 }
 
-/// Asks one name server, by UDP, and by TCP what does not fit into a datagram.
-fn at(server: SocketAddr) -> Result<TokioResolver, NetError> {
-    let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+/// Asks whom this machine asks for each name that `name` may stand for, until one is there. That there is nothing is
+/// believed only if it was said of each of them: a server that fails for one and not for the others knows nothing of it.
+async fn ask_machine(
+    settings: Settings,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Vec<Record>, LookupError> {
+    let names = settings.full_names(name);
+    let resolver = settings.resolver()?;
+    let mut failed = None;
+    for name in names {
+        match ask(&resolver, &name, kind).await {
+            Ok(found) if !found.is_empty() => return Ok(found),
+            Ok(_nothing) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(Vec::new()), |error| Err(error.into()))
+}
+
+/// Asks all at once for a name as it stands, and takes the first answer that names anything: of servers that know
+/// different things, such as one that has just started, those count that know something. One that fails is passed over.
+async fn ask_all(
+    servers: &[SocketAddr],
+    mut name: Name,
+    kind: RecordType,
+) -> Result<Vec<Record>, LookupError> {
+    // No domains to search: who names servers names things in full.
+    name.set_fqdn(true);
+    let mut asked: FuturesUnordered<_> =
+        servers.iter().map(|server| ask_one(*server, &name, kind)).collect();
+    let (mut is_nothing, mut failed) = (false, None);
+    while let Some(answer) = asked.next().await {
+        match answer {
+            Ok(found) if !found.is_empty() => return Ok(found),
+            Ok(_nothing) => is_nothing = true,
+            Err(error) => failed = Some(error),
+        }
+    }
+    if is_nothing {
+        return Ok(Vec::new());
+    }
+    Err(failed.unwrap_or(NetError::NoConnections).into())
+}
+
+/// Asks one server, by TCP: what comes that way is whole, and hard to forge for who does not see the question. By UDP
+/// only where TCP brings no answer at all.
+async fn ask_one(
+    server: SocketAddr,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Vec<Record>, NetError> {
+    let by_tcp = at(server, vec![ConnectionConfig::tcp()], (TCP_TIMEOUT, 0))?;
+    let answer = timeout(TCP_TIMEOUT, ask(&by_tcp, name, kind)).await;
+    match answer.unwrap_or(Err(NetError::Timeout)) {
+        Err(error) if !matches!(error, NetError::Dns(_)) => {
+            let both = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            let by_udp = at(server, both, (UDP_TIMEOUT, 1))?;
+            let answer = timeout(UDP_TIMEOUT * 2, ask(&by_udp, name, kind)).await;
+            answer.unwrap_or(Err(NetError::Timeout))
+        }
+        answered => answered,
+    }
+}
+
+/// Records of this kind under a full name; none is an answer.
+async fn ask(
+    resolver: &TokioResolver,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Vec<Record>, NetError> {
+    match resolver.lookup(name.clone(), kind).await {
+        Ok(found) => {
+            let records = found.answers().iter();
+            Ok(records.filter(|record| record.record_type() == kind).cloned().collect())
+        }
+        Err(error) if error.is_no_records_found() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks one name server in these ways, so long each time and so often again.
+fn at(
+    server: SocketAddr,
+    mut connections: Vec<ConnectionConfig>,
+    (patience, repeats): (Duration, usize),
+) -> Result<TokioResolver, NetError> {
     for connection in &mut connections {
         connection.port = server.port();
     }
-    let server = NameServerConfig::new(server.ip(), true, connections.into());
-    // No domains to search: who names servers names things in full.
+    let server = NameServerConfig::new(server.ip(), true, connections);
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
     let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
     let mut options = ResolverOpts::default();
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
-    options.timeout = QUESTION_TIMEOUT;
-    options.attempts = REPEATS;
+    options.timeout = patience;
+    options.attempts = repeats;
     *builder.options_mut() = options;
     builder.build()
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     hop::{CannotSign, STATUS_PATH},
     ring::NodeName,
+    telemetry::Chain,
 };
 
 /// A probe brought no answer that can be believed.
@@ -69,6 +70,37 @@ pub(super) async fn probe_for_ever(
         }
         sleep_until(next).await;
     }
+}
+
+/// Asks over a link that is to take the place of another one at `address`, until it is answered.
+pub(super) async fn try_for_ever(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    address: SocketAddr,
+    news: mpsc::Sender<News>,
+) {
+    let mut is_refused = false;
+    loop {
+        let next = Instant::now() + with_jitter(shared.probe.interval);
+        match probe(&shared, &link).await {
+            Ok(_status) => break,
+            Err(error) if !is_refused => {
+                is_refused = true;
+                tracing::warn!(
+                    peer = %address,
+                    error = %Chain(&error),
+                    "a replica does not answer to new certificates; the connection of the old ones stays"
+                );
+            }
+            Err(_still) => {}
+        }
+        sleep_until(next).await;
+    }
+    if is_refused {
+        tracing::info!(peer = %address, "the replica answers to the new certificates now");
+    }
+    // Nobody wants to hear of it any more, or else it is in use from now on.
+    drop(news.send(News::Renewed { address, link }).await);
 }
 
 /// Asks once.

@@ -222,6 +222,19 @@ async fn a_peer_that_comes_and_goes_in_a_list_hardly_moves_the_ring() {
     until(PATIENCE, || own.cluster.peer(&other.name).is_some()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_find_out_who_the_others_are_is_not_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("peers");
+    let (own, other) = (Listener::bind(), Listener::bind());
+    let other = Replica::start(other, &[]);
+    let own = Replica::reading(own, path.clone());
+    assert!(!own.cluster.settled(replica::INTERVAL * 10).await, "there is no list yet");
+    std::fs::write(&path, format!("{}\n", other.address)).unwrap();
+    assert!(own.cluster.settled(PATIENCE).await);
+    assert!(own.cluster.peer(&other.name).is_some(), "it was waited for");
+}
+
 #[tokio::test]
 async fn alone_there_is_nobody_to_ask_or_tell() {
     let cluster = Cluster::alone(4);

@@ -26,11 +26,14 @@ pub(super) struct Watched {
     /// The last reason for which it failed.
     failure: Option<&'static str>,
     probing: JoinHandle<()>,
+    /// What asks over another link, which takes the place of this one when it is answered.
+    trying: Option<JoinHandle<()>>,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         self.probing.abort();
+        self.tries(None);
     }
 }
 
@@ -51,6 +54,14 @@ impl Watched {
             outdated: 0,
             failure: None,
             probing,
+            trying: None,
+        }
+    }
+
+    /// Another link is tried, and no longer the one that may have been tried before.
+    pub(super) fn tries(&mut self, trying: Option<JoinHandle<()>>) {
+        if let Some(before) = std::mem::replace(&mut self.trying, trying) {
+            before.abort();
         }
     }
 

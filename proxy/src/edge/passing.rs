@@ -59,8 +59,11 @@ impl ProxyHttp for Edge {
         if let Some(ring) = forward.ring_refused.take() {
             self.sessions.cluster.ring_to_change(ring).await;
         }
-        if forward.retried && !self.find_again(forward) {
-            return Err(nowhere());
+        if forward.retried {
+            if !self.find_again(forward) {
+                return Err(nowhere());
+            }
+            self.metrics.hop(Hop::Retried);
         }
         // For the record: when tried once more it may be another than at first.
         context.owner = Some((forward.away.node.clone(), forward.away.worker));

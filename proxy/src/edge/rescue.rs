@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     media,
-    metrics::labels::{Hop, Outcome},
+    metrics::labels::Outcome,
     refusal::{Denial, Refusal},
     sessions::Place,
 };
@@ -70,9 +70,6 @@ impl Edge {
     /// Has Pingora try once more, or not.
     pub(super) fn try_again(&self, forward: &mut Forward, again: bool, error: &mut Error) {
         forward.retried = true;
-        if again {
-            self.metrics.hop(Hop::Retried);
-        }
         error.set_retry(again);
     }
 

@@ -200,13 +200,14 @@ pub(super) fn settle_keys(next: &mut Config, running: &Config) {
         keys.clone_from(&running.sessions.keys);
     }
     next.sessions = Sessions { keys, ..running.sessions.clone() };
+    // Names and peers that come with a restart bring their own certificates then, which are not for those of now.
+    let is_same = same_cluster(next.cluster.as_ref(), running.cluster.as_ref());
     let wanted = next.cluster.take();
     next.cluster = running.cluster.clone().map(|settled| {
         let (keys, tls) = wanted.map(|cluster| (cluster.keys, cluster.tls)).unzip();
         let good = keys.filter(|keys| !keys.is_empty() || settled.tls.is_some());
         let keys = good.unwrap_or_else(|| settled.keys.clone());
-        // Without certificates, or with some for the first time, only from a restart on.
-        let tls = settled.tls.clone().map(|running| tls.flatten().unwrap_or(running));
+        let tls = tls.flatten().filter(|_| is_same).or_else(|| settled.tls.clone());
         Cluster { keys, tls, ..settled }
     });
 }

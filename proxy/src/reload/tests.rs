@@ -5,7 +5,7 @@ use std::path::Path;
 use mcp_core::secret::Secret;
 
 use super::*;
-use crate::config::{Environment, NotText};
+use crate::config::{ClusterTls, Environment, NotText};
 
 /// No variable is set.
 struct Unset;
@@ -128,4 +128,54 @@ fn what_runs_never_lacks_the_keys_that_it_needs() {
     let keyed = ALONE.to_owned() + "sessions: {keys: [\"first key of sessions, 32 bytes..\"]}\n";
     let next = with_settled(parsed(ALONE), &parsed(&keyed));
     assert_eq!(exposed(&next.sessions.keys), Vec::<&str>::new());
+}
+
+/// The certificates of `text` with the others that are given: text of the key, name.
+fn with_tls(text: &str, tls: Option<(&str, Option<&str>)>) -> Config {
+    let mut config = parsed(text);
+    config.cluster.as_mut().expect("a cluster").tls = tls.map(|(key, server_name)| ClusterTls {
+        cert_pem: key.as_bytes().into(),
+        key_pem: Secret::new(key),
+        ca_pem: key.as_bytes().into(),
+        server_name: server_name.map(str::to_owned),
+    });
+    config
+}
+
+#[test]
+fn certificates_change_at_once_where_nothing_else_does() {
+    let old = with_tls(REPLICATED, Some(("one", None)));
+    for tls in [("two", None), ("one", Some("promgate.test"))] {
+        let wanted = with_tls(REPLICATED, Some(tls));
+        assert_eq!(needing_restart(&old, &wanted), Vec::<&str>::new());
+        let next = with_settled(wanted, &old);
+        let found = other_certificates(&next, &old).expect("there are others");
+        assert_eq!((found.key_pem.expose(), found.server_name.as_deref()), tls);
+        assert!(other_certificates(&next, &next).is_none());
+    }
+    let same = with_settled(with_tls(REPLICATED, Some(("one", None))), &old);
+    assert!(other_certificates(&same, &old).is_none());
+}
+
+#[test]
+fn certificates_that_come_with_other_settings_wait_for_the_restart_too() {
+    let elsewhere = REPLICATED.replace("127.0.0.1:8082", "127.0.0.1:8083");
+    let (with, without) = (with_tls(REPLICATED, Some(("one", None))), parsed(REPLICATED));
+    let other = Some(("two", Some("promgate.test")));
+    for (old, wanted) in [
+        (&with, with_tls(&elsewhere, other)),
+        (&with, parsed(REPLICATED)),
+        (&with, parsed(ALONE)),
+        (&without, with_tls(REPLICATED, other)),
+    ] {
+        assert!(needing_restart(old, &wanted).contains(&"cluster"));
+        let next = with_settled(wanted, old);
+        assert!(other_certificates(&next, old).is_none());
+        let tls = |config: &Config| {
+            let tls = config.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref());
+            tls.map(|tls| (tls.key_pem.expose().to_owned(), tls.server_name.clone()))
+        };
+        assert_eq!(tls(&next), tls(old));
+        assert_eq!(needing_restart(old, &next), Vec::<&str>::new());
+    }
 }

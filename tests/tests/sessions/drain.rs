@@ -1,15 +1,15 @@
 //! A replica that is to end tells everybody in time.
 
-use std::thread;
+use std::{thread, time::Instant};
 
 use e2e::{
     backend::{Backend, answer},
-    http::{Connection, get, once},
+    http::{Connection, Events, get, once},
     mcp::Reply,
     minter,
     process::{PATIENCE, pause, until},
     redis::Redis,
-    replicas::{Replicas, count},
+    replicas::{Replica, Replicas, count},
     server::Server,
 };
 use serde_json::{Value, json};
@@ -39,6 +39,53 @@ fn streams_end_as_they_should_and_their_sessions_go_on_elsewhere() {
         assert_eq!(session.call("ping", json!({})).status(), 200);
     }
     assert_eq!(count(&replicas.at(0).sessions(), "restored"), 2);
+}
+
+/// One more backend, so that the tools are offered anew.
+fn change_tools(replica: &Replica) {
+    replica.reload(|config| {
+        config["backends"]["other"] = json!({ "url": "http://127.0.0.1:9" });
+    });
+}
+
+/// A stream of a session of the second replica that runs through the first, which ends. Afterwards the client comes back
+/// to the second, and gets what it missed.
+fn stream_through_who_ends(act: impl FnOnce(&Replica, &mut Events)) {
+    let replicas = Replicas::start_with(2, |_, config| {
+        config["server"]["drain_timeout"] = json!("10m");
+    });
+    let [entry, owner] = [replicas.at(0), replicas.at(1)];
+    let session = owner.session(&minter::token("alice"));
+    let mut stream = session.through(entry.mcp()).listen();
+    stream.patience(PATIENCE);
+    assert!(stream.event().unwrap().is_some(), "it is open");
+    let last = stream.last_id().unwrap().to_owned();
+    act(entry, &mut stream);
+    change_tools(owner);
+    let resume = session.bodiless("GET").header("Accept", "text/event-stream");
+    let mut stream = session.stream(&resume.header("Last-Event-ID", &last));
+    assert_eq!(stream.message()["method"], "notifications/tools/list_changed");
+    assert_eq!(session.call("ping", json!({})).status(), 200);
+}
+
+#[test]
+fn a_stream_that_runs_through_who_ends_ends_as_it_should_and_is_resumed_elsewhere() {
+    stream_through_who_ends(|entry, stream| {
+        let begun = Instant::now();
+        let _log = entry.stop();
+        assert!(begun.elapsed() < PATIENCE, "the stream does not keep it");
+        assert_eq!(stream.rest(), Vec::<Value>::new());
+    });
+}
+
+#[test]
+fn a_stream_that_ran_through_who_was_killed_is_resumed_elsewhere() {
+    stream_through_who_ends(|entry, stream| {
+        let _log = entry.kill();
+        while let Ok(event) = stream.event() {
+            assert!(event.is_some(), "it cannot end as it should");
+        }
+    });
 }
 
 #[test]
@@ -96,7 +143,7 @@ fn a_call_that_takes_too_long_does_not_keep_the_process() {
     let mut connection = Connection::open(replicas.at(0).mcp());
     connection.send(session.request("tools/call", params).bytes());
     let _asked = backend.wait_for_request();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let _log = replicas.at(1).stop();
     assert!(begun.elapsed() < std::time::Duration::from_secs(6), "took {:?}", begun.elapsed());
 }

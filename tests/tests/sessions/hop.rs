@@ -85,17 +85,41 @@ fn a_request_passes_through_as_many_replicas_as_allowed_and_no_more() {
 fn a_request_of_which_nothing_was_sent_goes_to_the_new_owner() {
     let redis = Redis::start();
     let url = parts::url(&redis);
-    let replicas = Replicas::start_with(3, move |_, config| {
+    let replicas = Replicas::start_with(3, move |number, config| {
         parts::stored_at(&url, config);
         // No probe is to find out first.
         config["cluster"]["probe"]["interval"] = json!("5s");
+        if number == 0 {
+            // So it cannot be the new owner itself.
+            config["server"]["workers"] = json!("none");
+        }
     });
     let session = replicas.at(2).session(&minter::token("alice"));
     let _log = replicas.at(2).kill();
-    let through = session.through(replicas.at(0).mcp());
-    assert_eq!(through.call("ping", json!({})).status(), 200);
-    let retried = replicas.at(0).metric("promgate_hops_total{outcome=\"retried\"}");
+    let entry = replicas.at(0);
+    let reply = session.through(entry.mcp()).call("ping", json!({}));
+    assert_eq!(reply.status(), 200);
+    let retried = entry.metric("promgate_hops_total{outcome=\"retried\"}");
     assert_eq!(retried.to_string(), "1");
+    let record = parts::record(entry, &reply.http.head.header("X-Request-Id").unwrap());
+    let owner = record["owner"].as_str().unwrap();
+    assert!(owner.starts_with(&format!("{}/", replicas.at(1).name())), "{record}");
+}
+
+#[test]
+fn a_request_for_which_there_is_no_new_owner_is_not_counted_as_sent_again() {
+    let replicas = Replicas::start_with(2, |number, config| {
+        config["cluster"]["probe"]["interval"] = json!("5s");
+        if number == 0 {
+            config["server"]["workers"] = json!("none");
+        }
+    });
+    let session = replicas.at(1).session(&minter::token("alice"));
+    let _log = replicas.at(1).kill();
+    let entry = replicas.at(0);
+    assert_eq!(session.through(entry.mcp()).call("ping", json!({})).status(), 503);
+    let retried = entry.metric("promgate_hops_total{outcome=\"retried\"}");
+    assert_eq!(retried.to_string(), "0");
 }
 
 #[test]

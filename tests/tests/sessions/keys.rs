@@ -176,6 +176,53 @@ fn certificates_and_their_authority_are_changed_while_replicas_run() {
     assert_eq!(stream.rest().len(), 0, "what was connected stayed so");
 }
 
+#[test]
+fn certificates_whose_files_get_another_content_are_used_unless_nobody_could_accept_them() {
+    let [old, new, strangers] = ["old", "new", "strangers"].map(Authority::new);
+    let folder = temporary_folder();
+    let file = |name: &str| folder.path().join(name);
+    let read = |authority: &Authority| std::fs::read_to_string(authority.certificate()).unwrap();
+    std::fs::write(file("ca.pem"), read(&old) + &read(&new)).unwrap();
+    let write = |authority: &Authority| {
+        let leaf = authority.issue();
+        std::fs::copy(leaf.certificate, file("leaf.pem")).unwrap();
+        std::fs::copy(leaf.key, file("leaf.key")).unwrap();
+    };
+    write(&old);
+    let [cert_file, key_file, ca_file] = ["leaf.pem", "leaf.key", "ca.pem"].map(file);
+    let replicas = Replicas::start_with(2, move |_, config| {
+        config["server"]["reload_interval"] = json!("1s");
+        config["cluster"]["tls"] = json!({ "cert_file": cert_file, "key_file": key_file, "ca_file": ca_file, "server_name": "127.0.0.1" });
+    });
+    let session = replicas.at(1).session(&minter::token("alice"));
+    let through = session.through(replicas.at(0).mcp());
+    let mut stream = through.listen();
+    assert!(stream.event().unwrap().is_some());
+    let target = replicas.at(1).place().peer().to_string();
+    let is_issued_by = |name: &str| {
+        let printed = ask_over_tls(&target, &[]);
+        printed.contains(&format!("issuer=CN = {name}\n"))
+    };
+    let rings = || {
+        replicas.all().iter().map(|replica| replica.ring()["version"].clone()).collect::<Vec<_>>()
+    };
+    let before = rings();
+    assert!(is_issued_by("old"), "{}", ask_over_tls(&target, &[]));
+    write(&new);
+    until("the new one is shown", || is_issued_by("new"));
+    assert_eq!(status(&through), 200);
+
+    write(&strangers);
+    for replica in replicas.all() {
+        let said = "have it issued by an authority in `cluster.tls.ca_file`";
+        until("it is refused", || replica.stderr().contains(said));
+    }
+    assert!(is_issued_by("new"), "what was in use goes on");
+    assert_eq!((status(&through), rings()), (200, before));
+    assert_eq!(session.delete().status(), 204);
+    assert_eq!(stream.rest(), Vec::<Value>::new(), "what was connected stayed so");
+}
+
 /// What `openssl s_client` prints that sends a request.
 fn ask_over_tls(target: &str, arguments: &[&str]) -> String {
     let folder = temporary_folder();

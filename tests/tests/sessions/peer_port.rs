@@ -31,7 +31,7 @@ struct Tapped {
 }
 
 /// What one replica sent to another in one request.
-type Hop = Request<Vec<u8>>;
+pub(super) type Hop = Request<Vec<u8>>;
 
 impl Tapped {
     /// With a session that the second holds.
@@ -87,7 +87,7 @@ impl Tapped {
 }
 
 /// The requests that somebody sent over an HTTP/2 connection, as its server reads them.
-fn requests(sent: &[u8]) -> Vec<Hop> {
+pub(super) fn requests(sent: &[u8]) -> Vec<Hop> {
     // All of it is there: who waits longer waits for nothing.
     const SILENCE: Duration = Duration::from_millis(200);
     runtime().block_on(async {
@@ -119,7 +119,7 @@ fn requests(sent: &[u8]) -> Vec<Hop> {
 }
 
 /// Sends a request to a peer port as a replica would, and gives the status of the answer; none when there was none.
-fn send(target: SocketAddr, hop: &Hop) -> Option<u16> {
+pub(super) fn send(target: SocketAddr, hop: &Hop) -> Option<u16> {
     runtime().block_on(async {
         let stream = tokio::net::TcpStream::connect(target).await.ok()?;
         let (sender, connection) = h2::client::handshake(stream).await.ok()?;
@@ -141,7 +141,7 @@ fn send(target: SocketAddr, hop: &Hop) -> Option<u16> {
 }
 
 /// The status of an answer that lets nobody in.
-fn is_refused(status: Option<u16>) -> bool {
+pub(super) fn is_refused(status: Option<u16>) -> bool {
     status.is_none_or(|status| (400..500).contains(&status))
 }
 

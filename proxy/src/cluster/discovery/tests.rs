@@ -46,8 +46,8 @@ impl Book {
     }
 }
 
-fn shown(found: &[Found]) -> Vec<String> {
-    found.iter().map(|found| format!("{} {}", found.address, found.host)).collect()
+fn shown(look: &Look) -> Vec<String> {
+    look.found.iter().map(|found| format!("{} {}", found.address, found.host)).collect()
 }
 
 fn fixed(listed: &[&str]) -> Peers {
@@ -126,6 +126,10 @@ async fn a_name_that_is_known_to_have_no_address_any_more_is_given_up_after_thre
     }
     book.forget();
     assert_eq!(shown(&discovery.look().await), found, "nobody says so");
+    book.host("promgate.test", &[]);
+    for _ in 0..2 {
+        assert_eq!(shown(&discovery.look().await), found, "a failure between them breaks the row");
+    }
     book.host("promgate.test", &["192.0.2.1"]);
     assert_eq!(shown(&discovery.look().await), found, "it is known again");
     book.host("promgate.test", &[]);
@@ -146,9 +150,79 @@ async fn a_service_that_is_known_to_have_no_target_any_more_is_given_up_after_th
     for _ in 0..2 {
         assert_eq!(shown(&discovery.look().await), found);
     }
+    book.forget();
+    assert_eq!(shown(&discovery.look().await), found, "nobody says so");
+    book.service("_peer._tcp.test", &[]);
+    for _ in 0..2 {
+        assert_eq!(shown(&discovery.look().await), found, "and it is counted anew");
+    }
     assert_eq!(shown(&discovery.look().await), [""; 0]);
     book.service("_peer._tcp.test", &["192.0.2.1:1"]);
     assert_eq!(shown(&discovery.look().await), found);
+}
+
+#[tokio::test]
+async fn a_look_is_answered_when_all_is_known_and_repeated_soon_until_then() {
+    let (book, long) = (Book::default(), Duration::from_secs(30));
+    let peers = Peers::Srv { name: "s.test".into(), interval: long, servers: Vec::new() };
+    let mut discovery = Discovery::new(peers, book.clone());
+    assert!(!discovery.look().await.is_answered, "nobody knows the service");
+    book.service("s.test", &[]);
+    for _ in 0..2 {
+        assert!(!discovery.look().await.is_answered, "nothing is not believed at once");
+    }
+    book.service("s.test", &["a.test:1", "192.0.2.9:1"]);
+    assert!(!discovery.look().await.is_answered, "nobody knows one of its targets");
+    book.host("a.test", &[]);
+    assert!(!discovery.look().await.is_answered, "nor is this believed at once");
+    assert_eq!(discovery.interval(), FIRST_INTERVAL);
+    book.host("a.test", &["192.0.2.1"]);
+    assert!(discovery.look().await.is_answered);
+    assert_eq!(discovery.interval(), long);
+    book.forget();
+    assert!(!discovery.look().await.is_answered);
+    assert_eq!(discovery.interval(), long, "who runs has time");
+
+    let mut discovery = Discovery::new(of_name(), book.clone());
+    book.host("promgate.test", &[]);
+    for is_believed in [false, false, true, true] {
+        assert_eq!(discovery.look().await.is_answered, is_believed);
+    }
+}
+
+#[tokio::test]
+async fn a_full_name_is_asked_for_with_its_dot_and_found_without_it() {
+    let book = Book::default();
+    book.host("promgate.test.", &["192.0.2.1"]);
+    let (name, interval) = ("promgate.test.".into(), Duration::from_secs(1));
+    let peers = Peers::Dns { name, port: 7, interval, servers: Vec::new() };
+    let mut discovery = Discovery::new(peers, book.clone());
+    assert_eq!(shown(&discovery.look().await), ["192.0.2.1:7 promgate.test"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_name_is_told_anew_when_it_changes() {
+    let book = Book::default();
+    let mut discovery = Discovery::new(of_service(), book.clone());
+    discovery.look().await;
+    assert_eq!(discovery.told.list, Some(Trouble::Failure));
+    book.service("_peer._tcp.test", &[]);
+    discovery.look().await;
+    assert_eq!(discovery.told.list, Some(Trouble::Nothing));
+    book.service("_peer._tcp.test", &["a.test:1"]);
+    discovery.look().await;
+    assert_eq!(discovery.told.list, None);
+    let told = |discovery: &Discovery<Book>| discovery.told.names.values().copied().next();
+    assert_eq!(told(&discovery), Some(Trouble::Failure));
+    book.host("a.test", &[]);
+    discovery.look().await;
+    assert_eq!(told(&discovery), Some(Trouble::Nothing));
+    book.0.lock().hosts.clear();
+    discovery.look().await;
+    assert_eq!(told(&discovery), Some(Trouble::Failure));
+    book.host("a.test", &["192.0.2.1"]);
+    discovery.look().await;
+    assert_eq!(told(&discovery), None);
 }
 
 #[tokio::test]
@@ -195,7 +269,7 @@ async fn more_peers_than_may_be_are_cut_and_the_same_ones_each_time() {
     let listed: Vec<String> = (0..400).map(|n| format!("10.0.{}.{}:1", n / 200, n % 200)).collect();
     let mut discovery = Discovery::new(Peers::Static(listed), Book::default());
     let found = discovery.look().await;
-    assert_eq!(found.len(), PEERS_MAX);
+    assert_eq!(found.found.len(), PEERS_MAX);
     assert_eq!(discovery.look().await, found);
     assert!(discovery.told.too_many);
 }

@@ -32,14 +32,21 @@ impl Authority {
 
     /// Settings with a certificate for `name`, which believe `trusted`.
     fn settings(&self, name: &str, trusted: &Self, server_name: Option<&str>) -> ClusterTls {
+        let issued = self.issue(name, "", "2");
+        let ca_pem = fs::read(trusted.0.path().join("ca.pem")).unwrap().into();
+        ClusterTls { ca_pem, server_name: server_name.map(str::to_owned), ..issued }
+    }
+
+    /// Settings with a certificate for `name`, with these extensions, good for so many days, which believe this authority.
+    fn issue(&self, name: &str, extensions: &str, days: &str) -> ClusterTls {
         let folder = self.0.path();
         let mut arguments = vec!["req", "-new", "-subj", "/CN=replica"];
         arguments.extend(NEW_KEY);
         arguments.extend(["-keyout", "leaf.key", "-out", "leaf.csr"]);
         openssl(folder, &arguments);
-        let extensions = format!("subjectAltName={name}\nbasicConstraints=CA:FALSE\n");
+        let extensions = format!("subjectAltName={name}\nbasicConstraints=CA:FALSE\n{extensions}");
         fs::write(folder.join("leaf.ext"), extensions).unwrap();
-        let mut arguments = vec!["x509", "-req", "-days", "2", "-in", "leaf.csr", "-CA", "ca.pem"];
+        let mut arguments = vec!["x509", "-req", "-days", days, "-in", "leaf.csr", "-CA", "ca.pem"];
         arguments.extend(["-CAkey", "ca.key", "-CAcreateserial", "-extfile", "leaf.ext"]);
         arguments.extend(["-out", "leaf.pem"]);
         openssl(folder, &arguments);
@@ -47,10 +54,15 @@ impl Authority {
         ClusterTls {
             cert_pem: read(folder, "leaf.pem").into(),
             key_pem: Secret::new(String::from_utf8(read(folder, "leaf.key")).unwrap()),
-            ca_pem: read(trusted.0.path(), "ca.pem").into(),
-            server_name: server_name.map(str::to_owned),
+            ca_pem: read(folder, "ca.pem").into(),
+            server_name: None,
         }
     }
+}
+
+/// The settings, which believe both authorities.
+fn trusting_both(tls: &ClusterTls, one: &ClusterTls, other: &ClusterTls) -> ClusterTls {
+    ClusterTls { ca_pem: [&*one.ca_pem, &*other.ca_pem].concat().into(), ..tls.clone() }
 }
 
 /// Two replicas with these settings, after each has asked the other a few times.
@@ -84,7 +96,8 @@ async fn a_certificate_of_another_authority_lets_nobody_in() {
     let (ca, other) = (Authority::new(), Authority::new());
     // The stranger believes our certificates, so only ours can refuse the connection.
     let ours = ca.settings("IP:127.0.0.1", &ca, None);
-    let (a, b) = two(ours, other.settings("IP:127.0.0.1", &ca, None)).await;
+    let theirs = other.settings("IP:127.0.0.1", &other, None);
+    let (a, b) = two(ours.clone(), trusting_both(&theirs, &ours, &theirs)).await;
     assert_eq!(
         (b.asked_by(&a.name), a.asked_by(&b.name)),
         (0, 0),
@@ -96,10 +109,10 @@ async fn a_certificate_of_another_authority_lets_nobody_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_for_another_name_is_not_taken() {
     let ca = Authority::new();
-    let ours = || ca.settings("DNS:replica.test", &ca, Some("replica.test"));
-    let (a, b) = two(ours(), ca.settings("DNS:other.test", &ca, Some("replica.test"))).await;
+    let both = ca.settings("DNS:replica.test,DNS:other.test", &ca, Some("other.test"));
+    let (a, b) = two(both, ca.settings("DNS:replica.test", &ca, Some("replica.test"))).await;
     assert!(a.cluster.peer(&b.name).is_none(), "its certificate is for another name");
-    assert!(b.cluster.peer(&a.name).is_some(), "ours is not");
+    assert!(b.cluster.peer(&a.name).is_some(), "ours is for both");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,17 +135,19 @@ async fn certificates_are_replaced_while_replicas_run_and_bad_ones_change_nothin
     let (old, new) = (Authority::new(), Authority::new());
     let of = |authority: &Authority| authority.settings("IP:127.0.0.1", authority, None);
     let (of_old, of_new) = (of(&old), of(&new));
-    let both: Vec<u8> = [&*of_old.ca_pem, &*of_new.ca_pem].concat();
-    let trusting_both =
-        |tls: &ClusterTls| ClusterTls { ca_pem: both.as_slice().into(), ..tls.clone() };
+    let trusting_both = |tls: &ClusterTls| trusting_both(tls, &of_old, &of_new);
     let (a, b) = two(of_old.clone(), of_old.clone()).await;
     until(PATIENCE, || agree(&[&a, &b])).await;
     let broken = ClusterTls { cert_pem: broken_certificate().into(), ..of_new.clone() };
-    assert!(a.cluster.recertify(&broken).await.is_err());
+    let unbelieved = ClusterTls { ca_pem: Arc::clone(&of_old.ca_pem), ..of_new.clone() };
+    for bad in [broken, unbelieved, old.issue("IP:127.0.0.1", "", "-1")] {
+        assert!(a.cluster.recertify(&bad).await.is_err());
+    }
+    assert_eq!(a.cluster.peer(&b.name).unwrap().group_key, 0, "nothing was replaced");
     let version = a.cluster.membership().ring.version();
     let mut changed = a.cluster.changed();
     changed.mark_unchanged();
-    for step in [trusting_both(&of_old), trusting_both(&of_new), of_new] {
+    for step in [trusting_both(&of_old), trusting_both(&of_new), of_new.clone()] {
         for replica in [&a, &b] {
             replica.cluster.recertify(&step).await.unwrap();
             let (before_a, before_b) = (a.asked_by(&b.name), b.asked_by(&a.name));
@@ -150,6 +165,29 @@ async fn certificates_are_replaced_while_replicas_run_and_bad_ones_change_nothin
     assert_eq!((a.asked_by(&late.name), b.asked_by(&late.name)), (0, 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_others_do_not_believe_yet_costs_nobody_and_is_used_once_they_do() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let of = |authority: &Authority| authority.settings("IP:127.0.0.1", authority, None);
+    let (of_old, of_new) = (of(&old), of(&new));
+    let (a, b) = two(of_old.clone(), of_old.clone()).await;
+    until(PATIENCE, || agree(&[&a, &b])).await;
+    let mut changed = a.cluster.changed();
+    changed.mark_unchanged();
+    // It believes both, and shows what the other does not believe.
+    a.cluster.recertify(&trusting_both(&of_new, &of_old, &of_new)).await.unwrap();
+    let asked = b.asked_by(&a.name);
+    until(PATIENCE, || b.asked_by(&a.name) > asked + 10).await;
+    assert!(agree(&[&a, &b]) && !changed.has_changed().unwrap(), "the old connection is used");
+    assert_eq!(a.cluster.peer(&b.name).unwrap().group_key, 0, "for requests too");
+
+    b.cluster.recertify(&trusting_both(&of_old, &of_old, &of_new)).await.unwrap();
+    let is_new =
+        |one: &Replica, other: &Replica| one.cluster.peer(&other.name).unwrap().group_key == 1;
+    until(PATIENCE, || is_new(&a, &b) && is_new(&b, &a)).await;
+    assert!(!changed.has_changed().unwrap(), "nobody was ever away");
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused_at_the_start() {
     let ca = Authority::new();
@@ -162,12 +200,22 @@ fn settings_that_cannot_work_are_refused_at_the_start() {
         ClusterTls { key_pem: Secret::new("nothing"), ..good.clone() },
         ClusterTls { key_pem: other_key, ..good.clone() },
         ClusterTls { cert_pem: broken_certificate().into(), ..good.clone() },
-        ClusterTls { ca_pem: broken_certificate().into(), ..good },
+        ClusterTls { ca_pem: broken_certificate().into(), ..good.clone() },
+        ClusterTls { server_name: Some("replica.test".to_owned()), ..good.clone() },
+        ClusterTls { server_name: Some("no name".to_owned()), ..good.clone() },
+        Authority::new().settings("IP:127.0.0.1", &ca, None),
+        ca.issue("IP:127.0.0.1", "", "-1"),
+        ca.issue("IP:127.0.0.1", "extendedKeyUsage=serverAuth\n", "2"),
+        ca.issue("IP:127.0.0.1", "extendedKeyUsage=clientAuth\n", "2"),
     ];
+    let for_both = ca.issue("IP:127.0.0.1", "extendedKeyUsage=serverAuth,clientAuth\n", "2");
+    for tls in [for_both, ClusterTls { server_name: Some("127.0.0.1".to_owned()), ..good }] {
+        assert!(Certificates::read(&tls).is_ok());
+    }
     for fault in faults {
         let error = Certificates::read(&fault).unwrap_err();
         let shown = crate::telemetry::Chain(&error).to_string();
-        assert!(shown.starts_with("`cluster.tls."), "{shown}");
+        assert!(shown.contains("`cluster.tls."), "{shown}");
         assert!(!shown.contains("PRIVATE") && !format!("{error:?}").contains("PRIVATE"));
     }
 }
