@@ -21,6 +21,7 @@ use crate::{
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
     explain::{self, ExplainError},
+    metrics::{Metrics, MetricsError},
     online::{self, OnlineError},
     ring_report::{self, Report, RingError},
     run::{self, RunError},
@@ -36,6 +37,9 @@ pub enum CommandError {
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    /// The metrics cannot be listed.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The run ended badly.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -61,6 +65,7 @@ impl CommandError {
             Self::Explain(ExplainError::NoToken)
             | Self::Ring(RingError::Node(_) | RingError::Session) => EX_USAGE,
             Self::Output(_)
+            | Self::Metrics(_)
             | Self::Run(_)
             | Self::Online(_)
             | Self::Explain(_)
@@ -129,6 +134,7 @@ fn obey(command: Command) -> Result<(), CommandError> {
             Ok(report.verdict()?)
         }
         Command::Schema => say(&config::schema_json()),
+        Command::Metrics => say(&Metrics::catalogue()?.to_string()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ServeArgs { config: ConfigArgs { config: path }, upgrade }) => {
             let config = config::load(&path, &ProcessEnvironment)?;
@@ -207,6 +213,7 @@ fn complain(error: &CommandError) {
         // Each line begins with the file's name already.
         CommandError::Config(_) => "",
         CommandError::Output(_)
+        | CommandError::Metrics(_)
         | CommandError::Run(_)
         | CommandError::Online(_)
         | CommandError::Explain(_)

@@ -29,7 +29,7 @@ use crate::{
     hop::HopKeys,
     listener::Connections,
     live::{Current, Live, LiveError},
-    metrics::{Metrics, MetricsError, Subjects, labels::Limit},
+    metrics::{Bounds, Metrics, MetricsError, ProcessFigures, Subjects, labels::Limit},
     sessions::{Sessions, SessionsError, Terms},
     sockets::{CannotListen, Sockets},
     store::{Store, StoreError},
@@ -145,7 +145,13 @@ pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, 
     let backends: Vec<_> =
         config.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
     let workers = config.server.workers.map_or(0, |workers| workers.get().into());
-    Ok(Arc::new(Metrics::new(Subjects { tools, backends: &backends, workers })?))
+    let metrics = Metrics::new(Subjects { tools, backends: &backends, workers })?;
+    metrics.bound(&Bounds {
+        bodies_bytes_max: config.server.http.limits.bodies_bytes_max,
+        sessions_max: config.worker_limits.sessions_max,
+        calls_max: config.worker_limits.calls_max,
+    });
+    Ok(Arc::new(metrics))
 }
 
 /// Starts to serve. Must be called inside a multi-threaded tokio runtime. What is `inherited` comes from a process that
@@ -183,6 +189,7 @@ pub async fn start(
         drain: switches.drain.subscribe(),
     };
     let readiness = Readiness::default();
+    show_process(metrics, &parts.bodies, &readiness, &sessions);
     if let Some(news) = news {
         take_over(news, &sessions).await?;
         // Whoever served before was ready, and nobody is to hear otherwise in between.
@@ -226,6 +233,21 @@ fn show(metrics: &Arc<Metrics>, live: &Current, sessions: &Arc<Sessions>) {
     let (workers, replicas) = (Arc::clone(sessions), Arc::clone(sessions));
     metrics.read_workers_from(Box::new(move || workers.workers.figures()));
     metrics.read_replicas_from(Box::new(move || replicas.figures()));
+}
+
+/// The same of the process itself.
+fn show_process(
+    metrics: &Metrics,
+    bodies: &Arc<Bodies>,
+    readiness: &Readiness,
+    sessions: &Arc<Sessions>,
+) {
+    let (bodies, readiness, sessions) =
+        (Arc::clone(bodies), readiness.clone(), Arc::clone(sessions));
+    metrics.read_process_from(Box::new(move || ProcessFigures {
+        is_ready: readiness.phase() == Phase::Ready && sessions.has_room(),
+        bodies_bytes: bodies.bytes(),
+    }));
 }
 
 async fn settle(sessions: &Sessions, patience: Duration) {

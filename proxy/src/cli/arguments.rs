@@ -94,6 +94,11 @@ and as the first line of the configuration:
   # yaml-language-server: $schema=./promgate.schema.json")]
     Schema,
 
+    /// Print the table of all metrics: names, types, units, labels with their values, meanings.
+    #[command(after_help = "\
+The page is in Markdown, and says what `/metrics` on the admin listener shows.")]
+    Metrics,
+
     /// Show it at work: start a Prometheus with example data, ask it a question, serve clients.
     #[command(after_help = "\
 Needs the programs `prometheus` and `promtool`; Debian has both in the package `prometheus`.

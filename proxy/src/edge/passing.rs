@@ -84,7 +84,8 @@ impl ProxyHttp for Edge {
         };
         let forward = context.forward.as_mut().ok_or_else(nowhere)?;
         forward.unconnected = false;
-        forward.sent = session.is_body_empty();
+        forward.sent = false;
+        forward.note_sent(session.is_body_empty());
         let hop = hop::Hop {
             from: self.sessions.cluster.me(),
             to: forward.away.node.clone(),
@@ -128,7 +129,7 @@ impl ProxyHttp for Edge {
                 let body = forward.body.split().freeze();
                 let passed =
                     self.may_pass(session.as_downstream_mut(), &body, context, &mut forward);
-                forward.sent |= passed.is_ok();
+                forward.note_sent(passed.is_ok());
                 *piece = Some(body);
                 passed
             }
@@ -154,6 +155,7 @@ impl ProxyHttp for Edge {
             forward.denied = Some(Refusal::BodyTimeout.into());
             return Err(not_passed_on());
         }
+        let took = forward.sent_at.map(|sent| sent.elapsed());
         noted::note_from(answer, context);
         if context.passed.is_none() {
             // No edge of a replica has answered this: it did not take the hop.
@@ -165,6 +167,7 @@ impl ProxyHttp for Edge {
             return Err(not_passed_on());
         }
         self.metrics.hop(Hop::Sent);
+        took.into_iter().for_each(|took| self.metrics.hop_took(took));
         // Who only waits takes nobody's share. When it ends is the other replica's to see.
         let listens = context.rpc.as_ref().is_some_and(|rpc| rpc.method == RpcMethod::Listen);
         if is_stream(answer) && (listens || session.req_header().method == Method::GET) {

@@ -9,7 +9,11 @@ use super::{
     Edge,
     context::{Context, Rpc},
 };
-use crate::{access_log::Record, metrics::labels::HttpMethod, request_id::RequestId};
+use crate::{
+    access_log::Record,
+    metrics::{Finished, labels::HttpMethod},
+    request_id::RequestId,
+};
 
 impl Edge {
     pub(super) fn record(&self, session: &ServerSession, context: &Context) {
@@ -19,15 +23,24 @@ impl Edge {
         let header = session.req_header();
         let status = status(session);
         let took = context.started.elapsed();
-        let method = HttpMethod::from(&header.method);
+        let (bytes_in, bytes_out) =
+            (wide(session.body_bytes_read()), wide(session.body_bytes_sent()));
+        let rpc = context.rpc.as_ref();
         // What another replica passed on is counted there.
         if context.hop.is_none() {
-            self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
+            self.metrics.request_finished(&Finished {
+                method: HttpMethod::from(&header.method),
+                status,
+                outcome: context.outcome,
+                rpc: rpc.map(|rpc| rpc.method),
+                took,
+                bytes_in,
+                bytes_out,
+            });
         }
         if !self.access_log.is_on() {
             return;
         }
-        let rpc = context.rpc.as_ref();
         self.access_log.write(&Record {
             time: SystemTime::now(),
             request_id: context.id.as_ref().map_or("", RequestId::as_str),
@@ -36,8 +49,8 @@ impl Edge {
             http_version: header.version,
             status,
             duration: took,
-            bytes_in: wide(session.body_bytes_read()),
-            bytes_out: wide(session.body_bytes_sent()),
+            bytes_in,
+            bytes_out,
             peer: session.client_addr().and_then(|address| address.as_inet().copied()),
             user_agent: header.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes),
             rpc_method: rpc.and_then(Rpc::name),
