@@ -39,7 +39,7 @@ impl Process {
                 "bodies_bytes",
                 "Size of the bodies that are arriving in pieces and are held until they are whole.",
             )?,
-            bodies_bytes_max: make.gauge("bodies_bytes_max", "Most of that.")?,
+            bodies_bytes_max: make.gauge("bodies_bytes_max", "Most bytes of bodies that may be held so.")?,
         })
     }
 

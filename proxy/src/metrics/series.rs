@@ -116,7 +116,7 @@ impl Edge {
             )?,
             rpc_seconds: make.seconds_family(
                 "rpc_duration_seconds",
-                "The same of requests with a JSON-RPC message. A `subscriptions/listen` takes as long as its client listens.",
+                "Time from a request's header to the last byte of its answer, by the message in it. A `subscriptions/listen` takes as long as its client listens.",
                 "rpc_method",
             )?,
             received_bytes: make
