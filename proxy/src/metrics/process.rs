@@ -39,7 +39,8 @@ impl Process {
                 "bodies_bytes",
                 "Size of the bodies that are arriving in pieces and are held until they are whole.",
             )?,
-            bodies_bytes_max: make.gauge("bodies_bytes_max", "Most bytes of bodies that may be held so.")?,
+            bodies_bytes_max: make
+                .gauge("bodies_bytes_max", "Most bytes of bodies that may be held so.")?,
         })
     }
 
