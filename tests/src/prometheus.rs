@@ -122,10 +122,8 @@ impl Prometheus {
         if answer["status"] != "success" {
             return Err(answer["error"].to_string());
         }
-        match &answer["data"]["result"] {
-            Value::Array(series) => Ok(series.clone()),
-            other => panic!("{expression} gives {other}"),
-        }
+        let series = answer["data"]["result"].as_array();
+        Ok(series.unwrap_or_else(|| panic!("{expression} gives {answer}")).clone())
     }
 
     /// The values of a label among the series that a selector chooses.

@@ -167,7 +167,9 @@ impl ProxyHttp for Edge {
             return Err(not_passed_on());
         }
         self.metrics.hop(Hop::Sent);
-        took.into_iter().for_each(|took| self.metrics.hop_took(took));
+        if let Some(took) = took {
+            self.metrics.hop_took(took);
+        }
         // Who only waits takes nobody's share. When it ends is the other replica's to see.
         let listens = context.rpc.as_ref().is_some_and(|rpc| rpc.method == RpcMethod::Listen);
         if is_stream(answer) && (listens || session.req_header().method == Method::GET) {

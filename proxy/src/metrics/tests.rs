@@ -1,6 +1,9 @@
 use std::time::SystemTime;
 
-use prometheus::core::Collector as _;
+use prometheus::{
+    core::Collector as _,
+    proto::{LabelPair, MetricFamily},
+};
 
 use super::{
     catalogue::Kind,
@@ -46,7 +49,7 @@ fn every_series_is_of_a_described_metric_and_every_described_metric_has_series()
     drop(metrics.render().unwrap());
     let catalogue = Metrics::catalogue().unwrap();
     let families = metrics.registry.gather();
-    let shown: Vec<_> = families.iter().map(|family| family.name()).collect();
+    let shown: Vec<_> = families.iter().map(MetricFamily::name).collect();
     let described: Vec<_> = catalogue.all().iter().map(|metric| metric.name.as_str()).collect();
     assert_eq!(shown, described);
     for (family, described) in families.iter().zip(catalogue.all()) {
@@ -57,7 +60,7 @@ fn every_series_is_of_a_described_metric_and_every_described_metric_has_series()
         for series in family.get_metric() {
             let mut keys: Vec<_> = described.keys.iter().collect();
             keys.sort_by_key(|key| key.name);
-            let labels: Vec<_> = series.get_label().iter().map(|label| label.name()).collect();
+            let labels: Vec<_> = series.get_label().iter().map(LabelPair::name).collect();
             assert_eq!(labels, keys.iter().map(|key| key.name).collect::<Vec<_>>(), "{name}");
             for (label, key) in series.get_label().iter().zip(keys) {
                 assert!(key.allows(label.value()), "{name} {}={}", label.name(), label.value());

@@ -28,9 +28,9 @@ pub(super) fn selectors(expression: &str) -> Vec<Selector> {
     let mut found = Vec::new();
     let mut rest = expression;
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || "_:\"".contains(c)) {
-        rest = &rest[start..];
+        rest = rest.split_at(start).1;
         if let Some(text) = rest.strip_prefix('"') {
-            rest = &text[text.find('"').expect("a text ends") + 1..];
+            rest = text.split_once('"').expect("a text ends").1;
             continue;
         }
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c));
@@ -56,13 +56,11 @@ fn braces(text: &str) -> (Vec<Matcher>, &str) {
         }
         let equals = rest.find(['=', '!']).expect("an operator follows a label");
         let (label, after) = rest.split_at(equals);
-        let quote = after.find('"').expect("a value follows an operator");
-        let (operator, after) = after.split_at(quote);
-        let end = after[1..].find('"').expect("a value ends") + 1;
-        let value = after[1..end].to_owned();
-        let (label, operator) = (label.trim().to_owned(), operator.to_owned());
+        let (operator, after) = after.split_once('"').expect("a value follows an operator");
+        let (value, after) = after.split_once('"').expect("a value ends");
+        let [label, operator, value] = [label.trim(), operator, value].map(str::to_owned);
         matchers.push(Matcher { label, operator, value });
-        rest = &after[end + 1..];
+        rest = after;
     }
 }
 
