@@ -224,7 +224,7 @@ fn worker(criterion: &mut Criterion) {
     let service = Arc::new(Service::new(stub, Changes::default()));
     let worker = Worker::new(service, WorkerLimits::default(), Arc::default());
     let caller = Caller::anyone();
-    let asker = Asker { accepts: ACCEPTS, caller: &caller };
+    let asker = Asker { accepts: ACCEPTS, caller: &caller, trace: None };
     for (name, case) in
         [("tools_list", Case::ToolsListStateless), ("tools_call", Case::ToolsCallStub)]
     {
@@ -262,7 +262,7 @@ fn open_session(worker: &Worker) -> SessionId {
                 opening,
                 &request,
                 *params,
-                Asker { accepts: ACCEPTS, caller: &Caller::anyone() },
+                Asker { accepts: ACCEPTS, caller: &Caller::anyone(), trace: None },
             ))
             .session
         }

@@ -2,7 +2,7 @@
 //!
 //! Each has its own pooled client, its own credentials and its own limits. Credentials travel to
 //! the configured host and to no other: no redirect is followed and no proxy is taken from the
-//! environment. Modules, in order: `error`, `answer`, `exchange`, `probe`.
+//! environment. Modules, in order: `error`, `answer`, `traced`, `exchange`, `probe`.
 
 use std::{
     sync::Arc,
@@ -12,6 +12,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
+    call::Upstream,
     config::{BackendConfig, BackendName, OrgId},
     observe::{BackendOutcome, Observer},
 };
@@ -19,6 +20,8 @@ use crate::{
 mod error;
 
 mod answer;
+
+mod traced;
 
 mod exchange;
 
@@ -139,6 +142,7 @@ impl Backend {
     /// [`BackendError`] when no whole answer came.
     pub(crate) async fn fetch(&self, question: &Question<'_>) -> Result<Fetched<'_>, BackendError> {
         let started = Instant::now();
+        let _counts_until_dropped = question.upstream.map(Upstream::ask);
         let reply = self.exchange.ask(question).await;
         let (took, hurried) = (started.elapsed(), question.hurried);
         match reply {

@@ -4,8 +4,9 @@ use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,7 +21,18 @@ use rmcp::{
 };
 use tokio::sync::oneshot;
 
-use crate::{access::Caller, config::BackendName, observe::ToolOutcome};
+use crate::{
+    access::Caller,
+    config::{BackendName, OrgId},
+    observe::ToolOutcome,
+    trace::Trace,
+};
+
+mod notes;
+
+use self::notes::Notes;
+pub(crate) use self::notes::Upstream;
+pub use self::notes::{Answered, Noted, QueryNotes, Truncation};
 
 /// Frames that may wait for the client of one call. A tool that says more waits for its reader.
 const CALL_FRAMES_MAX: usize = 16;
@@ -47,14 +59,9 @@ struct State {
     caller: Caller,
     outbox: Option<Outbox>,
     questions: Option<Arc<dyn Questions>>,
+    query_notes: QueryNotes,
     notes: Notes,
-}
-
-/// What a call tells the access log.
-#[derive(Debug, Default)]
-pub struct Notes {
-    backend: OnceLock<BackendName>,
-    outcome: OnceLock<ToolOutcome>,
+    trace: Option<Arc<Trace>>,
 }
 
 /// Why a message did not reach the client.
@@ -77,16 +84,29 @@ pub enum CallError {
 impl Call {
     /// A call whose client reads a stream; `questions` when it can also be asked.
     #[must_use]
-    pub fn streaming(questions: Option<Arc<dyn Questions>>, caller: Caller) -> Self {
-        let outbox = Some(Outbox::new(CALL_FRAMES_MAX));
-        Self(Arc::new(State { caller, outbox, questions, notes: Notes::default() }))
+    pub fn streaming(
+        questions: Option<Arc<dyn Questions>>,
+        caller: Caller,
+        query_notes: QueryNotes,
+    ) -> Self {
+        let (outbox, notes) = (Some(Outbox::new(CALL_FRAMES_MAX)), Notes::default());
+        Self(Arc::new(State { caller, outbox, questions, query_notes, notes, trace: None }))
     }
 
     /// A call whose client takes one JSON answer: notifications are dropped.
     #[must_use]
-    pub fn silent(caller: Caller) -> Self {
-        let notes = Notes::default();
-        Self(Arc::new(State { caller, outbox: None, questions: None, notes }))
+    pub fn silent(caller: Caller, query_notes: QueryNotes) -> Self {
+        let (outbox, questions, notes) = (None, None, Notes::default());
+        Self(Arc::new(State { caller, outbox, questions, query_notes, notes, trace: None }))
+    }
+
+    /// The same call in a trace. To be said before the call is shared with anybody.
+    #[must_use]
+    pub fn in_trace(mut self, trace: Option<&Arc<Trace>>) -> Self {
+        if let Some(state) = Arc::get_mut(&mut self.0) {
+            state.trace = trace.map(Arc::clone);
+        }
+        self
     }
 
     /// The call that `context` belongs to; `None` over stdio.
@@ -129,14 +149,51 @@ impl Call {
         answer.await.map_err(|_closed| CallError::ClientGone)
     }
 
-    /// Notes which backend serves the call. The first note stays.
-    pub fn note_backend(&self, backend: &BackendName) {
-        let _first_stays = self.0.notes.backend.set(backend.clone());
+    /// Notes which backend serves the call, and for which tenant. The first note stays, as of all others.
+    pub fn note_target(&self, backend: &BackendName, tenant: Option<&OrgId>) {
+        self.0.notes.note_target(backend, tenant);
     }
 
-    /// Notes how the tool ended. The first note stays.
+    /// Notes what PromQL the call asks, as far as [`QueryNotes`] wants it.
+    pub fn note_query(&self, query: &str) {
+        self.0.notes.note_query(query, self.0.query_notes);
+    }
+
+    /// Notes the length of the range that the call asks for, and the time between its points.
+    pub fn note_times(&self, range: Duration, step: Option<Duration>) {
+        self.0.notes.note_times(range, step);
+    }
+
+    /// Notes how much was answered.
+    pub fn note_answered(&self, answered: Answered) {
+        self.0.notes.note_answered(answered);
+    }
+
+    /// Notes how large the tool's answer is as JSON.
+    pub(crate) fn note_bytes(&self, bytes: usize) {
+        self.0.notes.note_bytes(bytes);
+    }
+
+    /// Notes how the tool ended.
     pub fn note_outcome(&self, outcome: ToolOutcome) {
         let _first_stays = self.0.notes.outcome.set(outcome);
+    }
+
+    /// The trace that the call belongs to, if somebody follows it or backends are told of it.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.0.trace.as_deref()
+    }
+
+    /// Where it is noted how the backend answers.
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.0.notes.upstream
+    }
+
+    /// All that was noted. The first time this reads the query, if it is to be noted; so it is for those who write
+    /// a record, after the answer.
+    #[must_use]
+    pub fn notes(&self) -> Noted<'_> {
+        self.0.notes.all()
     }
 
     /// The backend noted, if any.

@@ -7,11 +7,13 @@
 //! 3. [`config`]: checked settings
 //! 4. [`access`]: what a caller may use
 //! 5. [`observe`]: what is reported to whoever counts
-//! 6. [`call`]: a tool's line to its client and to the record
-//! 7. [`backend`]: clients of the metrics backends
-//! 8. [`tools`]: the tools and the MCP handler that offers them
-//! 9. [`server`]: messages, sessions, workers
-//! 10. [`stdio`]: the same over standard input and output
+//! 6. [`promql`]: what a query is made of
+//! 7. [`trace`]: the trace that a call belongs to
+//! 8. [`call`]: a tool's line to its client and to the record
+//! 9. [`backend`]: clients of the metrics backends
+//! 10. [`tools`]: the tools and the MCP handler that offers them
+//! 11. [`server`]: messages, sessions, workers
+//! 12. [`stdio`]: the same over standard input and output
 
 pub mod secret;
 
@@ -26,6 +28,10 @@ pub mod config;
 pub mod access;
 
 pub mod observe;
+
+pub mod promql;
+
+pub mod trace;
 
 pub mod call;
 

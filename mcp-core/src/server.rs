@@ -19,6 +19,10 @@ mod running;
 
 mod stream;
 
+mod facts;
+
+mod client;
+
 mod reply;
 
 mod request;
@@ -28,8 +32,6 @@ mod changes;
 mod events;
 
 mod principals;
-
-mod facts;
 
 mod saved;
 
@@ -51,6 +53,7 @@ mod worker;
 
 pub use self::{
     changes::{Change, Changes},
+    client::Client,
     figures::Figures,
     principals::PrincipalCounts,
     reply::{Accepts, Asker, Body, Reply},

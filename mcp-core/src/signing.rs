@@ -26,7 +26,7 @@ pub const KEY_ID_CHARS: usize = 8;
 pub const MAC_CHARS: usize = 43;
 
 /// Bytes of a signature.
-const MAC_BYTES: usize = 32;
+pub const MAC_BYTES: usize = 32;
 
 /// The keys of one purpose. `Debug` shows nothing of them.
 pub struct SigningKeys {
@@ -84,9 +84,14 @@ impl SigningKeys {
         &self.first
     }
 
+    /// All of them, in their order.
+    pub fn all(&self) -> impl Iterator<Item = &SigningKey> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
     /// The keys of that name: one or none, but for a coincidence.
     pub fn named(&self, id: &str) -> impl Iterator<Item = &SigningKey> {
-        std::iter::once(&self.first).chain(&self.others).filter(move |key| *key.id == *id)
+        self.all().filter(move |key| *key.id == *id)
     }
 }
 
@@ -110,6 +115,16 @@ impl SigningKey {
     #[must_use]
     pub fn sign(&self, parts: &[&[u8]]) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.tag(parts))
+    }
+
+    /// The bytes of the signature of `parts`.
+    #[must_use]
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+        let mut bytes = [0; MAC_BYTES];
+        for (to, from) in bytes.iter_mut().zip(self.tag(parts).as_ref()) {
+            *to = *from;
+        }
+        bytes
     }
 
     /// Whether `mac` is the signature of `parts` by this key. Takes equally long however much of it is right.

@@ -268,9 +268,16 @@ impl ServerHandler for Metrics {
             self.0.observer.tool_called(tool, ToolOutcome::Denied, started.elapsed());
             return Err(offer.no_such_tool(tool, access));
         }
+        let span = line.trace().map(|trace| trace.tool(which.spec().name));
         let answer = offer.run(which, request, line).await;
+        if let Ok(output) = &answer {
+            line.note_answered(output.answered);
+        }
         let outcome = answer.as_ref().map_or_else(ToolError::outcome, |_| ToolOutcome::Ok);
         line.note_outcome(outcome);
+        if let Some(span) = span {
+            span.tool_ended(outcome);
+        }
         self.0.observer.tool_called(which.spec().name, outcome, started.elapsed());
         Ok(result(answer).into())
     }
@@ -280,7 +287,7 @@ impl ServerHandler for Metrics {
 /// half the room in a model's context.
 fn result(answer: Result<Output, ToolError>) -> CallToolResult {
     match answer {
-        Ok(Output { structured, text }) => {
+        Ok(Output { structured, text, answered: _ }) => {
             let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
             result.structured_content = Some(Value::Object(structured));
             result

@@ -7,8 +7,23 @@
 //! second, so a process that is killed outright loses what was not yet written.
 
 mod json;
-mod record;
+mod plain;
+
+pub mod pseudonym;
+
+pub mod identity;
+
+mod detect;
+
 mod redact;
+mod value;
+
+mod record;
+
+mod ecs;
+mod line;
+mod otlp;
+
 mod writer;
 
 use std::{
@@ -22,13 +37,16 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
-
-pub use self::{record::Record, redact::RuledHeaders};
 use self::{
-    redact::HeaderRules,
+    pseudonym::Pseudonyms,
     writer::{Queue, Sink},
 };
+pub use self::{
+    record::{Event, Record, Tls},
+    redact::{Arguments, RuledHeaders, Rules},
+    value::{Format, Value},
+};
+pub use crate::field::{Field, Kind};
 use crate::{
     config::{self, AccessLogOutput},
     metrics::LogCounters,
@@ -82,7 +100,7 @@ pub enum AccessLogError {
 
 struct Open {
     queue: Arc<Queue>,
-    rules: HeaderRules,
+    rules: Rules,
 }
 
 struct StdoutSink(File);
@@ -122,9 +140,10 @@ impl AccessLog {
         config: &config::AccessLog,
         counters: LogCounters,
     ) -> Result<Self, AccessLogError> {
+        let rules = Rules::new(config, Pseudonyms::of_log(config).map(Arc::new));
         let queue = writer::start(sink, config.queue_bytes_max, counters)
             .map_err(AccessLogError::Thread)?;
-        Ok(Self(Some(Arc::new(Open { queue, rules: HeaderRules::new(config) }))))
+        Ok(Self(Some(Arc::new(Open { queue, rules: rules }))))
     }
 
     /// Whether records go anywhere. When not, none need be built.
@@ -133,10 +152,10 @@ impl AccessLog {
         self.0.is_some()
     }
 
-    /// `headers` as the configured rules let them be seen, for [`Record::headers`].
+    /// The rules of its records; none when it is off.
     #[must_use]
-    pub fn shown<'a>(&'a self, headers: &'a HeaderMap) -> Option<RuledHeaders<'a>> {
-        self.0.as_ref().and_then(|open| open.rules.apply(headers))
+    pub fn rules(&self) -> Option<&Rules> {
+        self.0.as_ref().map(|open| &open.rules)
     }
 
     /// Hands one record to the writer. Never waits: without room the record is dropped and counted.
@@ -144,7 +163,7 @@ impl AccessLog {
         let Some(open) = &self.0 else { return };
         LINE.with_borrow_mut(|line| {
             line.clear();
-            record.write_to(line);
+            record.write(Format::Json, &open.rules, line);
             open.queue.push(line);
         });
     }

@@ -8,9 +8,13 @@
 //! | `/admin/ring` | the replicas and their shares, as JSON |
 //! | `/admin/sessions` | how many sessions there are and were, as JSON; never their ids |
 //! | `/admin/sessions/end` | by POST, with a token: ends all sessions of a subject, at every replica |
+//! | `/admin/log` | with a token: what is logged; by PUT it is changed |
 //!
-//! All but the last take GET and HEAD. Anything else is 404.
+//! All but the last two take GET and HEAD. Anything else is 404.
 
+mod operator;
+
+mod log;
 mod sessions;
 
 use std::sync::{
@@ -176,6 +180,10 @@ impl ServeHttp for Admin {
         if header.uri.path() == sessions::END && header.method == Method::POST {
             session.set_keepalive(None);
             return into_http(sessions::end(session, &self.0).await, false);
+        }
+        if header.uri.path() == log::LOG {
+            session.set_keepalive(None);
+            return into_http(log::answer(session, &self.0).await, false);
         }
         let answer = answer(&header.method, header.uri.path(), &self.0);
         let is_head = header.method == Method::HEAD;

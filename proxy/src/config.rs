@@ -20,7 +20,9 @@ use mcp_core::{
 
 mod admission;
 mod cluster;
+mod records;
 mod stamp;
+mod telemetry;
 
 mod file;
 
@@ -56,7 +58,11 @@ pub use cluster::{
 pub use expand::{Environment, NotText, ProcessEnvironment};
 pub use fault::{ConfigFaults, Fault};
 pub use load::{load, load_for_stdio, parse};
+pub use records::{
+    ArgumentForm, Detectors, Identity, IdentityForm, Queries, Records, Redaction, ToolArguments,
+};
 pub use stamp::Source;
+pub use telemetry::{LogFormat, LogSettings, Otlp, OtlpProtocol, Propagate, Telemetry, Traces};
 
 pub use crate::expression::Expression;
 
@@ -67,6 +73,8 @@ pub struct Config {
     pub server: Server,
     /// The access log.
     pub access_log: AccessLog,
+    /// Traces, and the program's own log.
+    pub telemetry: Telemetry,
     /// How callers prove who they are.
     pub authentication: Authentication,
     /// Who may use what.
@@ -226,6 +234,8 @@ pub struct AccessLog {
     pub excluded_headers: Vec<HeaderName>,
     /// Request headers whose presence is recorded with the value masked whole.
     pub redacted_headers: Vec<HeaderName>,
+    /// What records say, and in which form.
+    pub records: Records,
     /// Bytes of records that may wait for the writer; what is over it is dropped and counted.
     pub queue_bytes_max: usize,
 }

@@ -13,6 +13,8 @@ mod body;
 
 mod forward;
 
+mod there;
+
 mod context;
 
 mod noted;
@@ -25,6 +27,10 @@ mod plan;
 mod respond;
 
 mod recording;
+
+mod traced;
+
+mod refusing;
 
 mod rescue;
 
@@ -48,7 +54,7 @@ use self::{
     context::Context,
     forward::Forward,
     plan::{Astray, Parts, Plan, Wish},
-    respond::{StreamTerms, control, document, left, refuse, reply},
+    respond::{StreamTerms, control, document, left, reply},
 };
 use crate::{
     access_log::AccessLog,
@@ -58,10 +64,11 @@ use crate::{
     live::{Current, Live},
     media,
     metrics::{Metrics, labels::Hop},
-    refusal::{Denial, Refusal},
+    refusal::Refusal,
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
-    telemetry::Chain,
+    telemetry::{Chain, mark_request},
+    trace::Tracer,
 };
 
 /// Where a client's stream broke off.
@@ -82,6 +89,8 @@ pub struct Edge {
     pub metrics: Arc<Metrics>,
     /// Where records go.
     pub access_log: AccessLog,
+    /// Where spans go.
+    pub tracer: Arc<Tracer>,
     /// Names for requests that come without one.
     pub request_ids: RequestIds,
     /// Bodies that are arriving.
@@ -123,7 +132,8 @@ impl Edge {
             guarded.header_is_whole();
         }
         let id = RequestId::of_client(&session.req_header().headers);
-        context.id = Some(id.unwrap_or_else(|| self.request_ids.next()));
+        let id = context.id.insert(id.unwrap_or_else(|| self.request_ids.next()));
+        mark_request(id.as_value());
         let limits = &self.limits;
         // Pingora's own value for a client that asks for keep-alive is "for ever".
         let keeps_alive = keeps_alive(session.req_header()) && !*self.drain.borrow();
@@ -159,7 +169,7 @@ impl Edge {
         answer: Reply,
     ) -> Result<()> {
         let terms = StreamTerms {
-            metrics: &self.metrics,
+            edge: self,
             drain: self.drain.clone(),
             from: context.hop.as_ref().map(|hop| self.sessions.cluster.departure(&hop.from)),
         };
@@ -168,8 +178,12 @@ impl Edge {
 
     async fn look(&self, session: &mut ServerSession, context: &mut Context) -> Result<Next> {
         let live = self.live.load_full();
+        if matches!(self.side, Side::Clients) {
+            context.client_address = admit::client(session, &live);
+            self.begin_trace(&session.req_header().headers, context);
+        }
         let admitted = match &self.side {
-            Side::Clients => match admit::admit(session, &live).await {
+            Side::Clients => match admit::admit(session, &live, context.client_address).await {
                 Ok(Destination::Document(served)) => {
                     document(session, context, served).await?;
                     return Ok(Next::Answered);
@@ -192,13 +206,14 @@ impl Edge {
         let header = session.req_header();
         let accepts = media::accepts(&header.headers);
         let admitted = admitted.and_then(|pass| {
-            let caller = context.pass.insert(pass).caller.clone();
+            let caller = context.note_admitted(pass, &live.gate);
+            self.trace_let_in(context);
             admit::message(header, accepts)?;
             Ok(caller)
         });
         match admitted {
             Ok(caller) => {
-                let asker = Asker { accepts, caller: &caller };
+                let asker = Asker { accepts, caller: &caller, trace: None };
                 self.answer(session, context, &live, asker).await
             }
             Err(denial) => {
@@ -212,7 +227,12 @@ impl Edge {
     fn arrived(&self, context: &mut Context, hop: Box<hop::Hop>) {
         self.metrics.hop(Hop::Received);
         context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
+        if let Some(id) = &context.id {
+            mark_request(id.as_value());
+        }
+        context.client_address = hop.client;
         context.hop = Some(hop);
+        self.trace_arrived(context);
     }
 
     /// Answers something between replicas.
@@ -256,7 +276,7 @@ impl Edge {
         let principal = asker.caller.principal;
         let header = session.req_header();
         let aim = aim::aim(&self.sessions, header, principal, context.hop.as_deref());
-        context.note_aim(&aim, &self.sessions);
+        context.note_aim(&aim, &self.sessions, self.access_log.rules());
         if let Aim::Away(away) = aim {
             return self.pass_on(session, context, Forward::new(away)).await;
         }
@@ -309,6 +329,7 @@ impl Edge {
         if body::awaits_continue(session) {
             session.write_continue_response().await?;
         }
+        context.passed_on();
         context.forward = Some(Box::new(forward));
         Ok(Next::PassOn)
     }
@@ -329,7 +350,7 @@ impl Edge {
             }
         };
         let headers = &session.req_header().headers;
-        let parts = Parts { sessions: &self.sessions, metrics: &self.metrics, gate: &live.gate };
+        let parts = Parts::of(self, live);
         let running = match Plan::make(&body.bytes, headers, aimed, parts, context) {
             Ok(plan) => plan.run(),
             Err(Astray::Answered(answer)) => return Ok(Next::Reply(answer)),
@@ -339,6 +360,7 @@ impl Edge {
             }
         };
         tokio::pin!(running);
+        context.worker_begins();
         // The call runs in this task. While it waits, we listen for a client that leaves: dropping
         // the future is what stops the call.
         let ran = tokio::select! {
@@ -346,6 +368,7 @@ impl Edge {
             ran = &mut running => ran,
             gone = session.read_body_or_idle(true) => return left(gone),
         };
+        context.worker_ended();
         match ran {
             Ok(reply) => Ok(Next::Reply(Box::new(reply))),
             Err((denial, id_raw)) => {
@@ -353,34 +376,6 @@ impl Edge {
                 Ok(Next::Answered)
             }
         }
-    }
-
-    async fn refuse(
-        &self,
-        session: &mut ServerSession,
-        context: &mut Context,
-        denial: &Denial,
-        id_raw: Option<&str>,
-    ) -> Result<()> {
-        let refusal = denial.refusal;
-        context.outcome = refusal.outcome();
-        context.reason = denial.why();
-        if let Some(reason) = refusal.reason() {
-            self.metrics.rejected(reason);
-        }
-        if let Some(limit) = denial.limit() {
-            self.metrics.limit_reached(limit);
-        }
-        // Who waits for leave to send its body may send none, now that it was refused.
-        let awaits_leave = body::awaits_continue(session);
-        if awaits_leave {
-            session.set_keepalive(None);
-        }
-        refuse(session, context, denial, id_raw).await?;
-        if !awaits_leave && refusal.leaves_body() && !body::discard(session).await {
-            session.set_keepalive(None);
-        }
-        Ok(())
     }
 }
 

@@ -37,6 +37,7 @@ use self::{
     pass::{Sent, Share},
 };
 use crate::{
+    access_log::{identity::Identities, pseudonym::Pseudonyms},
     challenge::Challenges,
     client_address::{FORWARDED_FOR, holder},
     config::{Authentication, Config, Verification},
@@ -100,7 +101,8 @@ impl Gate {
                 (Place::Forwarded(header.clone()), Some(verification))
             }
         };
-        let policy = Arc::new(Policy::new(verification, &config.authorization)?);
+        let policy = Policy::new(verification, &config.authorization)?;
+        let policy = Arc::new(policy.naming(identities(config)));
         let scopes = verification.map(needed_scopes).unwrap_or_default();
         let challenges = Challenges::new(config.protected_resource.as_ref(), &scopes);
         let tokens = verification.map(|verification| {
@@ -157,10 +159,35 @@ impl Gate {
             Err(denied) => return Err(self.denied(&accepted, denied)),
         };
         let id = accepted.judgement.id;
-        let Share { counted, permit } = self.share(id)?;
+        let known = |denial: Denial| Denial {
+            identity: Some(Arc::clone(&accepted.judgement.identity)),
+            ..denial
+        };
+        let Share { counted, permit } = self.share(id).map_err(known)?;
         let caller = Caller { principal: Some(id), access, ..Caller::anyone() };
         let retired = self.retired.clone();
         Ok(Pass { caller, accepted: Some(accepted), sent: None, counted, permit, retired })
+    }
+
+    /// What became of authentication, in one word for the record.
+    #[must_use]
+    pub const fn authenticated(&self, pass: &Pass) -> &'static str {
+        match (pass.accepted.is_some(), pass.sent.is_some()) {
+            (true, _) => "verified",
+            (false, true) => "relayed",
+            (false, false) if self.is_open() => "off",
+            (false, false) => "anonymous",
+        }
+    }
+
+    /// The rule that lets the caller use the tool; none where there are no rules.
+    #[must_use]
+    pub fn deciding(&self, pass: &Pass, tool: &str) -> Option<Arc<str>> {
+        if let Some(Sent { rules: Rules::Named(names), .. }) = &pass.sent {
+            return self.policy.deciding(names, tool);
+        }
+        let names = self.policy.holding(pass.accepted.as_ref().map(|it| &it.judgement))?;
+        self.policy.deciding(&names, tool)
     }
 
     /// What another replica has to know of a caller who was let in here.
@@ -227,7 +254,9 @@ impl Gate {
         }
         let Some(accepted) = &pass.accepted else { return Err(self.token_missing()) };
         Err(match accepted.judgement.missing_scopes(tool) {
-            Some(missing) => self.scope_missing(accepted, missing),
+            Some((rule, missing)) => {
+                Denial { rule: Some(Arc::clone(rule)), ..self.scope_missing(accepted, missing) }
+            }
             None => tool_forbidden(),
         })
     }
@@ -299,9 +328,12 @@ impl Gate {
     fn denied(&self, accepted: &Accepted<Admitted>, denied: &Denied) -> Denial {
         match denied {
             Denied::Scopes(missing) => self.scope_missing(accepted, missing),
-            Denied::Condition { .. } | Denied::ConditionFailed(_) | Denied::Issuer => {
-                Denial { why: Some(denied.word()), ..Refusal::Forbidden.into() }
-            }
+            Denied::Condition { .. } | Denied::ConditionFailed(_) | Denied::Issuer => Denial {
+                why: Some(denied.word()),
+                identity: Some(Arc::clone(&accepted.judgement.identity)),
+                rule: denied.place().cloned(),
+                ..Refusal::Forbidden.into()
+            },
         }
     }
 
@@ -312,6 +344,7 @@ impl Gate {
         Denial {
             why: Some("insufficient_scope"),
             challenge: Some(challenge),
+            identity: Some(Arc::clone(&accepted.judgement.identity)),
             ..Refusal::ScopeMissing.into()
         }
     }
@@ -350,6 +383,15 @@ fn limited(exceeded: Exceeded) -> Denial {
         why: Some(crate::metrics::labels::Label::label(limit)),
         ..Refusal::RateLimited.into()
     }
+}
+
+/// How records name callers; not at all where there are none.
+fn identities(config: &Config) -> Identities {
+    let log = &config.access_log;
+    if !log.is_on() {
+        return Identities::none();
+    }
+    Identities::new(log.records.identity, Pseudonyms::of_log(log).map(Arc::new))
 }
 
 /// Scopes that tokens of every issuer need: what a client without a token should ask for.

@@ -20,7 +20,7 @@ use http::HeaderName;
 use mcp_core::principal::PrincipalId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::ring::NodeName;
+use crate::{ring::NodeName, trace::TraceHop};
 
 mod check;
 mod replay;
@@ -68,6 +68,9 @@ pub struct Hop {
     /// What the body must be; only for messages of the replicas themselves, whose bodies are short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_sha256: Option<BodyDigest>,
+    /// The trace that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceHop>,
 }
 
 /// A caller, as the replica that verified the token tells of it. Its `Debug` shows nobody.

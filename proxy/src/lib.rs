@@ -2,14 +2,17 @@
 //!
 //! Modules stand in this order and name only modules before them:
 //!
+//! - what a record can say: [`field`]
 //! - what an operator says: [`expression`], [`config`]
-//! - what is told of a run: [`telemetry`], [`metrics`], [`access_log`]
+//! - what is told of a run: [`telemetry`], [`metrics`], [`otlp`], [`trace`], [`access_log`]
 //! - who serves: [`store`], [`ring`], [`hop`], [`cluster`], [`upgrade`], [`workers`]
 //! - who is let in, to what, and how often: [`condition`], [`policy`], [`sessions`], [`client_address`], [`limits`],
 //!   [`refusal`], [`challenge`], [`well_known`], [`gate`], [`live`]
 //! - one request: [`request_id`], [`hygiene`], [`media`], [`edge`]
 //! - the process: [`listener`], [`sockets`], [`admin`], [`server`], [`reload`], [`demo`], [`run`],
 //!   [`enquiry`], [`online`], [`explain`], [`ring_report`], [`cli`]
+
+pub mod field;
 
 pub mod expression;
 
@@ -18,6 +21,10 @@ pub mod config;
 pub mod telemetry;
 
 pub mod metrics;
+
+pub mod otlp;
+
+pub mod trace;
 
 pub mod access_log;
 

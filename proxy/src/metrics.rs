@@ -18,6 +18,8 @@ mod process;
 
 mod replicas;
 
+mod traces;
+
 use std::{fmt, time::Duration};
 
 use jsonwebtoken_jwks::refused::Reason;
@@ -45,6 +47,7 @@ pub use self::{
     process::{Bounds, ProcessFigures},
     replicas::{ReplicaFigures, StoreCount},
     series::Finished,
+    traces::TraceCounters,
 };
 
 /// Media type of [`Metrics::render`]'s text.
@@ -59,6 +62,7 @@ pub struct Metrics {
     backends: Backends,
     workers: Vec<Worker>,
     access_log: LogCounters,
+    traces: TraceCounters,
     panics: IntCounter,
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
     source: Mutex<Option<WorkerSource>>,
@@ -144,7 +148,7 @@ impl Metrics {
         let (tools, other_tool) = Tool::all(&make, subjects.tools)?;
         let backends = Backends::new(&make, subjects.backends)?;
         let workers = Worker::all(&make, subjects.workers)?;
-        let access_log = LogCounters::new(&make)?;
+        let (access_log, traces) = (LogCounters::new(&make)?, TraceCounters::new(&make)?);
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
         let admission = Admission::new(&make)?;
@@ -160,6 +164,7 @@ impl Metrics {
             backends,
             workers,
             access_log,
+            traces,
             panics,
             source,
             admission,
@@ -286,6 +291,12 @@ impl Metrics {
     #[must_use]
     pub fn access_log(&self) -> LogCounters {
         self.access_log.clone()
+    }
+
+    /// The counters that tracing keeps.
+    #[must_use]
+    pub fn traces(&self) -> TraceCounters {
+        self.traces.clone()
     }
 
     /// Says where the workers' figures come from. Asked once for each scrape.

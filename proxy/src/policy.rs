@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use self::rule::{Fit, Rule};
 use crate::{
+    access_log::identity::{Identities, Identity},
     condition::{Condition, ConditionFailed, Payload},
     config::{Authorization, Issuer, Verification},
 };
@@ -55,6 +56,7 @@ pub struct Policy {
     /// Names of the rules for anyone.
     open: Arc<[Arc<str>]>,
     shared: Mutex<HashMap<Box<[usize]>, Allowed>>,
+    identities: Identities,
 }
 
 /// What tokens of one issuer must meet beyond being valid.
@@ -78,6 +80,8 @@ pub struct Admitted {
     pub principal: Arc<Principal>,
     /// Its name in tables.
     pub id: PrincipalId,
+    /// How records name it.
+    pub identity: Arc<Identity>,
     /// What it may use, or why it may not come in at all. A caller for whom no rule holds comes in and may use
     /// nothing.
     pub verdict: Result<Arc<Access>, Denied>,
@@ -134,6 +138,7 @@ pub struct Fault {
 /// A rule that would hold but for scopes.
 #[derive(Debug)]
 struct Almost {
+    rule: Arc<str>,
     grant: Arc<Grant>,
     missing: Vec<String>,
 }
@@ -158,7 +163,11 @@ impl Policy {
         }
         let open: Vec<_> =
             compiled.iter().filter(|rule| rule.is_for_anyone()).map(Rule::grant).collect();
-        let names = compiled.iter().filter(|rule| rule.is_for_anyone()).map(Rule::name).collect();
+        let names = compiled
+            .iter()
+            .filter(|rule| rule.is_for_anyone())
+            .map(|rule| Arc::clone(rule.name()))
+            .collect();
         let anonymous = (!open.is_empty()).then(|| Access::of(open));
         let unauthenticated = match &anonymous {
             Some(open) => Arc::clone(open),
@@ -172,7 +181,21 @@ impl Policy {
             open: names,
             rules: (!compiled.is_empty()).then_some(compiled),
             shared: Mutex::default(),
+            identities: Identities::none(),
         })
+    }
+
+    /// The same policy, which names callers for records.
+    #[must_use]
+    pub fn naming(self, identities: Identities) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// The first rule of these names that allows the tool.
+    #[must_use]
+    pub fn deciding(&self, names: &[Arc<str>], tool: &str) -> Option<Arc<str>> {
+        let decides = |rule: &&Rule| names.contains(rule.name()) && rule.allows(tool);
+        self.rules.as_ref()?.iter().find(decides).map(|rule| Arc::clone(rule.name()))
     }
 
     /// What a caller without a token may use, where others bring one; `None` when no rule is for anyone, so that
@@ -205,7 +228,7 @@ impl Policy {
         match (&self.rules, names) {
             (None, None) => Access::everything(),
             (Some(rules), Some(names)) => {
-                let is_named = |rule: &Rule| names.contains(&rule.name());
+                let is_named = |rule: &Rule| names.contains(rule.name());
                 let held = rules.iter().enumerate().filter(|(_, rule)| is_named(rule));
                 self.share(held.map(|(place, _)| place).collect(), rules).access
             }
@@ -226,6 +249,7 @@ impl Policy {
         // Most settings have no conditions.
         let payload = LazyCell::new(|| Payload::of(claims));
         let mut admitted = Admitted {
+            identity: Arc::new(self.identities.of(&principal)),
             principal: Arc::new(principal),
             id,
             verdict: Err(Denied::Issuer),
@@ -258,7 +282,8 @@ impl Policy {
             match rule.fits(&admitted.principal, payload) {
                 Fit::Holds => held.push(place),
                 Fit::LacksScopes(missing) => {
-                    admitted.almost.push(Almost { grant: rule.grant(), missing });
+                    let rule_name = Arc::clone(rule.name());
+                    admitted.almost.push(Almost { rule: rule_name, grant: rule.grant(), missing });
                 }
                 Fit::Failed(failure) => admitted.failures.push(failure),
                 Fit::Not => {}
@@ -276,7 +301,7 @@ impl Policy {
         let of = || held.iter().filter_map(|place| rules.get(*place));
         let allowed = Allowed {
             access: Access::of(of().map(Rule::grant).collect()),
-            rules: of().map(Rule::name).collect(),
+            rules: of().map(|rule| Arc::clone(rule.name())).collect(),
         };
         if shared.len() < SHARED_MAX {
             shared.insert(held.into(), allowed.clone());
@@ -317,16 +342,25 @@ impl Entry {
 }
 
 impl Admitted {
-    /// The scopes that the caller lacks for this tool: those of the first rule that would allow it otherwise.
-    /// `None` when no scope would help.
+    /// The first rule that would allow the tool but for scopes, and the scopes that the caller lacks for it. `None` when no
+    /// scope would help.
     #[must_use]
-    pub fn missing_scopes(&self, tool: &str) -> Option<&[String]> {
+    pub fn missing_scopes(&self, tool: &str) -> Option<(&Arc<str>, &[String])> {
         let almost = self.almost.iter().find(|almost| almost.grant.tools.is_match(tool))?;
-        Some(&almost.missing)
+        Some((&almost.rule, &almost.missing))
     }
 }
 
 impl Denied {
+    /// The place of the condition that does not hold.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Condition { place } | Self::ConditionFailed(Failure { place, .. }) => Some(place),
+            Self::Scopes(_) | Self::Issuer => None,
+        }
+    }
+
     /// The reason in one word of the log.
     #[must_use]
     pub const fn word(&self) -> &'static str {

@@ -1,10 +1,13 @@
 //! Why the edge answers a request itself, and how.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 
-use crate::metrics::labels::{Label as _, Limit, Outcome, Rejection};
+use crate::{
+    access_log::identity::Identity,
+    metrics::labels::{Label as _, Limit, Outcome, Rejection},
+};
 
 /// A request that never reaches a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -135,11 +138,23 @@ pub struct Denial {
     pub retry_after: Option<Duration>,
     /// The configured bound that was reached, where the refusal alone does not say it.
     pub limit: Option<Limit>,
+    /// Who is refused, where a token says it that was verified.
+    pub identity: Option<Arc<Identity>>,
+    /// What kept the caller out: the place of a condition, or a rule that would hold but for scopes.
+    pub rule: Option<Arc<str>>,
 }
 
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, why: None, challenge: None, retry_after: None, limit: None }
+        Self {
+            refusal,
+            why: None,
+            challenge: None,
+            retry_after: None,
+            limit: None,
+            identity: None,
+            rule: None,
+        }
     }
 }
 
@@ -148,6 +163,18 @@ impl Denial {
     #[must_use]
     pub fn why(&self) -> Option<&'static str> {
         self.why.or_else(|| self.refusal.reason().map(Rejection::label))
+    }
+
+    /// What it says of authentication, in one word for the record; none where it was not reached or is not concerned.
+    #[must_use]
+    pub const fn authenticated(&self) -> Option<&'static str> {
+        match self.refusal {
+            Refusal::TokenMissing => Some("missing"),
+            Refusal::TokenRefused | Refusal::TokenMisplaced => Some("refused"),
+            Refusal::TokenUncheckable => Some("uncheckable"),
+            _ if self.identity.is_some() => Some("verified"),
+            _ => None,
+        }
     }
 
     /// The configured bound that was reached, if that is why.

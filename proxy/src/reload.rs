@@ -23,7 +23,7 @@ use crate::{
     metrics::{Metrics, MetricsError, labels::ReloadOutcome},
     server::signing_secrets,
     sessions::{Sessions, SessionsError},
-    telemetry::Chain,
+    telemetry::{self, Chain},
 };
 
 mod settled;
@@ -179,6 +179,7 @@ impl Reloader {
         self.running.metrics.learn_backends(&names)?;
         live.loaded(Some(&old), KEYS_PATIENCE).await;
         self.rekey(&next)?;
+        relog(&next);
         let regated = !Arc::ptr_eq(&live.gate, &old.gate);
         self.running.tools.replace(&edition);
         self.running.live.store(Arc::new(live));
@@ -208,6 +209,14 @@ impl Reloader {
         let seen = self.seen.clone();
         let look = move || seen.iter().map(Source::now).collect();
         tokio::task::spawn_blocking(look).await.unwrap_or_else(|_panic| self.seen.clone())
+    }
+}
+
+/// Logs what the new configuration says.
+fn relog(next: &Config) {
+    let changed = telemetry::log().map(|log| log.configure(&next.telemetry.log, None));
+    if let Some(Err(error)) = changed {
+        tracing::warn!(error = %Chain(&error), "what is logged stays as it was");
     }
 }
 
@@ -293,6 +302,8 @@ fn needing_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("cluster", same_cluster(old.cluster.as_ref(), new.cluster.as_ref())),
         ("middleware.access_logs", old.access_log == new.access_log),
+        ("telemetry.traces", old.telemetry.traces == new.telemetry.traces),
+        ("telemetry.log.format", old.telemetry.log.format == new.telemetry.log.format),
     ]
     .into_iter()
     .filter_map(|(name, same)| (!same).then_some(name))
@@ -317,5 +328,7 @@ fn with_settled(wanted: Config, running: &Config) -> Config {
     next.worker_limits = running.worker_limits;
     settle_keys(&mut next, running);
     next.access_log = running.access_log.clone();
+    next.telemetry.traces.clone_from(&running.telemetry.traces);
+    next.telemetry.log.format = running.telemetry.log.format;
     next
 }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    config::{Config, Environment as _, NotText, ProcessEnvironment, Transport},
+    config::{Config, Environment as _, LogSettings, NotText, ProcessEnvironment, Transport},
     demo::{self, DemoError},
     metrics::Metrics,
     reload::{self, Reloader},
@@ -97,7 +97,7 @@ impl RunError {
 pub fn serve(path: PathBuf, config: Config, upgrade: bool) -> Result<(), RunError> {
     match config.server.transport {
         Transport::Http => {
-            log_to_stderr(None)?;
+            log_to_stderr(&config.telemetry.log, None)?;
             in_runtime(serve_http(path, config, upgrade))
         }
         Transport::Stdio => stdio(config),
@@ -109,7 +109,7 @@ pub fn serve(path: PathBuf, config: Config, upgrade: bool) -> Result<(), RunErro
 /// # Errors
 /// [`RunError`] when it cannot start, or the client does not speak MCP.
 pub fn stdio(config: Config) -> Result<(), RunError> {
-    log_to_stderr(Some("warn"))?;
+    log_to_stderr(&config.telemetry.log, Some("warn"))?;
     in_runtime(async {
         let mut signals = Signals::new()?;
         let patience = config.server.drain_timeout;
@@ -126,7 +126,7 @@ pub fn stdio(config: Config) -> Result<(), RunError> {
 /// # Errors
 /// [`RunError`] when Prometheus is not to be found, or something cannot start.
 pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
-    log_to_stderr(Some("warn"))?;
+    log_to_stderr(&LogSettings::default(), Some("warn"))?;
     let listeners = demo::Listeners::choose()?;
     // Outlives the runtime, so that calls in flight have their backend to the end.
     let backend = demo::Backend::start(&demo::Options { prometheus, listeners })?;
@@ -160,7 +160,7 @@ pub fn demo(prometheus: Option<PathBuf>, once: bool) -> Result<(), RunError> {
 /// # Errors
 /// [`RunError`] when something cannot start, or the session does not go on.
 pub fn demo_of_replicas(options: &demo::ClusterOptions, once: bool) -> Result<(), RunError> {
-    log_to_stderr(Some("warn"))?;
+    log_to_stderr(&LogSettings::default(), Some("warn"))?;
     let cluster = demo::Cluster::start(options)?;
     in_runtime(async {
         let mut signals = Signals::new()?;
@@ -230,7 +230,9 @@ async fn start(config: &Config, inherited: Option<Inherited>) -> Result<Started,
     let observer: Arc<dyn Observer> = Arc::<Metrics>::clone(&metrics);
     let tools = tools(config.clone(), observer)?;
     let changes = Changes::default();
-    let service = Arc::new(Service::new(tools.clone(), changes.clone()));
+    let service = Arc::new(
+        Service::new(tools.clone(), changes.clone()).noting(config.access_log.query_notes()),
+    );
     let running = server::start(config, (&service, tools.edition()), &metrics, inherited).await?;
     let live = Arc::clone(&running.live);
     let sessions = Arc::clone(&running.sessions);
@@ -329,8 +331,8 @@ fn in_runtime<T>(work: impl Future<Output = Result<T, RunError>>) -> Result<T, R
     done
 }
 
-fn log_to_stderr(default: Option<&str>) -> Result<(), RunError> {
+fn log_to_stderr(settings: &LogSettings, default: Option<&str>) -> Result<(), RunError> {
     let chosen = ProcessEnvironment.get(LOG_VARIABLE).map_err(RunError::LogVariable)?;
     let colour = io::stderr().is_terminal();
-    Ok(telemetry::install(chosen.as_deref().or(default), colour)?)
+    Ok(telemetry::install(settings, chosen.as_deref(), default, colour)?)
 }

@@ -4,6 +4,7 @@
 //! process itself; here its services run on our runtime, and we know when the last request has gone.
 
 mod endpoints;
+mod shown;
 
 use std::{
     net::SocketAddr,
@@ -19,7 +20,10 @@ use mcp_core::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-use self::endpoints::{EdgeParts, mcp_endpoint, run};
+use self::{
+    endpoints::{EdgeParts, mcp_endpoint, run},
+    shown::{show, show_process},
+};
 use crate::{
     access_log::{AccessLog, AccessLogError},
     admin::{Phase, Readiness},
@@ -29,10 +33,12 @@ use crate::{
     hop::HopKeys,
     listener::Connections,
     live::{Current, Live, LiveError},
-    metrics::{Bounds, Metrics, MetricsError, ProcessFigures, Subjects, labels::Limit},
+    metrics::{Bounds, Metrics, MetricsError, Subjects, labels::Limit},
+    otlp::Resource,
     sessions::{Sessions, SessionsError, Terms},
     sockets::{CannotListen, Sockets},
     store::{Store, StoreError},
+    trace::{Tracer, TracerError},
     upgrade::{Inherited, Message, News, Successor, UpgradeError},
     workers::Workers,
 };
@@ -52,6 +58,8 @@ const SILENCE_MARGIN: Duration = Duration::from_secs(30);
 const RING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the access log may take to write what waits.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
+/// How long the last spans may take to be sent.
+const TRACE_FLUSH: Duration = Duration::from_secs(5);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +91,9 @@ pub enum StartError {
     /// The replicas cannot be joined.
     #[error("cannot join the other replicas")]
     Cluster(#[from] ClusterError),
+    /// Traces cannot be made.
+    #[error("cannot trace requests")]
+    Tracer(#[from] TracerError),
     /// The settings of who is let in cannot be put to work.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -103,6 +114,7 @@ pub struct Running {
     /// Workers, replicas, and who owns which session.
     pub sessions: Arc<Sessions>,
     access_log: AccessLog,
+    tracer: Arc<Tracer>,
     readiness: Readiness,
     switches: Switches,
     in_flight: Arc<AtomicUsize>,
@@ -175,6 +187,7 @@ pub async fn start(
     live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
     let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
+    let tracer = tracer(config, sockets.mcp.address, metrics)?;
     let sessions = Arc::new(sessions(config, service)?);
     show(metrics, &live, &sessions);
     let switches = Switches::default();
@@ -184,6 +197,7 @@ pub async fn start(
         sessions: Arc::clone(&sessions),
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
+        tracer: Arc::clone(&tracer),
         bodies: Bodies::new(config.server.http.limits.bodies_bytes_max),
         in_flight: Arc::new(AtomicUsize::new(0)),
         drain: switches.drain.subscribe(),
@@ -215,6 +229,7 @@ pub async fn start(
         live,
         sessions,
         access_log,
+        tracer,
         readiness,
         switches,
         in_flight: parts.in_flight,
@@ -226,28 +241,18 @@ pub async fn start(
     })
 }
 
-/// Says where the metrics find what is asked at a scrape.
-fn show(metrics: &Arc<Metrics>, live: &Current, sessions: &Arc<Sessions>) {
-    let live = Arc::clone(live);
-    metrics.read_keys_from(Box::new(move || live.load().key_figures()));
-    let (workers, replicas) = (Arc::clone(sessions), Arc::clone(sessions));
-    metrics.read_workers_from(Box::new(move || workers.workers.figures()));
-    metrics.read_replicas_from(Box::new(move || replicas.figures()));
-}
-
-/// The same of the process itself.
-fn show_process(
+/// Begins to trace. A replica is told from others by the address at which they reach it, and one that is alone by that at
+/// which clients do.
+fn tracer(
+    config: &Config,
+    address: SocketAddr,
     metrics: &Metrics,
-    bodies: &Arc<Bodies>,
-    readiness: &Readiness,
-    sessions: &Arc<Sessions>,
-) {
-    let (bodies, readiness, sessions) =
-        (Arc::clone(bodies), readiness.clone(), Arc::clone(sessions));
-    metrics.read_process_from(Box::new(move || ProcessFigures {
-        is_ready: readiness.phase() == Phase::Ready && sessions.has_room(),
-        bodies_bytes: bodies.bytes(),
-    }));
+) -> Result<Arc<Tracer>, StartError> {
+    let traces = config.telemetry.traces.as_ref();
+    let address = address.to_string();
+    let instance = config.cluster.as_ref().map_or(&*address, |cluster| &cluster.advertise);
+    let resource = Resource { service: &config.server.name, instance };
+    Ok(Tracer::start(traces, resource, metrics.traces())?)
 }
 
 async fn settle(sessions: &Sessions, patience: Duration) {
@@ -369,6 +374,7 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
+        self.tracer.stop(TRACE_FLUSH).await;
         if let Err(error) = self.access_log.flush_and_stop(LOG_FLUSH) {
             tracing::warn!(error = %crate::telemetry::Chain(&error), "the access log could not be written to its end");
         }

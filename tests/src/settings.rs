@@ -9,7 +9,8 @@ use std::{
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
     AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http, HttpLimits,
-    OriginRule, RateLimits, Server, SessionStore, Sessions, Transport,
+    LogSettings, OriginRule, RateLimits, Records, Server, SessionStore, Sessions, Telemetry,
+    Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -123,8 +124,10 @@ impl Settings {
                 included_headers: Vec::new(),
                 excluded_headers: Vec::new(),
                 redacted_headers: Vec::new(),
+                records: Records::default(),
                 queue_bytes_max: 1 << 20,
             },
+            telemetry: Telemetry { traces: None, log: LogSettings::default() },
             authentication: Authentication::None,
             authorization: Authorization::default(),
             rate_limits: RateLimits {

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeSet,
     error::Error,
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,10 +18,15 @@ use http::{
 use serde_json::Value;
 use url::Url;
 
-use super::error::{BackendError, BuildFault};
+use super::{
+    error::{BackendError, BuildFault},
+    traced::{peer, told},
+};
 use crate::{
+    call::Upstream,
     config::{BackendAuth, BackendConfig, OrgId},
     secret::Secret,
+    trace::{Answer, Peer, Trace},
 };
 
 /// Pause before the second try to connect: a restarting backend or a rotated address gets a chance,
@@ -70,6 +78,18 @@ pub(crate) struct Question<'a> {
     pub(crate) deadline: Duration,
     /// Whether the caller set the limit, to less than ours.
     pub(crate) hurried: bool,
+    /// Where it is noted how the backend answers.
+    pub(crate) upstream: Option<&'a Upstream>,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<&'a Trace>,
+}
+
+impl Question<'_> {
+    fn note_retry(&self) {
+        if let Some(upstream) = self.upstream {
+            upstream.note_retry();
+        }
+    }
 }
 
 /// What a backend answered, unread.
@@ -87,6 +107,8 @@ pub(super) struct Exchange {
     client: reqwest::Client,
     authorization: Option<HeaderValue>,
     base: Url,
+    /// The backend, as traces name it.
+    peer: Arc<Peer>,
     bytes_max: usize,
     /// What a backend must not tell our callers, should it repeat what we sent.
     hidden: Vec<Secret>,
@@ -123,6 +145,7 @@ impl Exchange {
             authorization,
             client,
             base: config.url.clone(),
+            peer: Arc::new(peer(config)),
             bytes_max: config.response_bytes_max,
             get_only: AtomicBool::new(false),
         })
@@ -160,6 +183,7 @@ impl Exchange {
         if reply.status != StatusCode::METHOD_NOT_ALLOWED {
             return Ok(reply);
         }
+        question.note_retry();
         let reply = self.send(question, Method::GET, &mut reconnects_left).await?;
         if reply.status.is_success() {
             self.get_only.store(true, Ordering::Relaxed);
@@ -173,19 +197,39 @@ impl Exchange {
         method: Method,
         reconnects_left: &mut u32,
     ) -> Result<Reply, BackendError> {
-        let response = loop {
-            let fault = match self.request(question, method.clone()).send().await {
-                Ok(response) => break response,
+        let (response, span) = loop {
+            let span = question.trace.map(|trace| {
+                let path = question.endpoint.tail();
+                trace.backend(&self.peer, method.clone(), path)
+            });
+            let request = self.request(question, method.clone());
+            let fault = match told(request, span.as_ref()).send().await {
+                Ok(response) => break (response, span),
                 Err(fault) => unsent(fault),
             };
+            if let Some(span) = span {
+                span.answered(Answer::Failed(None, fault.outcome()));
+            }
             // A certificate that is not trusted now is not trusted in a moment either.
             if *reconnects_left == 0 || !matches!(fault, BackendError::Unreachable(_)) {
                 return Err(fault);
             }
             *reconnects_left -= 1;
             tokio::time::sleep(RECONNECT_PAUSE).await;
+            question.note_retry();
         };
-        self.receive(response).await
+        if let Some(upstream) = question.upstream {
+            upstream.note_status(response.status().as_u16());
+        }
+        let status = response.status().as_u16();
+        let reply = self.receive(response).await;
+        if let Some(span) = span {
+            span.answered(match &reply {
+                Ok(_) => Answer::Whole(status),
+                Err(fault) => Answer::Failed(Some(status), fault.outcome()),
+            });
+        }
+        reply
     }
 
     fn request(&self, question: &Question<'_>, method: Method) -> reqwest::RequestBuilder {
@@ -237,13 +281,16 @@ impl Exchange {
 impl Endpoint {
     /// The endpoint's path below `prefix`, the path of the base address.
     fn path(self, prefix: &str) -> String {
-        let tail = match self {
+        [prefix.trim_end_matches('/'), self.tail()].concat()
+    }
+
+    const fn tail(self) -> &'static str {
+        match self {
             Self::Query => "/api/v1/query",
             Self::QueryRange => "/api/v1/query_range",
             Self::MetricNames => "/api/v1/label/__name__/values",
             Self::BuildInfo => "/api/v1/status/buildinfo",
-        };
-        [prefix.trim_end_matches('/'), tail].concat()
+        }
     }
 }
 

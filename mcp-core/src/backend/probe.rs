@@ -82,7 +82,15 @@ impl Backend {
 
     fn question(&self, endpoint: Endpoint, form: &str, deadline: Duration) -> Question<'_> {
         let org = self.org_id();
-        Question { endpoint, form: form.to_owned(), org, deadline, hurried: false }
+        Question {
+            endpoint,
+            form: form.to_owned(),
+            org,
+            deadline,
+            hurried: false,
+            upstream: None,
+            trace: None,
+        }
     }
 }
 

@@ -46,7 +46,15 @@ async fn ask_one(
 ) -> Result<String, BackendError> {
     let form = "query=up".to_owned();
     let fetched = backend
-        .fetch(&Question { endpoint, form, org, deadline: backend.timeout(), hurried: false })
+        .fetch(&Question {
+            endpoint,
+            form,
+            org,
+            deadline: backend.timeout(),
+            hurried: false,
+            upstream: None,
+            trace: None,
+        })
         .await?;
     Ok(fetched.read::<QueryData<'_>>()?.data.result_type.as_str().to_owned())
 }

@@ -10,7 +10,6 @@ use rmcp::{
     ErrorData,
     model::{ErrorCode, InitializeRequestParams, ProtocolVersion},
 };
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
@@ -166,29 +165,12 @@ fn is_stateless_version(version: &str) -> bool {
     is_date && version >= ProtocolVersion::NO_INITIALIZE.as_str()
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct MetaHead<'a> {
-    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
-    version: Option<&'a RawValue>,
-    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
-    capabilities: Option<&'a RawValue>,
-}
-
 /// The version of a request that stands for itself; `None` for one that does not.
 fn stateless_version(
     request: &Request<'_>,
     headers: &HeaderMap,
 ) -> Result<Option<ProtocolVersion>, RouteError> {
-    let meta: MetaHead<'_> = request
-        .head
-        .meta
-        // serde would read a struct from an array too.
-        .filter(|meta| meta.get().starts_with('{'))
-        .and_then(|meta| serde_json::from_str(meta.get()).ok())
-        .unwrap_or_default();
-    let in_body = meta.version.and_then(plain_string);
-    let has_capabilities = meta.capabilities.is_some_and(|raw| raw.get().starts_with('{'));
+    let (in_body, has_capabilities) = (request.meta.version(), request.meta.has_capabilities());
     let in_header = mirror::single(headers, &mirror::PROTOCOL_VERSION).map_err(header_mismatch)?;
 
     let opens_stateless = request.method == "server/discover"
@@ -216,11 +198,6 @@ fn stateless_version(
     }
     mirror::check(headers, request).map_err(header_mismatch)?;
     Ok(Some(version.clone()))
-}
-
-/// A JSON string without escapes; a version has none.
-fn plain_string(raw: &RawValue) -> Option<&str> {
-    raw.get().strip_prefix('"')?.strip_suffix('"')
 }
 
 fn missing_meta(key: &str) -> ErrorData {

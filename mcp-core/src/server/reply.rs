@@ -7,6 +7,7 @@ use http::StatusCode;
 use rmcp::{ErrorData, model::ErrorCode};
 
 use super::{
+    client::Client,
     era::RouteError,
     json::{error_json, push_event},
     running::{Bound, Ending, Outcome, overdue_json},
@@ -15,8 +16,9 @@ use super::{
 };
 use crate::{
     access::Caller,
-    call::{Call, Questions},
+    call::{Call, QueryNotes, Questions},
     session::SessionId,
+    trace::Trace,
 };
 
 /// Which answers a client can read, from its `Accept`.
@@ -35,13 +37,24 @@ pub struct Asker<'a> {
     pub accepts: Accepts,
     /// Who calls.
     pub caller: &'a Caller,
+    /// The trace that a call of the asker's belongs to.
+    pub trace: Option<&'a Arc<Trace>>,
 }
 
 impl Asker<'_> {
     /// A call of this asker's; `questions` when the client can also be asked.
-    pub(super) fn call(self, questions: Option<Arc<dyn Questions>>) -> Call {
+    pub(super) fn call(
+        self,
+        questions: Option<Arc<dyn Questions>>,
+        query_notes: QueryNotes,
+    ) -> Call {
         let caller = self.caller.clone();
-        if self.accepts.sse { Call::streaming(questions, caller) } else { Call::silent(caller) }
+        let call = if self.accepts.sse {
+            Call::streaming(questions, caller, query_notes)
+        } else {
+            Call::silent(caller, query_notes)
+        };
+        call.in_trace(self.trace)
     }
 }
 
@@ -73,26 +86,25 @@ pub struct Reply {
     pub ending: Ending,
     /// The call, with what its tool noted.
     pub call: Option<Call>,
+    /// The client, where its session says who it is.
+    pub client: Option<Client>,
 }
 
 impl Reply {
     /// An answer without a body.
     #[must_use]
     pub const fn empty(status: StatusCode, ending: Ending) -> Self {
-        Self { status, body: Body::Empty, session: None, retry_after: None, ending, call: None }
+        Self::of(status, Body::Empty, ending)
     }
 
     /// A JSON answer of status 200.
     #[must_use]
     pub const fn json(body: Bytes) -> Self {
-        Self {
-            status: StatusCode::OK,
-            body: Body::Json(body),
-            session: None,
-            retry_after: None,
-            ending: Ending::Answered,
-            call: None,
-        }
+        Self::of(StatusCode::OK, Body::Json(body), Ending::Answered)
+    }
+
+    const fn of(status: StatusCode, body: Body, ending: Ending) -> Self {
+        Self { status, body, session: None, retry_after: None, ending, call: None, client: None }
     }
 
     /// A JSON-RPC error. `id_raw` is left out where the request's id could not be read.
@@ -103,8 +115,7 @@ impl Reply {
         error: &ErrorData,
         ending: Ending,
     ) -> Self {
-        let body = Body::Json(error_json(id_raw, error));
-        Self { status, body, session: None, retry_after: None, ending, call: None }
+        Self::of(status, Body::Json(error_json(id_raw, error)), ending)
     }
 
     /// The answer to a body that is no message.
@@ -191,6 +202,6 @@ impl Reply {
             None if accepts.sse => Body::Events(Bytes::new()),
             None => return Self { call, ..Self::empty(StatusCode::ACCEPTED, ending) },
         };
-        Self { status, body, session: None, retry_after: None, ending, call }
+        Self { call, ..Self::of(status, body, ending) }
     }
 }

@@ -36,7 +36,10 @@ use super::{
     sessions::InFlight,
     wire::Request,
 };
-use crate::access::Caller;
+use crate::{
+    access::Caller,
+    call::{Call, QueryNotes},
+};
 
 /// One request on its way through a handler.
 pub(super) struct Job {
@@ -90,6 +93,7 @@ pub struct Service {
     changes: Changes,
     stranger: Peer<RoleServer>,
     lists: Arc<Lists>,
+    query_notes: QueryNotes,
 }
 
 impl Service {
@@ -102,7 +106,19 @@ impl Service {
         let lists = Arc::new(Lists::default());
         let weak = Arc::downgrade(&lists);
         changes.subscribe(weak);
-        Self { handler: Arc::new(handler), changes, stranger: dead_peer(), lists }
+        let query_notes = QueryNotes::default();
+        Self { handler: Arc::new(handler), changes, stranger: dead_peer(), lists, query_notes }
+    }
+
+    /// The same service, whose calls keep of the PromQL that they ask what the record is to tell.
+    #[must_use]
+    pub fn noting(self, query_notes: QueryNotes) -> Self {
+        Self { query_notes, ..self }
+    }
+
+    /// What calls keep of the PromQL that they ask.
+    pub(super) const fn query_notes(&self) -> QueryNotes {
+        self.query_notes
     }
 
     /// Where changes of the lists are announced.
@@ -248,7 +264,7 @@ impl<H: ServerHandler> Handler for H {
         Box::pin(async move {
             let Job { id_raw, request, context, places, call_timeout, stateless, keep } = job;
             let _freed_at_the_end = places;
-            let ct = context.ct.clone();
+            let (ct, call) = (context.ct.clone(), context.extensions.get::<Call>().cloned());
             let work = AssertUnwindSafe(self.handle_request(request, context)).catch_unwind();
             let worked = tokio::select! {
                 biased;
@@ -256,7 +272,7 @@ impl<H: ServerHandler> Handler for H {
                 worked = tokio::time::timeout(call_timeout, work) => worked,
             };
             match worked {
-                Ok(Ok(Ok(result))) => answered(&id_raw, &result, keep),
+                Ok(Ok(Ok(result))) => answered(&id_raw, &result, (keep, call)),
                 Ok(Ok(Err(error))) => {
                     let status = if stateless { status_of(error.code) } else { StatusCode::OK };
                     failed(&id_raw, &error, status, Ending::RpcError)
@@ -309,7 +325,11 @@ const fn cancelled() -> Outcome {
     Outcome { answer: None, status: StatusCode::OK, ending: Ending::Cancelled }
 }
 
-fn answered(id_raw: &str, result: &ServerResult, keep: Option<Keep>) -> Outcome {
+fn answered(
+    id_raw: &str,
+    result: &ServerResult,
+    (keep, call): (Option<Keep>, Option<Call>),
+) -> Outcome {
     let mut json = result_start(id_raw, 512);
     let start = json.len();
     if serde_json::to_writer(&mut json, result).is_err() {
@@ -318,6 +338,9 @@ fn answered(id_raw: &str, result: &ServerResult, keep: Option<Keep>) -> Outcome 
     }
     if let (Some(keep), Some(result)) = (keep, json.get(start..)) {
         keep.store(result);
+    }
+    if let Some(call) = call.filter(|call| call.outcome().is_some()) {
+        call.note_bytes(json.len() - start);
     }
     json.push(b'}');
     Outcome { answer: Some(json.into()), status: StatusCode::OK, ending: Ending::Answered }

@@ -69,6 +69,8 @@ pub struct Request<'a> {
     pub params: Option<&'a RawValue>,
     /// What routing and header checks need of the parameters.
     pub head: ParamsHead<'a>,
+    /// What routing and records need of the request's own metadata.
+    pub meta: MetaHead<'a>,
 }
 
 /// A notification of a client.
@@ -108,6 +110,9 @@ pub struct ParamsHead<'a> {
     /// Page of a list.
     #[serde(borrow)]
     cursor: Option<&'a RawValue>,
+    /// Arguments of a tool or prompt.
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 impl<'a> ParamsHead<'a> {
@@ -134,10 +139,117 @@ impl<'a> ParamsHead<'a> {
     pub fn task_id(&self) -> Option<Cow<'a, str>> {
         text(self.task_id?)
     }
+
+    /// Shows each argument of a tool or prompt by its name, as the JSON that the client wrote. What is no
+    /// object has none. A name that is there twice is shown twice; a tool sees the last.
+    ///
+    /// The arguments are looked through only when this is called, once, and nothing is copied but names with escapes.
+    pub fn each_argument(&self, see: impl FnMut(&str, &'a RawValue)) {
+        if let Some(arguments) = self.arguments {
+            each_member(arguments, see);
+        }
+    }
+}
+
+/// What is read of a request's `_meta`. Everything in it is the client's own word.
+///
+/// Spec: MCP 2026-07-28, `_meta`; W3C Trace Context in `_meta` (SEP-414).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct MetaHead<'a> {
+    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
+    version: Option<&'a RawValue>,
+    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
+    capabilities: Option<&'a RawValue>,
+    #[serde(borrow, rename = "io.modelcontextprotocol/clientInfo")]
+    client_info: Option<&'a RawValue>,
+    #[serde(borrow)]
+    traceparent: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tracestate: Option<&'a RawValue>,
+}
+
+/// What a client calls itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientInfo<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Its version.
+    pub version: Cow<'a, str>,
+}
+
+impl<'a> MetaHead<'a> {
+    /// Metadata that is malformed counts as none: where the era requires it, the era check refuses the request.
+    fn read(meta: Option<&'a RawValue>) -> Self {
+        // serde would read a struct from an array too.
+        let meta = meta.filter(|meta| meta.get().starts_with('{'));
+        meta.and_then(|meta| serde_json::from_str(meta.get()).ok()).unwrap_or_default()
+    }
+
+    /// The protocol version, if it is a string without escapes; a version has none.
+    pub(super) fn version(&self) -> Option<&'a str> {
+        self.version?.get().strip_prefix('"')?.strip_suffix('"')
+    }
+
+    /// Whether it says what the client can do.
+    pub(super) fn has_capabilities(&self) -> bool {
+        self.capabilities.is_some_and(|raw| raw.get().starts_with('{'))
+    }
+
+    /// What the client calls itself.
+    #[must_use]
+    pub fn client(&self) -> Option<ClientInfo<'a>> {
+        #[derive(Deserialize)]
+        struct Info<'a> {
+            #[serde(borrow)]
+            name: Text<'a>,
+            #[serde(borrow)]
+            version: Text<'a>,
+        }
+        let raw = self.client_info.filter(|raw| raw.get().starts_with('{'))?;
+        let Info { name, version } = serde_json::from_str(raw.get()).ok()?;
+        Some(ClientInfo { name: name.0, version: version.0 })
+    }
+
+    /// `traceparent`, if it is a string; whether it is well formed is for its reader to say.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<Cow<'a, str>> {
+        text(self.traceparent?)
+    }
+
+    /// `tracestate`, if it is a string.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<Cow<'a, str>> {
+        text(self.tracestate?)
+    }
 }
 
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+}
+
+/// Shows each member of a JSON object, unread. What is no object has none.
+fn each_member<'a>(object: &'a RawValue, see: impl FnMut(&str, &'a RawValue)) {
+    struct Members<F>(F);
+
+    impl<'de, F: FnMut(&str, &'de RawValue)> de::Visitor<'de> for Members<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key::<Text<'de>>()? {
+                (self.0)(&name.0, map.next_value()?);
+            }
+            Ok(())
+        }
+    }
+
+    let mut json = serde_json::Deserializer::from_str(object.get());
+    // It was read once as JSON already; what else it may be, such as an array, has no members.
+    json.deserialize_map(Members(see)).unwrap_or_default();
 }
 
 /// Why a body is no message.
@@ -225,8 +337,9 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, WireError> {
         }
         None => ParamsHead::default(),
     };
-    let id = request_id(id_raw)?;
-    Ok(Message::Request(Request { id, id_raw: id_raw.get(), method: method.0, params, head }))
+    let (id, meta) = (request_id(id_raw)?, MetaHead::read(head.meta));
+    let (id_raw, method) = (id_raw.get(), method.0);
+    Ok(Message::Request(Request { id, id_raw, method, params, head, meta }))
 }
 
 fn not_a_message(error: &serde_json::Error) -> WireError {
@@ -268,6 +381,69 @@ mod tests {
         assert_eq!(request.id_raw, r#""a\u0062""#);
         assert_eq!(request.method, "tools/call");
         assert_eq!(request.head.name().unwrap(), "x");
+    }
+
+    fn request(params: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#)
+    }
+
+    #[test]
+    fn arguments_are_shown_as_they_were_written() {
+        let body =
+            request(r#"{"name":"x","arguments":{"a\u0062": "\u0063", "n":{"x": [1]},"n":2}}"#);
+        let Message::Request(request) = parse(body.as_bytes()).unwrap() else {
+            panic!("a request")
+        };
+        let mut seen = Vec::new();
+        request.head.each_argument(|name, raw| seen.push((name.to_owned(), raw.get())));
+        let expected = [("ab", r#""\u0063""#), ("n", r#"{"x": [1]}"#), ("n", "2")];
+        assert_eq!(seen, expected.map(|(name, raw)| (name.to_owned(), raw)));
+    }
+
+    #[test]
+    fn what_is_no_object_has_no_arguments() {
+        for params in [r"{}", r#"{"arguments":[1]}"#, r#"{"arguments":null}"#, r#"{"arguments":7}"#]
+        {
+            let body = request(params);
+            let Message::Request(request) = parse(body.as_bytes()).unwrap() else {
+                panic!("a request")
+            };
+            request.head.each_argument(|name, _| panic!("{name} in {params}"));
+        }
+    }
+
+    #[test]
+    fn metadata_tells_the_client_and_the_trace() {
+        let body = request(
+            r#"{"_meta":{"traceparent":"00-a-b-01","tracestate":"v=1",
+                "io.modelcontextprotocol/clientInfo":{"name":"n\u006f","version":"1","title":"T"}}}"#,
+        );
+        let Message::Request(request) = parse(body.as_bytes()).unwrap() else {
+            panic!("a request")
+        };
+        let client = ClientInfo { name: "no".into(), version: "1".into() };
+        assert_eq!(request.meta.client(), Some(client));
+        assert_eq!(request.meta.traceparent().unwrap(), "00-a-b-01");
+        assert_eq!(request.meta.tracestate().unwrap(), "v=1");
+    }
+
+    #[test]
+    fn metadata_of_the_wrong_kind_tells_nothing() {
+        let key = "io.modelcontextprotocol/clientInfo";
+        for meta in [
+            "7".to_owned(),
+            r#"["00"]"#.to_owned(),
+            format!(r#"{{"{key}":["n","1"],"traceparent":7,"tracestate":null}}"#),
+            format!(r#"{{"{key}":{{"name":"n"}},"traceparent":{{}}}}"#),
+        ] {
+            let body = request(&format!(r#"{{"_meta":{meta}}}"#));
+            let Message::Request(request) = parse(body.as_bytes()).unwrap() else {
+                panic!("a request")
+            };
+            assert_eq!(request.meta.client(), None, "{meta}");
+            assert_eq!(request.meta.traceparent(), None, "{meta}");
+            assert_eq!(request.meta.tracestate(), None, "{meta}");
+        }
     }
 
     #[test]

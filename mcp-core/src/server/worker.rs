@@ -16,6 +16,7 @@ use rmcp::{
 
 use super::{
     calls::Calls,
+    client::Client,
     events::EventLog,
     facts::{Facts, FactsTable, TooMuch},
     figures::{Counts, Figures, wide},
@@ -140,13 +141,13 @@ impl Worker {
             let error = ErrorData::internal_error("the answer could not be written as JSON", None);
             return rpc_error(id_raw, &error, accepts);
         };
-        let id = opening.id.clone();
+        let (id, client) = (opening.id.clone(), Client::of_session(&facts));
         if let Err(why) = self.sessions.open(opening, facts, asker.caller.principal) {
             return self.cannot_open(why, id_raw);
         }
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
         let mut reply = Reply::json(result_json(request.id_raw, &json)).in_form(accepts);
-        reply.session = Some(id);
+        (reply.session, reply.client) = (Some(id), Some(client));
         reply
     }
 
@@ -159,11 +160,13 @@ impl Worker {
             };
             return Reply::unknown_session(id_raw);
         };
-        match message {
+        let mut reply = match message {
             Message::Request(request) => self.session_request(&session, &request, asker).await,
             Message::Notification(notification) => notified(&session, &notification),
             Message::Response(response) => responded(&session, &response),
-        }
+        };
+        reply.client = Some(Client::of_session(&session.facts));
+        reply
     }
 
     /// Checks the headers that mirror arguments of a stateless `tools/call`.
@@ -214,7 +217,7 @@ impl Worker {
         {
             return self.listen(&request, filter, accepts);
         }
-        let call = asker.call(None);
+        let call = asker.call(None, self.service.query_notes());
         let mut context = RequestContext::new(request.id.clone(), self.service.stranger().clone());
         context.meta = request::metadata(&request);
         let Some(permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
@@ -233,9 +236,12 @@ impl Worker {
 
     /// Ends the session `id`, if it is the caller's.
     pub fn close(&self, id: &SessionId, caller: &Caller) -> Reply {
+        let session = self.sessions.get(id, caller.principal);
         if self.sessions.close(id, caller.principal) {
             self.counts.deleted.fetch_add(1, Ordering::Relaxed);
-            return Reply::empty(StatusCode::NO_CONTENT, Ending::Answered);
+            let mut reply = Reply::empty(StatusCode::NO_CONTENT, Ending::Answered);
+            reply.client = session.map(|session| Client::of_session(&session.facts));
+            return reply;
         }
         Reply::unknown_session(None)
     }
@@ -273,7 +279,7 @@ impl Worker {
         };
         let Some(permit) = self.calls.permit() else { return Reply::busy(id_raw, Bound::Calls) };
         let questions: Arc<dyn Questions> = Arc::<Session>::clone(session);
-        let call = asker.call(Some(questions));
+        let call = asker.call(Some(questions), self.service.query_notes());
         let mut meta = request::metadata(request);
         let peer = session.facts.introduce(self.service.stranger(), &mut meta);
         let mut context = RequestContext::new(request.id.clone(), peer);

@@ -10,7 +10,10 @@ use super::{
     target::Target,
     text::{self, Lines},
 };
-use crate::backend::{Answer, QueryData};
+use crate::{
+    backend::{Answer, QueryData},
+    call::{Answered, Truncation},
+};
 
 /// Room for what is not known before the series are taken: the text's heading, counts, flag, and,
 /// in both forms of the answer, what was cut; and for the frame around both.
@@ -24,6 +27,7 @@ const QUERY_SHARE: usize = 8;
 pub(crate) struct Output {
     pub(crate) structured: JsonObject,
     pub(crate) text: String,
+    pub(crate) answered: Answered,
 }
 
 /// Starts a structured answer with what all tools tell.
@@ -75,7 +79,7 @@ pub(crate) fn build(
     let mut text = String::with_capacity(512);
     let remarks = notes.text();
     let bytes_spent = object_bytes(&structured) + json_bytes(&remarks) + CLOSING_BYTES_MAX;
-    let cut = match result_type {
+    let (answered, cut) = match result_type {
         "vector" | "matrix" => {
             let Room { bytes_max, series_max } = room;
             let mut lines = Lines::of_answer(bytes_max);
@@ -86,9 +90,9 @@ pub(crate) fn build(
                     .map_err(|_malformed| target.unreadable("a series in it is malformed"))?;
             heading(&mut text, target, &shaped, &asked.when);
             lines.end(&mut text, shaped.series.len());
-            let cut = shaped.cut_text();
+            let (answered, cut) = (shaped.answered(), shaped.cut_text());
             put_series(&mut structured, shaped, cut.as_deref());
-            cut
+            (answered, cut)
         }
         "scalar" | "string" => {
             let pair = single(answer)
@@ -100,7 +104,8 @@ pub(crate) fn build(
             if let Some(cut) = &cut {
                 structured.insert("truncation".to_owned(), cut.as_str().into());
             }
-            cut
+            let truncation = cut.is_some().then_some(Truncation::Size);
+            (Answered { rows: 1, rows_total: 1, truncation }, cut)
         }
         _other => return Err(target.unreadable("it is of an unknown type")),
     };
@@ -108,7 +113,7 @@ pub(crate) fn build(
     if let Some(cut) = cut {
         text::push(&mut text, format_args!("\n{cut}"));
     }
-    Ok(Output { structured, text })
+    Ok(Output { structured, text, answered })
 }
 
 fn put_series(structured: &mut JsonObject, shaped: Shaped, cut: Option<&str>) {

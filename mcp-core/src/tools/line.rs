@@ -8,8 +8,15 @@ use rmcp::{
     service::RequestContext,
 };
 
-use super::error::ToolError;
-use crate::{access::Access, call::Call, config::BackendName, observe::ToolOutcome};
+use super::{error::ToolError, target::Target};
+use crate::{
+    access::Access,
+    backend::{Fetched, Question},
+    call::{Answered, Call},
+    config::BackendName,
+    observe::ToolOutcome,
+    trace::Trace,
+};
 
 /// How often a client that asked for it hears that the backend still works.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -36,10 +43,29 @@ impl<'a> Line<'a> {
         self.call?.caller().edition.offer()
     }
 
-    pub(crate) fn note_backend(self, backend: &BackendName) {
+    /// Notes what PromQL is asked.
+    pub(crate) fn note_query(self, query: &str) {
         if let Some(call) = self.call {
-            call.note_backend(backend);
+            call.note_query(query);
         }
+    }
+
+    /// Notes the range of time that is asked for.
+    pub(crate) fn note_times(self, range: Duration, step: Option<Duration>) {
+        if let Some(call) = self.call {
+            call.note_times(range, step);
+        }
+    }
+
+    pub(crate) fn note_answered(self, answered: Answered) {
+        if let Some(call) = self.call {
+            call.note_answered(answered);
+        }
+    }
+
+    /// The trace that the call belongs to.
+    pub(crate) fn trace(self) -> Option<&'a Trace> {
+        self.call?.trace()
     }
 
     pub(crate) fn note_outcome(self, outcome: ToolOutcome) {
@@ -48,9 +74,25 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Asks the target's backend, and notes how it answers.
+    pub(crate) async fn ask<'b>(
+        self,
+        target: Target<'b>,
+        question: Question<'_>,
+    ) -> Result<Fetched<'b>, ToolError> {
+        let name = target.backend.name();
+        let upstream = self.call.map(|call| {
+            call.note_target(name, target.org);
+            call.upstream()
+        });
+        let question = Question { upstream, trace: self.trace(), ..question };
+        let fetched = self.wait(target.backend.fetch(&question), target.deadline, name).await?;
+        fetched.map_err(|fault| target.failed(fault))
+    }
+
     /// Waits for `work`, which takes `limit` at most, telling the client of it if it asked to be
     /// told, and giving up when the client cancels.
-    pub(crate) async fn wait<T>(
+    async fn wait<T>(
         self,
         work: impl Future<Output = T>,
         limit: Duration,

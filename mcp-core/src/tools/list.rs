@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     backend::{Answer, Endpoint, Names, Text},
+    call::{Answered, Truncation},
     config::ToolLimits,
 };
 
@@ -99,15 +100,13 @@ pub(crate) async fn run(
     let limit = arguments.lenient_count("limit", 1)?.unwrap_or(PAGE_DEFAULT).min(page_max);
     let offset = arguments.lenient_count("offset", 0)?.unwrap_or(0);
     let (start, end) = window(&arguments, Moment::now())?;
+    line.note_times(end.since(start).map(Span::duration).unwrap_or_default(), None);
     let target = Target::read(reach, &arguments)?;
-    let name = target.backend.name();
-    line.note_backend(name);
 
     let (start, end) = (start.unix_seconds(), end.unix_seconds());
     let parameters = [("start", Some(start.as_str())), ("end", Some(end.as_str()))];
     let question = target.question(Endpoint::MetricNames, &parameters);
-    let fetched = line.wait(target.backend.fetch(&question), target.deadline, name).await?;
-    let fetched = fetched.map_err(|fault| target.failed(fault))?;
+    let fetched = line.ask(target, question).await?;
     let answer = fetched.read::<Names<'_>>().map_err(|fault| target.failed(fault))?;
     Ok(page(target, answer, &filter, &Page { limit, offset, bytes_max: limits.answer_bytes_max }))
 }
@@ -167,7 +166,11 @@ fn page(target: Target<'_>, answer: Answer<Names<'_>>, filter: &Filter, page: &P
         put("next_offset", next.into());
     }
     put("metrics", Value::Array(taken.metrics));
-    Output { structured, text }
+    // A page that is not full has no room for more.
+    let full = returned + taken.skipped >= page.limit;
+    let cut = if full { Truncation::Page } else { Truncation::Size };
+    let answered = Answered { rows: returned, rows_total: total, truncation: more.then_some(cut) };
+    Output { structured, text, answered }
 }
 
 /// The names of a page.

@@ -62,18 +62,16 @@ pub(crate) async fn run(
 ) -> Result<Output, ToolError> {
     let arguments = Arguments::accept(given, SPEC.arguments)?;
     let query = arguments.required_text("query", limits.query_bytes_max)?;
+    line.note_query(query);
     let time = arguments.moment("time", Moment::now())?;
     let series_max = arguments.count("limit", 1)?;
     let target = Target::read(reach, &arguments)?;
-    let name = target.backend.name();
-    line.note_backend(name);
 
     let (at, timeout) = (time.map(Moment::unix_seconds), target.backend_timeout_s());
     let parameters =
         [("query", Some(query)), ("time", at.as_deref()), ("timeout", Some(timeout.as_str()))];
     let question = target.question(Endpoint::Query, &parameters);
-    let fetched = line.wait(target.backend.fetch(&question), target.deadline, name).await?;
-    let fetched = fetched.map_err(|fault| target.failed(fault))?;
+    let fetched = line.ask(target, question).await?;
     let answer = fetched.read::<QueryData<'_>>().map_err(|fault| target.failed(fault))?;
 
     let time = time.map(|time| time.to_string());

@@ -72,11 +72,11 @@ pub(crate) async fn run(
 ) -> Result<Output, ToolError> {
     let arguments = Arguments::accept(given, SPEC.arguments)?;
     let query = arguments.required_text("query", limits.query_bytes_max)?;
+    line.note_query(query);
     let range = Range::read(&arguments, Moment::now(), limits.points_default_max)?;
+    line.note_times(range.length().duration(), Some(range.step.duration()));
     let series_max = arguments.count("limit", 1)?;
     let target = Target::read(reach, &arguments)?;
-    let name = target.backend.name();
-    line.note_backend(name);
 
     let question = target.question(
         Endpoint::QueryRange,
@@ -88,8 +88,7 @@ pub(crate) async fn run(
             ("timeout", Some(&target.backend_timeout_s())),
         ],
     );
-    let fetched = line.wait(target.backend.fetch(&question), target.deadline, name).await?;
-    let fetched = fetched.map_err(|fault| target.failed(fault))?;
+    let fetched = line.ask(target, question).await?;
     let answer = fetched.read::<QueryData<'_>>().map_err(|fault| target.failed(fault))?;
 
     let Range { start, end, step } = range;
@@ -109,6 +108,10 @@ struct Range {
 }
 
 impl Range {
+    fn length(&self) -> Span {
+        self.end.since(self.start).unwrap_or(Span::from_ms(0))
+    }
+
     fn read(
         arguments: &Arguments,
         now: Moment,

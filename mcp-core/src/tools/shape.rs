@@ -5,7 +5,10 @@ use std::io;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::backend::Items;
+use crate::{
+    backend::Items,
+    call::{Answered, Truncation},
+};
 
 /// Series of an answer, as the backend gave them, and how many it had.
 #[derive(Debug)]
@@ -77,6 +80,15 @@ pub(crate) fn shape(
 }
 
 impl Shaped {
+    /// How much of what there is was taken.
+    pub(crate) fn answered(&self) -> Answered {
+        let truncation = self.cut.map(|cut| match cut {
+            Cut::Bytes(_) => Truncation::Size,
+            Cut::Limit(_) => Truncation::Limit,
+        });
+        Answered { rows: self.series.len(), rows_total: self.total, truncation }
+    }
+
     /// What was left out and how to ask for less, for a reader; `None` when all is there.
     pub(crate) fn cut_text(&self) -> Option<String> {
         let (returned, total) = (self.series.len(), self.total);

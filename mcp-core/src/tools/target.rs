@@ -53,7 +53,15 @@ impl<'b> Target<'b> {
             }
         }
         let Self { org, deadline, hurried, backend: _ } = self;
-        Question { endpoint, form: form.finish(), org, deadline, hurried }
+        Question {
+            endpoint,
+            form: form.finish(),
+            org,
+            deadline,
+            hurried,
+            upstream: None,
+            trace: None,
+        }
     }
 
     /// The limit to give the backend itself: a little shorter than ours, so that its own words

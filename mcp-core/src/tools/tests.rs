@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     access::Caller,
     backend::fake::{Fake, Reaction, config, response},
-    call::Call,
+    call::{Call, QueryNotes},
     config::{BackendAuth, BackendConfig, BackendName, OrgId},
     observe::{BackendOutcome, Unobserved},
     secret::Secret,
@@ -418,7 +418,7 @@ async fn a_timeout_of_the_callers_own_is_the_callers_matter() {
             let fake = Fake::start(move |_| reaction.clone()).await;
             let mut config = fake.config("prom");
             config.timeout = std::time::Duration::from_millis(limit);
-            let (mut context, call) = (context(), Call::silent(Caller::anyone()));
+            let (mut context, call) = (context(), Call::silent(Caller::anyone(), QueryNotes::Off));
             context.extensions.insert(call.clone());
             let Value::Object(given) = json!({"query": "up", "timeout": own}) else { panic!() };
             let request = CallToolRequestParams::new(QUERY).with_arguments(given);
@@ -540,7 +540,7 @@ async fn each_call_is_reported_once_with_its_outcome() {
         let metrics =
             Metrics::new("promgate".to_owned(), "1".to_owned(), backends, limits, observer());
         let Value::Object(given) = given else { panic!("not an object") };
-        let (mut context, call) = (context(), Call::silent(Caller::anyone()));
+        let (mut context, call) = (context(), Call::silent(Caller::anyone(), QueryNotes::Off));
         context.extensions.insert(call.clone());
         let request = CallToolRequestParams::new(QUERY).with_arguments(given);
         metrics.call_tool(request, context).await.unwrap();
@@ -549,5 +549,7 @@ async fn each_call_is_reported_once_with_its_outcome() {
         assert_eq!(call.backend().is_some(), told.len() == 2);
     }
 }
+
+mod notes;
 
 mod reach;

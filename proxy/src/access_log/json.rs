@@ -62,7 +62,7 @@ pub(super) fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
 }
 
 /// The part of `text` that fits, and whether something was cut.
-fn shortened(text: &[u8], bytes_max: usize) -> (&[u8], bool) {
+pub(super) fn shortened(text: &[u8], bytes_max: usize) -> (&[u8], bool) {
     let Some(mut kept) = text.get(..bytes_max).filter(|_| text.len() > bytes_max) else {
         return (text, false);
     };

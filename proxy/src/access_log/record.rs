@@ -1,35 +1,64 @@
-//! One record: named facts in, one line of JSON out.
+//! One record: named facts.
 
 use std::{
-    cell::RefCell,
-    io::Write as _,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
-use super::{json, redact::RuledHeaders};
-use crate::metrics::labels::{Label as _, Outcome};
+use super::{
+    Field, Format, Value, ecs,
+    identity::Identity,
+    line, otlp,
+    pseudonym::Pseudonym,
+    redact::{Arguments, RuledHeaders, Rules},
+};
+use crate::{
+    field::SCHEMA_VERSION,
+    metrics::labels::{Label as _, Limit, Outcome},
+};
 
-/// Longest path written, in bytes. The paths that we serve are far shorter; what is longer is
-/// somebody's probe, and its beginning tells enough.
-const PATH_BYTES_MAX: usize = 512;
+/// What a record tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Event {
+    /// A request that is over.
+    #[default]
+    Request,
+    /// A long stream that has opened.
+    StreamOpen,
+    /// A request that was a long stream, and is over.
+    StreamEnd,
+}
 
-/// Longest user agent written, in bytes.
-const USER_AGENT_BYTES_MAX: usize = 256;
+impl Event {
+    /// The word of the record; none for a request.
+    #[must_use]
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Request => None,
+            Self::StreamOpen => Some("stream_open"),
+            Self::StreamEnd => Some("stream_end"),
+        }
+    }
+}
 
-/// Longest name that a client gave (an RPC method, a tool, a request id) written, in bytes.
-const NAME_BYTES_MAX: usize = 128;
-
-/// What is known of one request when it ends. What is `None` is left out of the line.
+/// What is known of one request. What is `None` is left out of the record.
 ///
-/// There is no field that could hold a URL with its query, a body, a session id or headers that no
-/// rule names, so none of these can be logged by mistake.
+/// There is no field that could hold a URL with its query, a body, a session id, a token, or headers and arguments
+/// that no rule names, so none of these can be logged by mistake.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// When the request ended.
+    /// What it tells of.
+    pub event: Event,
+    /// When the request ended, or its stream opened.
     pub time: SystemTime,
     /// Its id, as answered to the client.
     pub request_id: &'a str,
+    /// W3C trace id, 32 hexadecimal digits.
+    pub trace_id: Option<&'a str>,
+    /// Name of the replica that writes the record.
+    pub replica: Option<&'a str>,
+    /// Which port took the request.
+    pub listener: Option<&'static str>,
     /// HTTP method.
     pub method: &'a str,
     /// The request's path as it came. From a `?` or `#` on nothing is written.
@@ -44,29 +73,89 @@ pub struct Record<'a> {
     pub bytes_in: u64,
     /// Bytes of the answer's body that were written.
     pub bytes_out: u64,
-    /// Address of the client.
+    /// Address of the other end of the connection.
     pub peer: Option<SocketAddr>,
+    /// The client's address, as trusted proxies or the replica tell it that passed the request on.
+    pub client: Option<IpAddr>,
+    /// TLS of the connection.
+    pub tls: Option<Tls<'a>>,
     /// Value of `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
+    /// MCP generation of the request.
+    pub era: Option<&'static str>,
+    /// MCP protocol version.
+    pub protocol_version: Option<&'a str>,
+    /// Name that the MCP client gave itself.
+    pub client_name: Option<&'a str>,
+    /// Version that the MCP client gave itself.
+    pub client_version: Option<&'a str>,
     /// JSON-RPC method, as the client wrote it.
     pub rpc_method: Option<&'a str>,
+    /// Id of the JSON-RPC request, without the quotes of a text.
+    pub rpc_id: Option<&'a [u8]>,
     /// Tool, as the client wrote it.
     pub tool: Option<&'a str>,
+    /// Prompt, as the client wrote it.
+    pub prompt: Option<&'a str>,
+    /// Address of a resource, as the client wrote it. Neither user, query nor fragment is written.
+    pub resource: Option<&'a str>,
+    /// Pseudonym of the session.
+    pub session: Option<&'a Pseudonym>,
+    /// What became of authentication.
+    pub auth: Option<&'static str>,
+    /// Who calls, as far as the configuration lets it be seen.
+    pub identity: Option<&'a Identity>,
+    /// The rule that let the caller use the tool, or what kept the caller out.
+    pub rule: Option<&'a str>,
+    /// The configured bound that was reached.
+    pub limit: Option<Limit>,
     /// Configured name of the backend that served the call.
     pub backend: Option<&'a str>,
+    /// Tenant of the backend.
+    pub tenant: Option<&'a str>,
+    /// HTTP status of the backend's last answer.
+    pub upstream_status: Option<u16>,
+    /// Time that the backend took.
+    pub upstream_time: Option<Duration>,
+    /// How often the backend was asked again.
+    pub retries: Option<u32>,
+    /// Hash of the normalised PromQL.
+    pub query_fingerprint: Option<&'a str>,
+    /// How the PromQL was read, in one word.
+    pub query_form: Option<&'static str>,
+    /// Metrics that the PromQL names.
+    pub query_metrics: &'a [Box<str>],
+    /// Functions of the PromQL.
+    pub query_functions: &'a [Box<str>],
+    /// Labels of the PromQL.
+    pub query_labels: &'a [Box<str>],
+    /// The PromQL, masked or clear.
+    pub query: Option<&'a str>,
+    /// Length of the time asked for.
+    pub range: Option<Duration>,
+    /// Step of a range query.
+    pub step: Option<Duration>,
+    /// Series or names in the tool's answer.
+    pub rows: Option<u64>,
+    /// Series or names that there are.
+    pub rows_total: Option<u64>,
+    /// Bytes of the tool's answer.
+    pub answer_bytes: Option<u64>,
+    /// Why the tool's answer does not hold all that there is, in one word.
+    pub truncated: Option<&'static str>,
+    /// Arguments that a rule names.
+    pub arguments: Option<&'a Arguments>,
+    /// Name of the replica that passed the request on.
+    pub via: Option<&'a str>,
     /// Number of the worker that served the request.
     pub worker: Option<u16>,
     /// Name of the replica that owns the session, and the number of its worker.
     pub owner: Option<(&'a str, u16)>,
     /// How many replicas the request passed through before this one.
     pub hop: u8,
-    /// The client's address, as the replica says that passed it on.
-    pub client: Option<IpAddr>,
-    /// Name of the replica that passed it on.
-    pub via: Option<&'a str>,
-    /// MCP generation of the request; a word of ours, never a client's.
-    pub era: Option<&'static str>,
-    /// How the request ended.
+    /// Kind of a long stream.
+    pub stream: Option<&'static str>,
+    /// How the request ended; not written of a stream that opens.
     pub outcome: Outcome,
     /// Why it was refused, in one word of ours.
     pub reason: Option<&'static str>,
@@ -74,95 +163,283 @@ pub struct Record<'a> {
     pub headers: Option<RuledHeaders<'a>>,
 }
 
-impl Record<'_> {
-    /// Appends the record to `line` as one JSON object and a line feed.
-    pub(super) fn write_to(&self, line: &mut Vec<u8>) {
-        line.extend_from_slice(br#"{"time":""#);
-        write_time(line, self.time);
-        line.extend_from_slice(br#"","request_id":"#);
-        json::text(line, self.request_id.as_bytes(), NAME_BYTES_MAX);
-        line.extend_from_slice(br#","method":"#);
-        json::text(line, self.method.as_bytes(), NAME_BYTES_MAX);
-        line.extend_from_slice(br#","path":"#);
-        json::text(line, plain_path(self.path), PATH_BYTES_MAX);
-        line.extend_from_slice(br#","http_version":""#);
-        line.extend_from_slice(version(self.http_version));
-        line.push(b'"');
-        if let Some(status) = self.status {
-            number(line, br#","status":"#, u64::from(status));
-        }
-        self.write_figures(line);
-        self.write_names(line);
-        line.extend_from_slice(br#","outcome":""#);
-        line.extend_from_slice(self.outcome.label().as_bytes());
-        line.push(b'"');
-        if let Some(reason) = self.reason {
-            line.extend_from_slice(br#","reason":""#);
-            line.extend_from_slice(reason.as_bytes());
-            line.push(b'"');
-        }
-        if let Some(headers) = &self.headers {
-            headers.write_to(line);
-        }
-        line.extend_from_slice(b"}\n");
-    }
+/// TLS of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Tls<'a> {
+    /// Its version.
+    pub version: &'a str,
+    /// The cipher suite.
+    pub cipher: &'a str,
+    /// SHA-256 of the other end's certificate, in hexadecimal digits; empty when it showed none.
+    pub client: &'a str,
+}
 
-    fn write_figures(&self, line: &mut Vec<u8>) {
-        let micros = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);
-        number(line, br#","duration_ms":"#, micros / 1000);
-        line.push(b'.');
-        json::padded(line, micros % 1000, 3);
-        number(line, br#","bytes_in":"#, self.bytes_in);
-        number(line, br#","bytes_out":"#, self.bytes_out);
-        if let Some(peer) = self.peer {
-            line.extend_from_slice(br#","peer":""#);
-            write_peer(line, peer);
-            line.push(b'"');
-        }
-        if let Some(client) = self.client {
-            // Writing into a `Vec` cannot fail.
-            write!(line, ",\"client\":\"{client}\"").unwrap_or_default();
-        }
-    }
-
-    fn write_names(&self, line: &mut Vec<u8>) {
-        if let Some(user_agent) = self.user_agent {
-            line.extend_from_slice(br#","user_agent":"#);
-            json::text(line, user_agent, USER_AGENT_BYTES_MAX);
-        }
-        let names: [(&[u8], Option<&str>); 5] = [
-            (br#","rpc_method":"#, self.rpc_method),
-            (br#","tool":"#, self.tool),
-            (br#","backend":"#, self.backend),
-            (br#","era":"#, self.era),
-            (br#","via":"#, self.via),
-        ];
-        for (key, name) in names {
-            if let Some(name) = name {
-                line.extend_from_slice(key);
-                json::text(line, name.as_bytes(), NAME_BYTES_MAX);
-            }
-        }
-        if let Some(worker) = self.worker {
-            number(line, br#","worker":"#, u64::from(worker));
-        }
-        if let Some((node, worker)) = self.owner {
-            line.extend_from_slice(br#","owner":""#);
-            json::escaped(line, node.as_bytes(), NAME_BYTES_MAX);
-            line.push(b'/');
-            json::number(line, u64::from(worker));
-            line.push(b'"');
-            number(line, br#","hop":"#, u64::from(self.hop));
+impl Default for Record<'_> {
+    /// A record of which nothing is known.
+    fn default() -> Self {
+        Self {
+            event: Event::Request,
+            time: SystemTime::UNIX_EPOCH,
+            request_id: "",
+            trace_id: None,
+            replica: None,
+            listener: None,
+            method: "",
+            path: b"",
+            http_version: http::Version::HTTP_11,
+            status: None,
+            duration: Duration::ZERO,
+            bytes_in: 0,
+            bytes_out: 0,
+            peer: None,
+            client: None,
+            tls: None,
+            user_agent: None,
+            era: None,
+            protocol_version: None,
+            client_name: None,
+            client_version: None,
+            rpc_method: None,
+            rpc_id: None,
+            tool: None,
+            prompt: None,
+            resource: None,
+            session: None,
+            auth: None,
+            identity: None,
+            rule: None,
+            limit: None,
+            backend: None,
+            tenant: None,
+            upstream_status: None,
+            upstream_time: None,
+            retries: None,
+            query_fingerprint: None,
+            query_form: None,
+            query_metrics: &[],
+            query_functions: &[],
+            query_labels: &[],
+            query: None,
+            range: None,
+            step: None,
+            rows: None,
+            rows_total: None,
+            answer_bytes: None,
+            truncated: None,
+            arguments: None,
+            via: None,
+            worker: None,
+            owner: None,
+            hop: 0,
+            stream: None,
+            outcome: Outcome::Ok,
+            reason: None,
+            headers: None,
         }
     }
 }
 
-/// Appends the line that stands for records that were lost.
-pub(super) fn write_dropped(line: &mut Vec<u8>, time: SystemTime, records: u64) {
-    line.extend_from_slice(br#"{"time":""#);
-    write_time(line, time);
-    number(line, br#"","event":"records_dropped","records":"#, records);
-    line.extend_from_slice(b"}\n");
+impl<'a> Record<'a> {
+    /// Appends the record to `out`, as `rules` let it be seen. JSON and ECS end with a line feed.
+    pub fn write(&self, format: Format, rules: &Rules, out: &mut Vec<u8>) {
+        match format {
+            Format::Json => line::write(self, rules, out),
+            Format::Ecs => ecs::write(self, rules, out),
+            Format::Otlp => otlp::write(self, rules, out),
+        }
+    }
+
+    /// Shows every fact that is known, in the order of [`Field::ALL`], as it is known: rules are not applied but for
+    /// identity, arguments and headers, which are never known in another form.
+    pub fn visit(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        see(Field::Version, Value::Number(SCHEMA_VERSION));
+        if let Some(event) = self.event.word() {
+            see(Field::Event, Value::Word(event));
+        }
+        see(Field::Time, Value::Time(self.time));
+        see(Field::RequestId, Value::Client(self.request_id.as_bytes()));
+        let mut text = |field, text: Option<&'a str>| {
+            if let Some(text) = text {
+                see(field, Value::Text(text));
+            }
+        };
+        text(Field::TraceId, self.trace_id);
+        text(Field::Replica, self.replica);
+        self.visit_http(see);
+        self.visit_mcp(see);
+        self.visit_caller(see);
+        self.visit_upstream(see);
+        self.visit_query(see);
+        self.visit_answer(see);
+        self.visit_end(see);
+    }
+
+    fn visit_http(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        if let Some(listener) = self.listener {
+            see(Field::Listener, Value::Word(listener));
+        }
+        see(Field::Method, Value::Client(self.method.as_bytes()));
+        see(Field::Path, Value::Client(plain_path(self.path)));
+        see(Field::HttpVersion, Value::Word(version(self.http_version)));
+        if let Some(status) = self.status {
+            see(Field::Status, Value::Number(status.into()));
+        }
+        see(Field::DurationMs, Value::Span(self.duration));
+        see(Field::BytesIn, Value::Number(self.bytes_in));
+        see(Field::BytesOut, Value::Number(self.bytes_out));
+        if let Some(peer) = self.peer {
+            see(Field::Peer, Value::Socket(peer));
+        }
+        if let Some(client) = self.client {
+            see(Field::Client, Value::Address(client));
+        }
+        if let Some(tls) = self.tls {
+            see(Field::TlsVersion, Value::Text(tls.version));
+            see(Field::TlsCipher, Value::Text(tls.cipher));
+            if !tls.client.is_empty() {
+                see(Field::TlsClient, Value::Text(tls.client));
+            }
+        }
+        if let Some(agent) = self.user_agent {
+            see(Field::UserAgent, Value::Client(agent));
+        }
+    }
+
+    fn visit_mcp(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        if let Some(era) = self.era {
+            see(Field::Era, Value::Word(era));
+        }
+        let bytes = |text: Option<&'a str>| text.map(str::as_bytes);
+        let facts = [
+            (Field::ProtocolVersion, bytes(self.protocol_version)),
+            (Field::ClientName, bytes(self.client_name)),
+            (Field::ClientVersion, bytes(self.client_version)),
+            (Field::RpcMethod, bytes(self.rpc_method)),
+            (Field::RpcId, self.rpc_id),
+            (Field::Tool, bytes(self.tool)),
+            (Field::Prompt, bytes(self.prompt)),
+            (Field::Resource, self.resource.map(plain_uri)),
+        ];
+        for (field, text) in facts {
+            if let Some(text) = text {
+                see(field, Value::Client(text));
+            }
+        }
+        if let Some(session) = self.session {
+            see(Field::Session, Value::Text(session.as_str()));
+        }
+    }
+
+    fn visit_caller(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        if let Some(auth) = self.auth {
+            see(Field::Auth, Value::Word(auth));
+        }
+        if let Some(identity) = self.identity {
+            for (field, text) in [
+                (Field::Issuer, &identity.issuer),
+                (Field::Subject, &identity.subject),
+                (Field::ClientId, &identity.client_id),
+            ] {
+                if let Some(text) = text {
+                    see(field, Value::Text(text));
+                }
+            }
+            if !identity.groups.is_empty() {
+                see(Field::Groups, Value::List(&identity.groups));
+            }
+        }
+        if let Some(rule) = self.rule {
+            see(Field::Rule, Value::Text(rule));
+        }
+        if let Some(limit) = self.limit {
+            see(Field::Limit, Value::Word(limit.label()));
+        }
+    }
+
+    fn visit_upstream(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        let number = |number: Option<u64>| number.map(Value::Number);
+        let facts = [
+            (Field::Backend, self.backend.map(Value::Text)),
+            (Field::Tenant, self.tenant.map(Value::Text)),
+            (Field::UpstreamStatus, number(self.upstream_status.map(u64::from))),
+            (Field::UpstreamMs, self.upstream_time.map(Value::Span)),
+            (Field::Retries, number(self.retries.map(u64::from))),
+        ];
+        for (field, value) in facts {
+            if let Some(value) = value {
+                see(field, value);
+            }
+        }
+    }
+
+    fn visit_query(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        if let Some(fingerprint) = self.query_fingerprint {
+            see(Field::QueryFingerprint, Value::Text(fingerprint));
+        }
+        if let Some(form) = self.query_form {
+            see(Field::QueryForm, Value::Word(form));
+        }
+        for (field, names) in [
+            (Field::QueryMetrics, self.query_metrics),
+            (Field::QueryFunctions, self.query_functions),
+            (Field::QueryLabels, self.query_labels),
+        ] {
+            if !names.is_empty() {
+                see(field, Value::ClientList(names));
+            }
+        }
+        if let Some(query) = self.query {
+            see(Field::Query, Value::Client(query.as_bytes()));
+        }
+        for (field, span) in [(Field::RangeMs, self.range), (Field::StepMs, self.step)] {
+            if let Some(span) = span {
+                see(field, Value::Span(span));
+            }
+        }
+    }
+
+    fn visit_answer(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        for (field, number) in [
+            (Field::Rows, self.rows),
+            (Field::RowsTotal, self.rows_total),
+            (Field::AnswerBytes, self.answer_bytes),
+        ] {
+            if let Some(number) = number {
+                see(field, Value::Number(number));
+            }
+        }
+        if let Some(truncated) = self.truncated {
+            see(Field::Truncated, Value::Word(truncated));
+        }
+        if let Some(arguments) = self.arguments {
+            see(Field::Arguments, Value::Arguments(arguments));
+        }
+    }
+
+    fn visit_end(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+        if let Some(via) = self.via {
+            see(Field::Via, Value::Text(via));
+        }
+        if let Some(worker) = self.worker {
+            see(Field::Worker, Value::Number(worker.into()));
+        }
+        if let Some((node, worker)) = self.owner {
+            see(Field::Owner, Value::Seat(node, worker));
+            see(Field::Hop, Value::Number(self.hop.into()));
+        }
+        if let Some(stream) = self.stream {
+            see(Field::Stream, Value::Word(stream));
+        }
+        if self.event != Event::StreamOpen {
+            see(Field::Outcome, Value::Word(self.outcome.label()));
+        }
+        if let Some(reason) = self.reason {
+            see(Field::Reason, Value::Word(reason));
+        }
+        if let Some(headers) = self.headers.filter(RuledHeaders::is_any) {
+            see(Field::Headers, Value::Headers(headers));
+        }
+    }
 }
 
 /// `path` without query and fragment.
@@ -176,71 +453,19 @@ fn plain_path(path: &[u8]) -> &[u8] {
     path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
-fn version(version: http::Version) -> &'static [u8] {
+/// The address of a resource without query and fragment; nothing of one that holds a user or a password.
+fn plain_uri(uri: &str) -> &[u8] {
+    let plain = uri.as_bytes().split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    if plain.contains(&b'@') { b"(not shown)" } else { plain }
+}
+
+fn version(version: http::Version) -> &'static str {
     match version {
-        http::Version::HTTP_10 => b"1.0",
-        http::Version::HTTP_11 => b"1.1",
-        http::Version::HTTP_2 => b"2",
-        _ => b"other",
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_11 => "1.1",
+        http::Version::HTTP_2 => "2",
+        _ => "other",
     }
-}
-
-fn number(line: &mut Vec<u8>, key: &[u8], value: u64) {
-    line.extend_from_slice(key);
-    json::number(line, value);
-}
-
-fn write_peer(line: &mut Vec<u8>, peer: SocketAddr) {
-    match peer.ip() {
-        IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
-                    line.push(b'.');
-                }
-                json::number(line, u64::from(octet));
-            }
-            line.push(b':');
-            json::number(line, u64::from(peer.port()));
-        }
-        // Rarer, and its short form is not worth writing anew. Writing into a `Vec` cannot fail.
-        IpAddr::V6(_) => write!(line, "{peer}").unwrap_or_default(),
-    }
-}
-
-/// A second, and the part of its RFC 3339 form before the fraction.
-#[derive(Debug)]
-struct Second {
-    number: u64,
-    text: Vec<u8>,
-}
-
-thread_local! {
-    /// The second that this thread wrote last: the calendar is worked out once a second.
-    static LAST_SECOND: RefCell<Second> =
-        const { RefCell::new(Second { number: u64::MAX, text: Vec::new() }) };
-}
-
-/// Appends `time` in UTC with milliseconds. Spec: RFC 3339 §5.6.
-fn write_time(line: &mut Vec<u8>, time: SystemTime) {
-    // A clock before 1970 is broken; the epoch says so more plainly than a made-up date.
-    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    LAST_SECOND.with_borrow_mut(|second| {
-        if second.number != since_epoch.as_secs() {
-            second.number = since_epoch.as_secs();
-            let timestamp = i64::try_from(second.number)
-                .ok()
-                .and_then(|number| jiff::Timestamp::from_second(number).ok())
-                .unwrap_or_default();
-            second.text.clear();
-            write!(second.text, "{timestamp}").unwrap_or_default();
-            // The zone, which goes after the fraction.
-            second.text.pop();
-        }
-        line.extend_from_slice(&second.text);
-    });
-    line.push(b'.');
-    json::padded(line, u64::from(since_epoch.subsec_millis()), 3);
-    line.push(b'Z');
 }
 
 #[cfg(test)]

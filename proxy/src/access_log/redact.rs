@@ -1,247 +1,178 @@
-//! Which request headers a record shows, and how.
-//!
-//! The rules are walked, never the headers: a header that no rule names is never even looked at.
+//! What of a record is written, and in which form: the configuration's rules, worked out once.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{self, GetAll},
+mod arguments;
+mod headers;
+mod texts;
+
+use std::{io::Write as _, sync::Arc};
+
+use http::HeaderMap;
+
+use self::{arguments::ArgumentRules, headers::HeaderRules};
+pub use self::{arguments::Arguments, headers::RuledHeaders};
+pub(super) use self::{headers::Shown, texts::put_plain};
+use super::{
+    Field, Value,
+    detect::{self, Findings},
+    pseudonym::{Meaning, Pseudonym, Pseudonyms},
 };
-
-use super::json;
-use crate::config;
-
-/// Longest header value written, in bytes; several values of one name count together.
-const VALUE_BYTES_MAX: usize = 512;
+use crate::config::{self, Detectors, Queries, Redaction};
 
 /// What stands for a value that is not shown. It tells neither its length nor any part of it.
-const MASK: &[u8] = br#""***""#;
+pub(super) const MASK: &[u8] = b"***";
 
-/// Headers that are masked whatever the configuration says. Each can open something.
-const ALWAYS_MASKED: [HeaderName; 7] = [
-    header::AUTHORIZATION,
-    header::PROXY_AUTHORIZATION,
-    header::COOKIE,
-    header::SET_COOKIE,
-    HeaderName::from_static("mcp-session-id"),
-    HeaderName::from_static("promgate-hop"),
-    HeaderName::from_static("x-api-key"),
-];
-
-/// Words in a header's name that say that its value is a secret.
-const SECRET_WORDS: [&str; 7] =
-    ["token", "secret", "passw", "jwt", "credential", "auth", "api-key"];
-
-/// Tool arguments that MCP 2026-07-28 mirrors into headers start so; they are what a user asked.
-const ARGUMENT_PREFIX: &str = "mcp-param-";
-
-/// The rules, worked out once from the configuration.
-#[derive(Debug, Clone)]
-pub(super) struct HeaderRules(Box<[Rule]>);
-
-#[derive(Debug, Clone)]
-struct Rule {
-    name: HeaderName,
-    show: Show,
-}
-
+/// What is done with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Show {
-    Value,
-    Mask,
+pub(super) enum Rule {
+    Show,
+    Redact(Redaction),
+    Leave,
 }
 
-/// The headers of one request as the rules let them be seen.
-#[derive(Clone, Copy)]
-pub struct RuledHeaders<'a> {
-    rules: &'a HeaderRules,
-    headers: &'a HeaderMap,
+/// The rules of a log. `Debug` shows no key.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    fields: [Rule; Field::COUNT],
+    headers: HeaderRules,
+    arguments: ArgumentRules,
+    detectors: Detectors,
+    queries: Queries,
+    pseudonyms: Option<Arc<Pseudonyms>>,
 }
 
-impl HeaderRules {
-    /// Works out the rules. Excluding wins over masking, masking over showing.
+/// Appends a text, at most so many bytes of it, in the way of a format.
+pub(super) type Put = fn(&mut Vec<u8>, &[u8], usize);
+
+impl Rules {
+    /// Works out the rules. What is to be hashed is masked where there are no pseudonyms.
     #[must_use]
-    pub(super) fn new(config: &config::AccessLog) -> Self {
-        let mut rules: Vec<Rule> = Vec::new();
-        let masked = config.redacted_headers.iter().map(|name| (name, Show::Mask));
-        let shown = config.included_headers.iter().map(|name| (name, Show::Value));
-        for (name, show) in masked.chain(shown) {
-            let known = rules.iter().any(|rule| rule.name == name);
-            if known || config.excluded_headers.contains(name) {
-                continue;
-            }
-            let show = if is_secret(name) { Show::Mask } else { show };
-            rules.push(Rule { name: name.clone(), show });
+    pub fn new(config: &config::AccessLog, pseudonyms: Option<Arc<Pseudonyms>>) -> Self {
+        let records = &config.records;
+        let mut fields = [Rule::Show; Field::COUNT];
+        for (rule, field) in fields.iter_mut().zip(Field::ALL) {
+            let redacted = records.fields_redacted.iter().find(|(redacted, _)| redacted == field);
+            *rule = match redacted {
+                // Each format writes these itself, at its beginning.
+                _ if field.is_fixed() => Rule::Leave,
+                _ if !records.shows(*field) => Rule::Leave,
+                Some((_, redaction)) if field.kind().is_redactable() => Rule::Redact(*redaction),
+                Some(_) | None => Rule::Show,
+            };
         }
-        Self(rules.into())
+        Self {
+            fields,
+            headers: HeaderRules::new(config),
+            arguments: ArgumentRules::new(&records.arguments),
+            detectors: records.detectors,
+            queries: records.queries,
+            pseudonyms,
+        }
     }
 
-    /// `headers` as the rules let them be seen; `None` when no rule shows anything.
+    /// `headers` as the rules let them be seen, for [`Record::headers`](super::Record::headers).
     #[must_use]
-    pub(super) fn apply<'a>(&'a self, headers: &'a HeaderMap) -> Option<RuledHeaders<'a>> {
-        (!self.0.is_empty()).then_some(RuledHeaders { rules: self, headers })
+    pub fn headers<'a>(&'a self, headers: &'a HeaderMap) -> Option<RuledHeaders<'a>> {
+        self.headers.apply(headers)
     }
-}
 
-impl RuledHeaders<'_> {
-    /// Appends `,"headers":{…}`, or nothing when the request has none of the headers.
-    pub(super) fn write_to(&self, line: &mut Vec<u8>) {
-        let mut before: &[u8] = br#","headers":{"#;
-        for Rule { name, show } in &self.rules.0 {
-            let values = self.headers.get_all(name);
-            if values.iter().next().is_none() {
-                continue;
-            }
-            line.extend_from_slice(before);
-            before = b",";
-            json::text(line, name.as_str().as_bytes(), usize::MAX);
-            line.push(b':');
-            match show {
-                Show::Value => write_values(line, &values),
-                Show::Mask => line.extend_from_slice(MASK),
-            }
+    /// What makes pseudonyms, where there is an audit key.
+    #[must_use]
+    pub fn pseudonyms(&self) -> Option<&Pseudonyms> {
+        self.pseudonyms.as_deref()
+    }
+
+    /// Whether, and how, PromQL is written.
+    #[must_use]
+    pub const fn queries(&self) -> Queries {
+        self.queries
+    }
+
+    /// Whether records hold the field, so that nobody need find out what is not written. Filters may want it all the same.
+    #[must_use]
+    pub fn shows(&self, field: Field) -> bool {
+        field.is_fixed() || self.rule(field) != Rule::Leave
+    }
+
+    pub(super) fn rule(&self, field: Field) -> Rule {
+        self.fields.get(field.index()).copied().unwrap_or(Rule::Leave)
+    }
+
+    /// Appends a client's text without what the detectors find.
+    pub(super) fn put_client(&self, out: &mut Vec<u8>, text: &[u8], bytes_max: usize, put: Put) {
+        let Some(findings) = Findings::in_text(text, bytes_max, self.detectors) else {
+            return put(out, text, bytes_max);
+        };
+        // Places are those of the text as it came: what lies beyond was not looked at, however much is taken out.
+        let mut from = 0;
+        for found in findings.take_while(|found| found.start < bytes_max) {
+            put(out, text.get(from..found.start).unwrap_or_default(), usize::MAX);
+            put(out, found.mark.as_bytes(), usize::MAX);
+            from = found.end;
         }
-        if before == b"," {
-            line.push(b'}');
+        let rest = text.get(from..).unwrap_or_default();
+        put(out, rest, bytes_max.saturating_sub(from));
+    }
+
+    /// Like [`Rules::put_client`] for the text of a field. An id that looks like one is left as it is.
+    pub(super) fn put_field(&self, out: &mut Vec<u8>, field: Field, text: &[u8], put: Put) {
+        let is_id = matches!(field, Field::RequestId | Field::RpcId) && detect::is_id(text);
+        if is_id {
+            put(out, text, field.bytes_max());
+        } else {
+            self.put_client(out, text, field.bytes_max(), put);
+        }
+    }
+
+    /// Appends what stands for a value that is not shown. It needs no escapes in any format.
+    pub(super) fn put_redacted(
+        &self,
+        out: &mut Vec<u8>,
+        (field, redaction): (Field, Redaction),
+        value: Value<'_>,
+    ) {
+        let hash = |text: &[u8]| {
+            let pseudonyms = self.pseudonyms.as_ref()?;
+            Some(pseudonyms.of(Meaning::Field(field), "", text))
+        };
+        match value {
+            Value::Client(text) => put_redacted(out, redaction, text, hash),
+            Value::Text(text) => put_redacted(out, redaction, text.as_bytes(), hash),
+            // The port is another one for each connection.
+            Value::Socket(peer) => texts::with_address(peer.ip(), |text| {
+                put_redacted(out, redaction, text, hash);
+            }),
+            Value::Address(address) => texts::with_address(address, |text| {
+                put_redacted(out, redaction, text, hash);
+            }),
+            Value::Seat(node, _) => put_redacted(out, redaction, node.as_bytes(), hash),
+            Value::Word(_)
+            | Value::Number(_)
+            | Value::Time(_)
+            | Value::Span(_)
+            | Value::List(_)
+            | Value::ClientList(_)
+            | Value::Headers(_)
+            | Value::Arguments(_) => out.extend_from_slice(MASK),
         }
     }
 }
 
-impl std::fmt::Debug for RuledHeaders<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RuledHeaders(..)")
+fn put_redacted(
+    out: &mut Vec<u8>,
+    redaction: Redaction,
+    text: &[u8],
+    hash: impl Fn(&[u8]) -> Option<Pseudonym>,
+) {
+    match redaction {
+        Redaction::Mask => out.extend_from_slice(MASK),
+        Redaction::Hash => match hash(text) {
+            Some(pseudonym) => out.extend_from_slice(pseudonym.as_str().as_bytes()),
+            None => out.extend_from_slice(MASK),
+        },
+        // Writing into a `Vec` cannot fail.
+        Redaction::Length => write!(out, "len:{}", text.len()).unwrap_or_default(),
     }
-}
-
-/// Appends all values of one name as one list. Spec: RFC 9110 §5.3.
-fn write_values(line: &mut Vec<u8>, values: &GetAll<'_, HeaderValue>) {
-    let mut room = VALUE_BYTES_MAX;
-    let mut before: &[u8] = b"\"";
-    for value in values {
-        line.extend_from_slice(before);
-        before = b", ";
-        json::escaped(line, value.as_bytes(), room);
-        if value.len() > room {
-            break;
-        }
-        room -= value.len();
-    }
-    line.push(b'"');
-}
-
-fn is_secret(name: &HeaderName) -> bool {
-    let text = name.as_str();
-    ALWAYS_MASKED.contains(name)
-        || text.starts_with(ARGUMENT_PREFIX)
-        || SECRET_WORDS.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rules(included: &[&str], redacted: &[&str], excluded: &[&str]) -> HeaderRules {
-        let names = |list: &[&str]| list.iter().map(|name| name.parse().unwrap()).collect();
-        HeaderRules::new(&config::AccessLog {
-            output: config::AccessLogOutput::Off,
-            included_headers: names(included),
-            excluded_headers: names(excluded),
-            redacted_headers: names(redacted),
-            queue_bytes_max: 0,
-        })
-    }
-
-    fn headers(list: &[(&str, &[u8])]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in list {
-            let name: HeaderName = name.parse().unwrap();
-            map.append(name, HeaderValue::from_bytes(value).unwrap());
-        }
-        map
-    }
-
-    fn written(rules: &HeaderRules, headers: &HeaderMap) -> String {
-        let mut line = Vec::new();
-        if let Some(ruled) = rules.apply(headers) {
-            ruled.write_to(&mut line);
-        }
-        let line = String::from_utf8(line).unwrap();
-        if !line.is_empty() {
-            let whole = format!("{{\"a\":1{line}}}");
-            serde_json::from_str::<serde_json::Value>(&whole).unwrap();
-        }
-        line
-    }
-
-    #[test]
-    fn only_headers_that_a_rule_names_are_written() {
-        let sent = headers(&[("accept", b"*/*"), ("x-other", b"canary"), ("x-id", b"canary")]);
-        let rules = rules(&["Accept", "X-Absent"], &["X-Id"], &[]);
-        assert_eq!(written(&rules, &sent), r#","headers":{"x-id":"***","accept":"*/*"}"#);
-    }
-
-    #[test]
-    fn an_absent_header_is_not_made_up() {
-        assert_eq!(written(&rules(&["accept"], &["x-id"], &[]), &headers(&[])), "");
-    }
-
-    #[test]
-    fn no_part_and_no_length_of_a_masked_value_shows() {
-        let rules = rules(&[], &["x-short", "x-long"], &[]);
-        let sent =
-            headers(&[("x-short", b"ab"), ("x-long", b"abcdefghijklmnop"), ("x-long", b"q")]);
-        assert_eq!(written(&rules, &sent), r#","headers":{"x-short":"***","x-long":"***"}"#);
-    }
-
-    #[test]
-    fn a_secret_is_masked_even_when_the_configuration_includes_it() {
-        let names = [
-            "Authorization",
-            "Proxy-Authorization",
-            "Cookie",
-            "Set-Cookie",
-            "Mcp-Session-Id",
-            "X-Api-Key",
-            "Mcp-Param-Query",
-            "X-Validated-Jwt",
-            "X-Access-Token",
-            "X-Client-Secret",
-            "X-Password",
-            "X-Amz-Credential",
-            "X-Forwarded-Auth",
-        ];
-        for name in names {
-            let shown = written(&rules(&[name], &[], &[]), &headers(&[(name, b"canary")]));
-            assert_eq!(shown, format!(",\"headers\":{{\"{}\":\"***\"}}", name.to_lowercase()));
-        }
-    }
-
-    #[test]
-    fn excluding_wins_over_masking_and_masking_over_showing() {
-        let sent = headers(&[("x-a", b"1"), ("x-b", b"2")]);
-        let rules = rules(&["x-a", "x-b"], &["x-a", "x-b"], &["x-b"]);
-        assert_eq!(written(&rules, &sent), r#","headers":{"x-a":"***"}"#);
-    }
-
-    #[test]
-    fn every_value_of_a_name_is_written() {
-        let sent = headers(&[("x-a", b"one"), ("x-a", b"two")]);
-        assert_eq!(written(&rules(&["x-a"], &[], &[]), &sent), r#","headers":{"x-a":"one, two"}"#);
-    }
-
-    #[test]
-    fn bytes_that_are_not_utf_8_and_long_values_make_sound_json() {
-        let rules = rules(&["x-a"], &[], &[]);
-        let sent = headers(&[("x-a", b"\x80\xff\"\\"), ("x-a", &[b'y'; 600]), ("x-a", b"z")]);
-        let shown = written(&rules, &sent);
-        assert!(shown.starts_with(",\"headers\":{\"x-a\":\"\u{fffd}\u{fffd}\\\"\\\\, yyy"));
-        assert!(shown.ends_with("yyy…\"}"), "{shown}");
-        assert!(shown.len() < 600);
-    }
-
-    #[test]
-    fn debug_shows_no_header() {
-        let rules = rules(&["x-a"], &[], &[]);
-        let sent = headers(&[("x-a", b"canary")]);
-        assert!(!format!("{:?}", rules.apply(&sent)).contains("canary"));
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{AccessLogError, record};
+use super::{AccessLogError, line};
 use crate::{metrics::LogCounters, telemetry::Chain};
 
 /// Bytes that are written at once rather than waited with.
@@ -258,7 +258,7 @@ impl Writer {
     fn write_batch(&mut self, batch: &mut Batch) {
         self.untold += batch.dropped;
         if self.untold > 0 {
-            record::write_dropped(&mut batch.lines, SystemTime::now(), self.untold);
+            line::write_dropped(&mut batch.lines, SystemTime::now(), self.untold);
         }
         if batch.lines.is_empty() {
             return;

@@ -1,20 +1,16 @@
 //! What an operator sees of sessions, and ends.
 
-use http::{StatusCode, header};
-use mcp_core::secret::Secret;
+use http::StatusCode;
 use pingora::protocols::http::ServerSession;
 use serde::Serialize;
 
-use super::{AdminState, Answer};
+use super::{AdminState, Answer, operator};
 use crate::sessions::{EndOf, Sessions};
 
 /// Path that counts sessions.
 pub(super) const SESSIONS: &str = "/admin/sessions";
 /// Path that ends those of a subject.
 pub(super) const END: &str = "/admin/sessions/end";
-
-/// Largest body that names a subject, in bytes.
-const BODY_BYTES_MAX: usize = 16 << 10;
 
 /// Sessions in numbers.
 #[derive(Debug, Serialize)]
@@ -82,21 +78,13 @@ impl Counted {
 }
 
 /// Ends all sessions of a subject.
-///
-/// The token keeps away whoever can reach the port, and a web page, which cannot send it without being asked first.
 pub(super) async fn end(session: &mut ServerSession, state: &AdminState) -> Answer {
-    let Some(token) = &state.token else {
-        let why = "nothing can be changed here: set server.admin.token first\n";
-        return Answer::plain(StatusCode::FORBIDDEN, why);
-    };
-    if !shows(session, token) {
-        return Answer::plain(
-            StatusCode::UNAUTHORIZED,
-            "send server.admin.token as `Authorization: Bearer`\n",
-        );
+    if let Err(refused) = operator::check(session, state) {
+        return refused;
     }
-    let Some(body) = body(session).await else {
-        return Answer::plain(StatusCode::BAD_REQUEST, "the body broke off or is too large\n");
+    let body = match operator::body(session).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
     };
     let Ok(of) = serde_json::from_slice::<EndOf>(&body) else {
         let form = "send {\"issuer\": \"…\", \"subject\": \"…\"}, as the tokens say them\n";
@@ -113,31 +101,4 @@ pub(super) async fn end(session: &mut ServerSession, state: &AdminState) -> Answ
     let status =
         if ended.unreachable == 0 { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Answer::json(status, &ended)
-}
-
-fn shows(session: &ServerSession, token: &Secret) -> bool {
-    let mut values = session.req_header().headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Some((scheme, shown)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {
-        return false;
-    };
-    let equal = aws_lc_rs::constant_time::verify_slices_are_equal(
-        shown.as_bytes(),
-        token.expose().as_bytes(),
-    );
-    scheme.eq_ignore_ascii_case("bearer") && equal.is_ok()
-}
-
-async fn body(session: &mut ServerSession) -> Option<Vec<u8>> {
-    let read = async {
-        let mut body = Vec::new();
-        while let Some(piece) = session.read_request_body().await.ok()? {
-            if body.len() + piece.len() > BODY_BYTES_MAX {
-                return None;
-            }
-            body.extend_from_slice(&piece);
-        }
-        Some(body)
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(5), read).await.ok().flatten()
 }

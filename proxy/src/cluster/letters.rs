@@ -152,6 +152,7 @@ impl Letters {
             caller: Traveller { principal: None, rules: Rules::Named(Vec::new()), until: None },
             client: None,
             body_sha256: Some(BodyDigest::of(body)),
+            trace: None,
         }
     }
 }

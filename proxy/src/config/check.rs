@@ -21,11 +21,13 @@ mod issuer;
 mod keys;
 mod limits;
 mod oauth;
+mod otlp;
 mod peers;
 mod rate_limits;
 mod secret;
 mod server;
 mod sessions;
+mod telemetry;
 mod tokens;
 
 /// Longest name or version given to clients, in bytes.
@@ -47,6 +49,7 @@ impl Check<'_> {
         let raw::Config {
             server,
             middleware,
+            telemetry,
             sessions,
             cluster,
             tools,
@@ -83,6 +86,7 @@ impl Check<'_> {
             authorization_server: self.authorization_server(&oauth_authorization_server),
             worker_limits,
             tools: self.tools(&tools),
+            telemetry: self.telemetry(telemetry),
             backends: self.backends(backends),
             sources: mem::take(&mut self.sources),
         }

@@ -74,9 +74,12 @@ impl<'s> Form<'s> {
                 return true;
             }
             (Value::Number(number), Wanted::Number) if number.is_u64() => return true,
-            (Value::Bool(_), Wanted::Flag) | (Value::String(_), Wanted::TextOrNumber) => {
+            (Value::Number(number), Wanted::Fraction) => {
+                *value = Value::from(number.to_string());
                 return true;
             }
+            (Value::Bool(_), Wanted::Flag)
+            | (Value::String(_), Wanted::TextOrNumber | Wanted::Fraction) => return true,
             (Value::String(text), Wanted::NumberOrWord)
                 if text.parse::<u64>().is_ok() || is_word(text, schema) =>
             {
@@ -158,6 +161,8 @@ enum Wanted {
     Number,
     /// A number, or one word that stands for something else.
     NumberOrWord,
+    /// A number with a decimal point, kept as it was written.
+    Fraction,
     Flag,
 }
 
@@ -172,6 +177,9 @@ impl Wanted {
             }
             Some(Value::Array(kinds)) if kinds.first().is_some_and(|kind| kind == "integer") => {
                 Self::NumberOrWord
+            }
+            Some(Value::Array(kinds)) if kinds.first().is_some_and(|kind| kind == "number") => {
+                Self::Fraction
             }
             Some(Value::Array(_)) => Self::TextOrNumber,
             Some(Value::String(name)) => match name.as_str() {
@@ -272,6 +280,7 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         Wanted::Text | Wanted::TextOrNumber => named.unwrap_or("text"),
         Wanted::Number => "a whole number",
         Wanted::NumberOrWord => named.unwrap_or("a whole number"),
+        Wanted::Fraction => named.unwrap_or("a number"),
         Wanted::Flag => "`true` or `false`",
     };
     let example = schema.get("examples").and_then(|list| list.get(0)).and_then(Value::as_str);
@@ -295,6 +304,7 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         (Wanted::Number | Wanted::NumberOrWord, _, _) => {
             "write digits only, as in `100`".to_owned()
         }
+        (Wanted::Fraction, _, _) => "write a number such as `0.5`".to_owned(),
         (Wanted::Flag, _, _) => "write one of these words".to_owned(),
         (Wanted::Text | Wanted::TextOrNumber, None, _) => "write one line of text".to_owned(),
     };

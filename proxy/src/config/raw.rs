@@ -17,6 +17,7 @@ mod jwt;
 mod oauth;
 mod schema;
 mod sessions;
+mod telemetry;
 
 pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
 pub(super) use backend::{Auth, AuthKind, Backend};
@@ -25,6 +26,7 @@ pub(super) use jwt::{Condition, Issuer, Jwt, JwtLocal, JwtValidation, OneOrMore,
 pub(super) use oauth::{AuthorizationServer, ProtectedResource};
 pub(super) use schema::{schema, written_schema};
 pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
+pub(super) use telemetry::{Log, LogFormat, OtlpProtocol, Propagate, Ratio, Telemetry, Traces};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -81,6 +83,8 @@ pub(super) struct Config {
     pub(super) server: Server,
     /// What happens to a request before it reaches a worker.
     pub(super) middleware: Middleware,
+    /// What is told of a run beside metrics and the access log: traces, and the program's own log.
+    pub(super) telemetry: Telemetry,
     /// Sessions of clients that speak MCP up to revision 2025-11-25.
     pub(super) sessions: Sessions,
     /// Replicas that share sessions. Without this section there are no others.

@@ -27,11 +27,14 @@ pub(super) enum Destination {
     Caller(Pass),
 }
 
-/// Checks the request and who sends it.
-pub(super) async fn admit(session: &ServerSession, live: &Live) -> Result<Destination, Denial> {
+/// Checks the request and who sends it, who has that address.
+pub(super) async fn admit(
+    session: &ServerSession,
+    live: &Live,
+    address: Option<IpAddr>,
+) -> Result<Destination, Denial> {
     let header = session.req_header();
     let peer = peer(session);
-    let address = client(session, live);
     live.gate.address(address)?;
     let raw_header = || session.as_http1().map(SessionV1::get_headers_raw_bytes);
     hygiene::check_framing(&header.headers, || raw_header().unwrap_or_default())?;

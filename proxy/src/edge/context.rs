@@ -1,6 +1,9 @@
 //! What the edge knows of one request, for its record.
 
+mod rpc;
+
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,23 +12,28 @@ use std::{
 };
 
 use mcp_core::{
+    access::Caller,
     call::Call,
-    config::BackendName,
     observe::ToolOutcome,
-    server::{Bound, Ending, wire::Message},
+    server::{Bound, Client, Ending, wire::Message},
+    session::SessionId,
 };
 
-use super::{aim::Aim, forward::Forward};
+pub(super) use self::rpc::Rpc;
+use super::{aim::Aim, forward::Forward, there::There, traced::Spent};
 use crate::{
-    gate::{Leave, Pass},
+    access_log::{Rules, identity::Identity, pseudonym::Pseudonym},
+    gate::{Gate, Leave, Pass},
     hop::Hop,
     metrics::{
         Held,
-        labels::{Label as _, Limit, Outcome, RpcMethod},
+        labels::{Limit, Outcome},
     },
+    refusal::Denial,
     request_id::RequestId,
     ring::{NodeName, WorkerIndex},
     sessions::Sessions,
+    trace::Traced,
 };
 
 /// Facts of one request, gathered on its way.
@@ -35,6 +43,22 @@ pub struct Context {
     pub(super) id: Option<RequestId>,
     pub(super) rpc: Option<Rpc>,
     pub(super) call: Option<Call>,
+    /// The client's address, as far as it can be believed.
+    pub(super) client_address: Option<IpAddr>,
+    /// What became of authentication.
+    pub(super) auth: Option<&'static str>,
+    /// Who was refused.
+    denied: Option<Arc<Identity>>,
+    /// The rule that decided.
+    pub(super) rule: Option<Arc<str>>,
+    /// The bound that was reached.
+    pub(super) limit: Option<Limit>,
+    /// Pseudonym of the session.
+    pub(super) session: Option<Pseudonym>,
+    /// Kind of the long stream that the answer is.
+    pub(super) stream: Option<&'static str>,
+    /// What the client says of itself, where somebody keeps a record.
+    pub(super) client: Option<Client>,
     pub(super) worker: Option<WorkerIndex>,
     pub(super) era: Option<&'static str>,
     pub(super) outcome: Outcome,
@@ -50,23 +74,18 @@ pub struct Context {
     pub(super) owner: Option<(NodeName, WorkerIndex)>,
     /// How another replica says that it ended.
     pub(super) passed: Option<Outcome>,
-    /// The backend that served it there.
-    pub(super) backend_there: Option<Box<str>>,
+    /// What another replica says of it that served it.
+    pub(super) there: Option<Box<There>>,
     /// It is between replicas, concerns no client, and went as it should: nobody is told.
     pub(super) unremarkable: bool,
     /// Passing it on failed, and it was answered nevertheless.
     pub(super) answered_despite: bool,
+    /// The trace that it belongs to.
+    pub(super) trace: Option<Traced>,
+    /// What its spans tell.
+    pub(super) spent: Spent,
     in_flight: Option<InFlight>,
     _counted: Held,
-}
-
-/// The message of a request.
-#[derive(Debug)]
-pub(super) struct Rpc {
-    pub(super) method: RpcMethod,
-    /// The method as the client wrote it, where it is none that we know.
-    other: Option<Box<str>>,
-    pub(super) tool: Option<Box<str>>,
 }
 
 /// Counts requests in service, so that draining knows when the last has gone.
@@ -93,6 +112,14 @@ impl Context {
             id: None,
             rpc: None,
             call: None,
+            client_address: None,
+            auth: None,
+            denied: None,
+            rule: None,
+            limit: None,
+            session: None,
+            stream: None,
+            client: None,
             worker: None,
             era: None,
             // Until somebody says better: the client left, or the connection broke.
@@ -103,29 +130,52 @@ impl Context {
             hop: None,
             owner: None,
             passed: None,
-            backend_there: None,
+            there: None,
             unremarkable: false,
             answered_despite: false,
+            trace: None,
+            spent: Spent::default(),
             in_flight: Some(in_flight),
             _counted: counted,
         }
     }
 
-    /// Notes what the message asks for.
-    pub(super) fn note_message(&mut self, message: &Message<'_>) {
-        self.rpc = Some(match message {
-            Message::Request(request) => {
-                let method = RpcMethod::of(&request.method);
-                let called = method == RpcMethod::ToolsCall;
-                let tool = if called { request.head.name() } else { None };
-                Rpc { method, other: unknown(method, &request.method), tool: tool.map(Into::into) }
-            }
-            Message::Notification(notification) => {
-                let method = RpcMethod::of(&notification.method);
-                Rpc { method, other: unknown(method, &notification.method), tool: None }
-            }
-            Message::Response(_) => Rpc { method: RpcMethod::Answer, other: None, tool: None },
-        });
+    /// Notes what the message asks for, and what the rules of the log show of it.
+    pub(super) fn note_message(&mut self, message: &Message<'_>, rules: Option<&Rules>) {
+        self.rpc = Some(Rpc::of(message, rules));
+    }
+
+    /// Notes who was let in.
+    pub(super) fn note_admitted(&mut self, pass: Pass, gate: &Gate) -> Caller {
+        self.auth = Some(gate.authenticated(&pass));
+        self.pass.insert(pass).caller.clone()
+    }
+
+    /// Notes why the request was refused, and who that concerns.
+    pub(super) fn note_denial(&mut self, denial: &Denial) {
+        self.outcome = denial.refusal.outcome();
+        self.reason = denial.why();
+        self.limit = denial.limit();
+        self.auth = denial.authenticated().or(self.auth);
+        if denial.rule.is_some() {
+            self.rule.clone_from(&denial.rule);
+        }
+        self.denied.clone_from(&denial.identity);
+    }
+
+    /// Notes the session by its pseudonym, where the log has keys for one.
+    pub(super) fn note_session(&mut self, id: &SessionId, rules: Option<&Rules>) {
+        let pseudonyms = rules.and_then(Rules::pseudonyms);
+        self.session = pseudonyms.map(|pseudonyms| pseudonyms.session(id));
+    }
+
+    /// Who calls, as records name it.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        let accepted = self.pass.as_ref().and_then(|pass| pass.accepted.as_ref());
+        accepted
+            .map(|accepted| &accepted.judgement.identity)
+            .or(self.denied.as_ref())
+            .map(AsRef::as_ref)
     }
 
     /// It is between replicas: no drain waits for it.
@@ -133,26 +183,26 @@ impl Context {
         self.in_flight = None;
     }
 
-    /// Notes who owns the session.
-    pub(super) fn note_aim(&mut self, aim: &Aim<'_>, sessions: &Sessions) {
+    /// Notes who owns the session, and which it is.
+    pub(super) fn note_aim(&mut self, aim: &Aim<'_>, sessions: &Sessions, rules: Option<&Rules>) {
         self.owner = match aim {
             Aim::Session(_, chosen) | Aim::Open(_, chosen) => {
-                Some((sessions.cluster.me().clone(), chosen.index))
+                Some((sessions.cluster.me(), chosen.index))
             }
             Aim::Away(away) => Some((away.node.clone(), away.worker)),
             Aim::Unknown(_) | Aim::Body | Aim::Nobody => None,
         };
+        match aim {
+            Aim::Session(id, _) => self.note_session(id, rules),
+            Aim::Open(opening, _) => self.note_session(&opening.id, rules),
+            Aim::Away(away) => self.note_session(&away.session, rules),
+            Aim::Unknown(_) | Aim::Body | Aim::Nobody => {}
+        }
     }
 
     /// How many replicas the request has passed through before this one.
     pub(super) fn hops(&self) -> u8 {
         self.hop.as_ref().map_or(0, |hop| hop.hops)
-    }
-
-    /// The backend that served the call, here or at another replica.
-    pub(super) fn backend(&self) -> Option<&str> {
-        let here = self.call.as_ref().and_then(Call::backend).map(BackendName::as_str);
-        here.or(self.backend_there.as_deref())
     }
 
     /// Gives back the caller's place among the calls in flight: what follows is a stream that only waits.
@@ -164,6 +214,7 @@ impl Context {
     /// Notes how the worker ended the request.
     pub(super) fn note_ending(&mut self, ending: Ending) {
         let noted = self.call.as_ref().and_then(Call::outcome);
+        self.limit = limit_of(ending).or(self.limit);
         self.outcome = match ending {
             Ending::Answered => noted.map_or(Outcome::Ok, Outcome::from),
             Ending::RpcError if noted == Some(ToolOutcome::Denied) => Outcome::Forbidden,
@@ -197,17 +248,4 @@ pub(super) const fn limit_of(ending: Ending) -> Option<Limit> {
         | Ending::Cancelled
         | Ending::Panicked => None,
     }
-}
-
-impl Rpc {
-    /// The method as the client wrote it.
-    pub(super) fn name(&self) -> Option<&str> {
-        let known = !matches!(self.method, RpcMethod::Answer | RpcMethod::Other);
-        if known { Some(self.method.label()) } else { self.other.as_deref() }
-    }
-}
-
-fn unknown(method: RpcMethod, text: &str) -> Option<Box<str>> {
-    // Longer than any record shows; a client cannot make us keep more.
-    (method == RpcMethod::Other).then(|| text.chars().take(128).collect::<String>().into())
 }

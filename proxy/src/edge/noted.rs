@@ -1,21 +1,22 @@
 //! What one replica tells another of a request that it passed on, so that both records say the same.
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use pingora::{Result, http::ResponseHeader};
 
-use super::context::Context;
+use super::{context::Context, there::There};
 use crate::metrics::labels::{Label as _, Outcome};
 
 /// How the other replica says what became of a request, for this one's record.
 const OUTCOME: HeaderName = HeaderName::from_static("promgate-outcome");
-/// Which backend served a call there.
-const BACKEND: HeaderName = HeaderName::from_static("promgate-backend");
+/// What else it knows of it.
+const FACTS: HeaderName = HeaderName::from_static("promgate-facts");
 
 /// Tells the replica that passed the request on what became of it.
 pub(super) fn note_in(answer: &mut ResponseHeader, context: &Context) -> Result<()> {
     answer.insert_header(OUTCOME, context.outcome.label())?;
-    if let Some(backend) = context.backend() {
-        answer.insert_header(BACKEND, backend)?;
+    let facts = There::written(context).and_then(|facts| HeaderValue::try_from(facts).ok());
+    if let Some(facts) = facts {
+        answer.insert_header(FACTS, facts)?;
     }
     Ok(())
 }
@@ -29,7 +30,6 @@ pub(super) fn note_from(answer: &mut ResponseHeader, context: &mut Context) {
     };
     // A stream says how it ended by ending; until then the client has left.
     context.passed = take(&OUTCOME).and_then(|label| Outcome::of_label(label.as_bytes()));
-    if let Some(backend) = take(&BACKEND) {
-        context.backend_there = backend.to_str().ok().map(Into::into);
-    }
+    let facts = take(&FACTS);
+    context.there = facts.and_then(|facts| There::read(facts.as_bytes())).map(Box::new);
 }

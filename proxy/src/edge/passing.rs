@@ -15,7 +15,7 @@ use pingora::{
 };
 
 use super::{
-    Edge, admit,
+    Edge,
     context::{Context, InFlight},
     forward, noted, nowhere,
     recording::status,
@@ -26,6 +26,7 @@ use crate::{
     metrics::labels::{Hop, Outcome, RpcMethod},
     refusal::Refusal,
     request_id::RequestId,
+    telemetry::in_request,
 };
 
 #[async_trait]
@@ -42,7 +43,8 @@ impl ProxyHttp for Edge {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let downstream = session.as_downstream_mut();
         // Pingora drops the connection of a filter that panics, without answer and record.
-        let served = AssertUnwindSafe(self.serve(downstream, context)).catch_unwind().await;
+        let served =
+            AssertUnwindSafe(in_request(self.serve(downstream, context))).catch_unwind().await;
         match served {
             Ok(served) => served,
             Err(_panic) => {
@@ -78,10 +80,6 @@ impl ProxyHttp for Edge {
         let pass = context.pass.as_ref().ok_or_else(nowhere)?;
         let caller = live.gate.traveller(pass);
         let hops = context.hops().saturating_add(1);
-        let client = match &context.hop {
-            Some(hop) => hop.client,
-            None => admit::client(session.as_downstream(), &live),
-        };
         let forward = context.forward.as_mut().ok_or_else(nowhere)?;
         forward.unconnected = false;
         forward.sent = false;
@@ -94,8 +92,9 @@ impl ProxyHttp for Edge {
             session: Some(forward.away.session.as_str().to_owned()),
             opens: forward.away.opens,
             caller,
-            client,
+            client: context.client_address,
             body_sha256: None,
+            trace: context.trace.as_ref().map(|traced| self.tracer.told_on(traced)),
         };
         let (method, path) = (request.method.clone(), request.uri.path().to_owned());
         let signed = self.sessions.cluster.sign(&hop, method.as_str(), &path);
@@ -171,8 +170,13 @@ impl ProxyHttp for Edge {
             self.metrics.hop_took(took);
         }
         // Who only waits takes nobody's share. When it ends is the other replica's to see.
+        let streams = is_stream(answer);
+        if streams && !answer.headers.contains_key(header::CONTENT_LENGTH) {
+            context.stream = Some("relayed");
+            self.record_open(session.as_downstream(), context, answer.status.as_u16());
+        }
         let listens = context.rpc.as_ref().is_some_and(|rpc| rpc.method == RpcMethod::Listen);
-        if is_stream(answer) && (listens || session.req_header().method == Method::GET) {
+        if streams && (listens || session.req_header().method == Method::GET) {
             drop(context.released());
         }
         Ok(())

@@ -1,21 +1,27 @@
 //! From a message to the worker that answers it.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use mcp_core::{
     server::{
-        Asker, Bound, Ending, Opening, Reply, Worker,
+        Asker, Bound, Client, Ending, Opening, Reply, Worker,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
     session::SessionId,
+    trace::Trace,
 };
 
-use super::{aim::Aim, context::Context};
+use super::{Edge, aim::Aim, context::Context};
 use crate::{
+    access_log::Rules,
     gate::Gate,
+    live::Live,
     metrics::{Metrics, labels::Rejection},
     refusal::{Denial, Refusal},
     sessions::{Brought, NotKept, Place, Sessions},
+    trace::Tracer,
     workers::Chosen,
 };
 
@@ -25,6 +31,21 @@ pub(super) struct Parts<'a> {
     pub(super) sessions: &'a Sessions,
     pub(super) metrics: &'a Metrics,
     pub(super) gate: &'a Gate,
+    /// The rules of the record, where one is kept.
+    pub(super) rules: Option<&'a Rules>,
+    pub(super) tracer: &'a Tracer,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(edge: &'a Edge, live: &'a Live) -> Self {
+        Self {
+            sessions: &edge.sessions,
+            metrics: &edge.metrics,
+            gate: &live.gate,
+            rules: edge.access_log.rules(),
+            tracer: &edge.tracer,
+        }
+    }
 }
 
 /// A message that no worker answers.
@@ -57,6 +78,8 @@ pub(super) struct Plan<'a> {
     route: Route,
     /// The session that the message is about to open.
     opening: Option<Opening>,
+    /// The trace of the call, if it is one.
+    trace: Option<Arc<Trace>>,
 }
 
 /// Reads a message, notes it, and asks whether its caller may send it.
@@ -66,14 +89,15 @@ pub(super) struct Plan<'a> {
 pub(super) fn read<'a>(
     body: &'a [u8],
     headers: &HeaderMap,
-    Parts { metrics, gate, .. }: Parts<'_>,
+    Parts { metrics, gate, rules, tracer, .. }: Parts<'_>,
     context: &mut Context,
 ) -> Result<(Message<'a>, Route), Astray<'a>> {
     let message = wire::parse(body).map_err(|error| {
         metrics.rejected(Rejection::Message);
         Reply::not_a_message(error)
     })?;
-    context.note_message(&message);
+    context.note_message(&message, rules);
+    context.note_trace(&message, tracer);
     // What another replica passed on was counted there.
     if let (Some(rpc), None) = (&context.rpc, &context.hop) {
         metrics.rpc_called(rpc.method);
@@ -83,10 +107,19 @@ pub(super) fn read<'a>(
         Reply::not_routed(&error, id_raw(&message))
     })?;
     context.era = Some(if matches!(route, Route::Stateless(_)) { "stateless" } else { "session" });
+    if rules.is_some() {
+        context.client = match &route {
+            Route::Stateless(version) => Some(Client::stateless(version, &message)),
+            Route::Initialize(params) => Some(Client::opening(params)),
+            // The worker knows.
+            Route::Session(_) => None,
+        };
+    }
     if let (Some(tool), Some(pass)) =
         (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
     {
         gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+        context.rule = rules.and_then(|_| gate.deciding(pass, tool));
     }
     Ok((message, route))
 }
@@ -103,7 +136,7 @@ impl<'a> Plan<'a> {
         parts: Parts<'a>,
         context: &mut Context,
     ) -> Result<Self, Astray<'a>> {
-        let Parts { sessions, metrics, .. } = parts;
+        let Parts { sessions, metrics, rules, .. } = parts;
         let (message, route) = read(body, headers, parts, context)?;
         let unknown = || {
             metrics.rejected(Rejection::SessionUnknown);
@@ -138,7 +171,8 @@ impl<'a> Plan<'a> {
                 sessions.workers.any().ok_or_else(|| unavailable(id_raw(&message)))?
             }
         };
-        if opening.is_some() {
+        if let Some(opening) = &opening {
+            context.note_session(&opening.id, rules);
             context.owner = Some((sessions.cluster.me(), chosen.index));
         }
         context.worker = Some(chosen.index);
@@ -147,7 +181,8 @@ impl<'a> Plan<'a> {
                 metrics.rejected(Rejection::HeaderMismatch);
             })?;
         }
-        Ok(Self { body, message, asker, sessions, chosen, route, opening })
+        let trace = context.begin_call(parts.tracer);
+        Ok(Self { body, message, asker, sessions, chosen, route, opening, trace })
     }
 
     /// Has the worker answer.
@@ -155,7 +190,8 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// The refusal, with the id of the request.
     pub(super) async fn run(self) -> Result<Reply, (Denial, Option<&'a str>)> {
-        let Self { body, message, asker, sessions, chosen, route, opening } = self;
+        let Self { body, message, asker, sessions, chosen, route, opening, trace } = self;
+        let asker = Asker { trace: trace.as_ref(), ..asker };
         let (id_raw, worker) = (id_raw(&message), chosen.worker);
         match route {
             Route::Session(id) => {

@@ -1,71 +1,183 @@
-//! What is told of a request when it is over.
+//! What is told of a request when it is over, and of a long stream when it opens.
 
 use std::time::SystemTime;
 
 use http::header;
+use mcp_core::{
+    call::{Noted, Truncation},
+    promql::Form,
+};
 use pingora::protocols::http::ServerSession;
 
 use super::{
-    Edge,
+    Edge, Side,
     context::{Context, Rpc},
+    there::There,
 };
 use crate::{
-    access_log::Record,
+    access_log::{Event, Record, Tls},
     metrics::{Finished, labels::HttpMethod},
     request_id::RequestId,
 };
 
 impl Edge {
+    /// Writes the record of a request that is over, and counts it.
     pub(super) fn record(&self, session: &ServerSession, context: &Context) {
         if context.unremarkable {
             return;
         }
-        let header = session.req_header();
         let status = status(session);
-        let took = context.started.elapsed();
-        let (bytes_in, bytes_out) =
-            (wide(session.body_bytes_read()), wide(session.body_bytes_sent()));
-        let rpc = context.rpc.as_ref();
         // What another replica passed on is counted there.
         if context.hop.is_none() {
             self.metrics.request_finished(&Finished {
-                method: HttpMethod::from(&header.method),
+                method: HttpMethod::from(&session.req_header().method),
                 status,
                 outcome: context.outcome,
-                rpc: rpc.map(|rpc| rpc.method),
-                took,
-                bytes_in,
-                bytes_out,
+                rpc: context.rpc.as_ref().map(|rpc| rpc.method),
+                took: context.started.elapsed(),
+                bytes_in: wide(session.body_bytes_read()),
+                bytes_out: wide(session.body_bytes_sent()),
             });
         }
-        if !self.access_log.is_on() {
-            return;
-        }
-        self.access_log.write(&Record {
+        self.send_spans(session, context);
+        let event = if context.stream.is_some() { Event::StreamEnd } else { Event::Request };
+        self.write(session, context, (event, status));
+    }
+
+    /// Writes the record of a long stream that has opened.
+    pub(super) fn record_open(&self, session: &ServerSession, context: &Context, status: u16) {
+        self.write(session, context, (Event::StreamOpen, Some(status)));
+    }
+
+    fn write(
+        &self,
+        session: &ServerSession,
+        context: &Context,
+        (event, status): (Event, Option<u16>),
+    ) {
+        let Some(rules) = self.access_log.rules() else { return };
+        let membership = self.sessions.cluster.membership();
+        let digest = session.digest().and_then(|digest| digest.ssl_digest.as_deref());
+        let mut hex = [0; CERTIFICATE_CHARS];
+        let tls = digest.map(|digest| Tls {
+            version: &digest.version,
+            cipher: &digest.cipher,
+            client: hexadecimal(&digest.cert_digest, &mut hex),
+        });
+        let header = session.req_header();
+        let rpc = context.rpc.as_ref();
+        let trace_id = context.trace.as_ref().map(|traced| traced.trace().digits());
+        let told = Record {
+            event,
             time: SystemTime::now(),
             request_id: context.id.as_ref().map_or("", RequestId::as_str),
+            trace_id: trace_id.as_ref().and_then(|digits| std::str::from_utf8(digits).ok()),
+            replica: Some(membership.me().as_str()),
+            listener: Some(match &self.side {
+                Side::Clients => "clients",
+                Side::Replicas(_) => "replicas",
+            }),
             method: header.method.as_str(),
             path: header.raw_path(),
             http_version: header.version,
             status,
-            duration: took,
-            bytes_in,
-            bytes_out,
+            duration: context.started.elapsed(),
+            bytes_in: wide(session.body_bytes_read()),
+            bytes_out: wide(session.body_bytes_sent()),
             peer: session.client_addr().and_then(|address| address.as_inet().copied()),
+            client: context.client_address,
+            tls,
             user_agent: header.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes),
+            era: context.era,
             rpc_method: rpc.and_then(Rpc::name),
+            rpc_id: rpc.and_then(Rpc::id),
             tool: rpc.and_then(|rpc| rpc.tool.as_deref()),
-            backend: context.backend(),
+            prompt: rpc.and_then(|rpc| rpc.prompt.as_deref()),
+            resource: rpc.and_then(|rpc| rpc.resource.as_deref()),
+            arguments: rpc.and_then(|rpc| rpc.arguments.as_ref()),
+            session: context.session.as_ref(),
+            auth: context.auth,
+            identity: context.identity(),
+            rule: context.rule.as_deref(),
+            limit: context.limit,
+            worker: context.worker.map(|worker| worker.0),
             owner: context.owner.as_ref().map(|(node, worker)| (node.as_str(), worker.0)),
             hop: context.hops(),
-            client: context.hop.as_ref().and_then(|hop| hop.client),
             via: context.hop.as_ref().map(|hop| hop.from.as_str()),
-            worker: context.worker.map(|worker| worker.0),
-            era: context.era,
+            stream: context.stream,
             outcome: context.outcome,
             reason: context.reason,
-            headers: self.access_log.shown(&header.headers),
-        });
+            headers: rules.headers(&header.headers),
+            ..Record::default()
+        };
+        self.access_log.write(&with_served(told, context));
+    }
+}
+
+/// The record with what is known of who served the request, here or at another replica.
+fn with_served<'a>(record: Record<'a>, context: &'a Context) -> Record<'a> {
+    let record = match &context.client {
+        Some(client) => Record {
+            protocol_version: Some(client.protocol_version()),
+            client_name: client.name(),
+            client_version: client.version(),
+            ..record
+        },
+        None => record,
+    };
+    match (&context.call, &context.there) {
+        (Some(call), _) => with_call(record, call.notes()),
+        (None, Some(there)) => with_there(record, there),
+        (None, None) => record,
+    }
+}
+
+fn with_call<'a>(record: Record<'a>, noted: Noted<'a>) -> Record<'a> {
+    Record {
+        backend: noted.backend,
+        tenant: noted.tenant,
+        upstream_status: noted.upstream_status,
+        upstream_time: noted.upstream_time,
+        retries: noted.retries,
+        query_fingerprint: noted.fingerprint,
+        query_form: noted.query_form.map(Form::label),
+        query_metrics: noted.shape.map_or(&[], |shape| &shape.metrics),
+        query_functions: noted.shape.map_or(&[], |shape| &shape.functions),
+        query_labels: noted.shape.map_or(&[], |shape| &shape.labels),
+        query: noted.query,
+        range: noted.range,
+        step: noted.step,
+        rows: noted.rows,
+        rows_total: noted.rows_total,
+        answer_bytes: noted.bytes,
+        truncated: noted.truncation.map(Truncation::label),
+        ..record
+    }
+}
+
+fn with_there<'a>(record: Record<'a>, there: &'a There) -> Record<'a> {
+    Record {
+        backend: there.backend.as_deref(),
+        tenant: there.tenant.as_deref(),
+        upstream_status: there.status,
+        upstream_time: there.time,
+        retries: there.retries,
+        query_fingerprint: there.fingerprint.as_deref(),
+        query_form: there.form(),
+        query_metrics: &there.metrics,
+        query_functions: &there.functions,
+        query_labels: &there.labels,
+        query: there.query.as_deref(),
+        range: there.range,
+        step: there.step,
+        rows: there.rows,
+        rows_total: there.rows_total,
+        answer_bytes: there.bytes,
+        truncated: there.truncation(),
+        protocol_version: there.protocol_version.as_deref().or(record.protocol_version),
+        client_name: there.client_name.as_deref().or(record.client_name),
+        client_version: there.client_version.as_deref().or(record.client_version),
+        ..record
     }
 }
 
@@ -73,6 +185,21 @@ impl Edge {
 pub(super) fn status(session: &ServerSession) -> Option<u16> {
     let written = session.response_written().map(|answer| answer.status);
     written.filter(|status| !status.is_informational()).map(|status| status.as_u16())
+}
+
+/// Characters of a SHA-256 in hexadecimal digits.
+const CERTIFICATE_CHARS: usize = 64;
+
+/// The digest of a certificate in hexadecimal digits; empty where there is none.
+fn hexadecimal<'h>(digest: &[u8], hex: &'h mut [u8; CERTIFICATE_CHARS]) -> &'h str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut length = 0;
+    for (place, nibble) in hex.iter_mut().zip(nibbles) {
+        *place = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        length += 1;
+    }
+    hex.get(..length).and_then(|hex| std::str::from_utf8(hex).ok()).unwrap_or_default()
 }
 
 fn wide(bytes: usize) -> u64 {

@@ -53,7 +53,7 @@ impl Edge {
             return Ok(());
         }
         let live = self.live.load_full();
-        let parts = Parts { sessions: &self.sessions, metrics: &self.metrics, gate: &live.gate };
+        let parts = Parts::of(self, &live);
         match plan::read(body, &session.req_header().headers, parts, context) {
             Ok(_) => Ok(()),
             Err(Astray::Denied(denial, id_raw)) => {
@@ -122,8 +122,8 @@ impl Edge {
         let Some(caller) = context.pass.as_ref().map(|pass| pass.caller.clone()) else {
             return Err(nowhere());
         };
-        let asker =
-            Asker { accepts: media::accepts(&session.req_header().headers), caller: &caller };
+        let accepts = media::accepts(&session.req_header().headers);
+        let asker = Asker { accepts, caller: &caller, trace: None };
         match Box::pin(self.answer(session, context, &live, asker)).await? {
             Next::Reply(reply) => self.reply(session, context, *reply).await,
             Next::Answered => Ok(()),

@@ -5,7 +5,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -20,6 +19,7 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
+    Edge,
     context::{Context, limit_of},
     noted,
 };
@@ -27,7 +27,10 @@ use crate::{
     cluster::{Answer, Departure},
     gate::Leave,
     hop::HOP,
-    metrics::{Metrics, labels},
+    metrics::{
+        Metrics,
+        labels::{self, Label as _},
+    },
     refusal::Denial,
     request_id,
     well_known::Served,
@@ -43,7 +46,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a stream needs beside its connection.
 pub(super) struct StreamTerms<'a> {
-    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) edge: &'a Edge,
     pub(super) drain: watch::Receiver<bool>,
     /// Where the replica is seen to leave through which the request came.
     pub(super) from: Option<Departure>,
@@ -116,10 +119,13 @@ pub(super) async fn reply(
     reply: Reply,
     terms: StreamTerms<'_>,
 ) -> Result<()> {
-    let Reply { status, body, session: opened, retry_after, ending, call } = reply;
+    let Reply { status, body, session: opened, retry_after, ending, call, client } = reply;
     context.call = call;
+    if client.is_some() {
+        context.client = client;
+    }
     context.note_ending(ending);
-    count(ending, terms.metrics);
+    count(ending, &terms.edge.metrics);
     let mut answer = header(status, context)?;
     if let Some(id) = opened {
         answer.insert_header(era::SESSION_ID, id.as_str())?;
@@ -185,11 +191,14 @@ async fn events(
     mut stream: EventStream,
     terms: StreamTerms<'_>,
 ) -> Result<()> {
-    let _open = terms.metrics.stream_opened(match stream.kind() {
+    let kind = match stream.kind() {
         StreamKind::Call => labels::StreamKind::Call,
         StreamKind::Session => labels::StreamKind::Session,
         StreamKind::Listen => labels::StreamKind::Listen,
-    });
+    };
+    let edge = terms.edge;
+    let _open = edge.metrics.stream_opened(kind);
+    context.stream = Some(kind.label());
     stream_headers(session, &mut answer)?;
     // Who only waits takes nobody's share, and is let go when its token has run out.
     let waits = !matches!(stream.kind(), StreamKind::Call);
@@ -198,7 +207,9 @@ async fn events(
         End { from: if waits { terms.from } else { None }, ..End::new(terms.drain, leave) };
     // Until its end is known, a stream has ended because the client left.
     context.outcome = labels::Outcome::ClientGone;
+    let status = answer.status.as_u16();
     session.write_response_header(Box::new(answer)).await?;
+    edge.record_open(session, context, status);
     let mut told = false;
     loop {
         tokio::select! {
@@ -218,7 +229,7 @@ async fn events(
         }
     }
     session.write_response_body(Bytes::new(), true).await?;
-    note_end(&stream, context, terms.metrics);
+    note_end(&stream, context, &edge.metrics);
     Ok(())
 }
 
@@ -239,6 +250,7 @@ fn note_end(stream: &EventStream, context: &mut Context, metrics: &Metrics) {
         context.note_ending(ending);
         count(ending, metrics);
     }
+    context.worker_ended();
 }
 
 /// Ends a stream that only waits, with its last words. `false` when it is a call that goes on.

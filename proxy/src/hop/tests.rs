@@ -58,6 +58,7 @@ fn hop() -> Hop {
         },
         client: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))),
         body_sha256: None,
+        trace: None,
     }
 }
 

@@ -352,6 +352,8 @@ mod sessions;
 
 mod store;
 
+mod traces;
+
 pub use self::{
     admission::{LoadOutcome, ReloadOutcome, TokenOutcome},
     limit::Limit,
@@ -359,6 +361,7 @@ pub use self::{
     replicas::{Hop, NodeState},
     sessions::{SessionEnd, StreamKind},
     store::{StoreOperation, StoreOutcome},
+    traces::{ExportOutcome, SpanFate, TraceFlag},
 };
 
 #[cfg(test)]
@@ -404,6 +407,9 @@ mod tests {
         sound::<NodeState>();
         sound::<StoreOperation>();
         sound::<StoreOutcome>();
+        sound::<TraceFlag>();
+        sound::<SpanFate>();
+        sound::<ExportOutcome>();
     }
 
     #[test]

@@ -146,15 +146,15 @@ fn what_is_held_is_counted_until_it_is_dropped() {
     let metrics = metrics();
     let request = metrics.request_started();
     let stream = metrics.stream_opened(StreamKind::Listen);
-    let connection = metrics.connection_opened(Listener::Mcp);
+    let connection = metrics.connection_opened(Listener::Clients);
     shows(&metrics, "promgate_requests_in_flight 1");
     shows(&metrics, r#"promgate_streams_open{kind="listen"} 1"#);
-    shows(&metrics, r#"promgate_connections_open{listener="mcp"} 1"#);
+    shows(&metrics, r#"promgate_connections_open{listener="clients"} 1"#);
     shows(&metrics, r#"promgate_connections_open{listener="admin"} 0"#);
     drop((request, stream, connection));
     shows(&metrics, "promgate_requests_in_flight 0");
     shows(&metrics, r#"promgate_streams_open{kind="listen"} 0"#);
-    shows(&metrics, r#"promgate_connections_open{listener="mcp"} 0"#);
+    shows(&metrics, r#"promgate_connections_open{listener="clients"} 0"#);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn counting_makes_no_series_that_was_not_there() {
     }
     metrics.rpc_called(RpcMethod::of("x\"} 1\nevil 2"));
     metrics.limit_reached(Limit::BodyBytes);
-    metrics.connection_refused(Listener::Mcp);
+    metrics.connection_refused(Listener::Clients);
     metrics.panicked();
     assert_eq!(text(&metrics).lines().count(), before);
 }
@@ -263,13 +263,13 @@ fn the_build_and_the_process_are_described() {
 fn bounds_stand_beside_what_is_used_of_them() {
     let metrics = metrics();
     metrics.bound(&Bounds { bodies_bytes_max: 100, sessions_max: 7, calls_max: 5 });
-    metrics.connections_bounded(Listener::Mcp, 9);
+    metrics.connections_bounded(Listener::Clients, 9);
     metrics.read_process_from(Box::new(|| ProcessFigures { is_ready: true, bodies_bytes: 30 }));
     shows(&metrics, "promgate_bodies_bytes 30");
     shows(&metrics, "promgate_bodies_bytes_max 100");
     shows(&metrics, r#"promgate_sessions_max{worker="1"} 7"#);
     shows(&metrics, r#"promgate_calls_max{worker="0"} 5"#);
-    shows(&metrics, r#"promgate_connections_max{listener="mcp"} 9"#);
+    shows(&metrics, r#"promgate_connections_max{listener="clients"} 9"#);
     shows(&metrics, "promgate_ready 1");
 }
 

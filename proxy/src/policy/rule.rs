@@ -59,8 +59,13 @@ impl Rule {
         Some(Self { name: Arc::clone(&rule.name), whom, grant })
     }
 
-    pub(super) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+    pub(super) const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether it allows the tool on some backend.
+    pub(super) fn allows(&self, tool: &str) -> bool {
+        self.grant.tools.is_match(tool)
     }
 
     pub(super) fn grant(&self) -> Arc<Grant> {

@@ -28,6 +28,7 @@ use crate::{
     request_id::RequestIds,
     sessions::Sessions,
     sockets::Sockets,
+    trace::Tracer,
 };
 
 /// Connections that the admin listener holds: scrapers and probes are few.
@@ -51,6 +52,7 @@ pub(super) struct EdgeParts {
     pub(super) sessions: Arc<Sessions>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) access_log: AccessLog,
+    pub(super) tracer: Arc<Tracer>,
     pub(super) bodies: Arc<Bodies>,
     pub(super) in_flight: Arc<AtomicUsize>,
     pub(super) drain: watch::Receiver<bool>,
@@ -99,6 +101,7 @@ impl EdgeParts {
             side,
             metrics: Arc::clone(&self.metrics),
             access_log: self.access_log.clone(),
+            tracer: Arc::clone(&self.tracer),
             request_ids: RequestIds::new()?,
             bodies: Arc::clone(&self.bodies),
             in_flight: Arc::clone(&self.in_flight),
@@ -113,7 +116,7 @@ pub(super) fn mcp_endpoint(
     h2c: bool,
 ) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
     let (limits, metrics) = (edge.limits, Arc::clone(&edge.metrics));
-    let app = Bounded::new(proxy(edge, h2c), metrics, (Listener::Mcp, &limits));
+    let app = Bounded::new(proxy(edge, h2c), metrics, (Listener::Clients, &limits));
     let connections = app.connections();
     let mut endpoint = listening::Service::new("mcp".to_owned(), app);
     // Pingora's buffers live as long as the connection; the guard's own are there while needed.

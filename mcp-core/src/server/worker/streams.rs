@@ -15,6 +15,7 @@ use crate::{
     call::{frame, notification_message},
     server::{
         changes::{Audience, Change},
+        client::Client,
         events::EVENTS_MAX,
         reply::{Accepts, Body, Reply},
         running::{Bound, Ending},
@@ -58,11 +59,12 @@ impl Worker {
             return Reply::unknown_session(None);
         };
         drop(events);
-        let forget = Arc::clone(&outbox);
+        let (forget, client) = (Arc::clone(&outbox), Client::of_session(&session.facts));
         let at_end = Box::new(move || session.close_stream(&forget));
         let stream = EventStream::of_session(outbox, self.limits.keep_alive, at_end);
         let mut reply = Reply::empty(StatusCode::OK, Ending::Answered);
         reply.body = Body::Stream(stream);
+        reply.client = Some(client);
         reply
     }
 

@@ -23,6 +23,8 @@ use crate::{
     },
 };
 
+mod clients;
+
 mod moves;
 
 mod streams;
@@ -95,12 +97,14 @@ async fn ask_to_open(worker: &Worker, caller: &Caller, version: &str) -> Reply {
     };
     let Message::Request(request) = message else { panic!("not a request") };
     let opening = Opening { id: new_id(), expires: SystemTime::now() + HOUR };
-    let asker = Asker { accepts: JSON, caller };
+    let asker = Asker { accepts: JSON, caller, trace: None };
     worker.initialize(opening, &request, *params, asker).await
 }
 
 async fn say(worker: &Worker, id: &SessionId, body: &[u8], caller: &Caller) -> Reply {
-    worker.session(id, wire::parse(body).unwrap(), Asker { accepts: JSON, caller }).await
+    worker
+        .session(id, wire::parse(body).unwrap(), Asker { accepts: JSON, caller, trace: None })
+        .await
 }
 
 /// All that a client sees of a reply.
@@ -162,7 +166,7 @@ async fn an_idle_session_is_small() {
 }
 
 async fn list(worker: &Worker, body: &[u8], caller: &Caller) -> String {
-    let asker = Asker { accepts: JSON, caller };
+    let asker = Asker { accepts: JSON, caller, trace: None };
     let message = wire::parse(body).unwrap();
     seen(&worker.stateless(message, &ProtocolVersion::LATEST, asker).await).1
 }

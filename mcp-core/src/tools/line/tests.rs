@@ -7,7 +7,7 @@ use rmcp::model::{NumberOrString, ProgressToken};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{access::Caller, tools::tests::context};
+use crate::{access::Caller, call::QueryNotes, tools::tests::context};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -26,7 +26,7 @@ async fn frames(call: &Call) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_asked_hears_every_two_seconds() {
-    let call = Call::streaming(None, Caller::anyone());
+    let call = Call::streaming(None, Caller::anyone(), QueryNotes::Off);
     let mut context = context();
     context.extensions.insert(call.clone());
     context.meta.set_progress_token(ProgressToken(NumberOrString::Number(7)));
@@ -46,7 +46,7 @@ async fn a_client_that_asked_hears_every_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_did_not_ask_hears_nothing() {
-    let call = Call::streaming(None, Caller::anyone());
+    let call = Call::streaming(None, Caller::anyone(), QueryNotes::Off);
     let mut context = context();
     context.extensions.insert(call.clone());
     let work = tokio::time::sleep(Duration::from_secs(5));

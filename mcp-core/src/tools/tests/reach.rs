@@ -22,7 +22,8 @@ fn access(grants: &[(&[&str], &[&str])]) -> Arc<Access> {
 }
 
 fn context_of(access: Arc<Access>) -> (RequestContext<RoleServer>, Call) {
-    let (mut context, call) = (context(), Call::silent(Caller { access, ..Caller::anyone() }));
+    let (mut context, call) =
+        (context(), Call::silent(Caller { access, ..Caller::anyone() }, QueryNotes::Off));
     context.extensions.insert(call.clone());
     (context, call)
 }
@@ -157,7 +158,7 @@ async fn a_replaced_backend_is_seen_through_every_clone() {
 async fn a_request_is_offered_what_there_was_when_it_began() {
     let metrics = metrics(vec![config("old", "http://127.0.0.1:1")]);
     let caller = Caller { edition: metrics.edition(), ..Caller::anyone() };
-    let (mut context, call) = (context(), Call::silent(caller));
+    let (mut context, call) = (context(), Call::silent(caller, QueryNotes::Off));
     context.extensions.insert(call);
     let backends =
         Backends::new(vec![config("new", "http://127.0.0.1:1")], Arc::new(Unobserved)).unwrap();

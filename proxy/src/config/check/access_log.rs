@@ -6,7 +6,7 @@ use http::{HeaderName, header};
 use rustix::fs::Access;
 
 use super::Check;
-use crate::config::{AccessLog, AccessLogOutput, file::reason, place::At, raw};
+use crate::config::{AccessLog, AccessLogOutput, Records, file::reason, place::At, raw};
 
 /// Request headers that hold secrets and can therefore never be written in the clear.
 const SECRET_HEADERS: [HeaderName; 6] = [
@@ -42,6 +42,7 @@ impl Check<'_> {
             included_headers: included,
             excluded_headers: excluded,
             redacted_headers: redacted,
+            records: Records::default(),
             queue_bytes_max: self.size(
                 &at.key("queue_bytes_max"),
                 &raw.queue_bytes_max,

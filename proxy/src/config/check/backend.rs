@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp_core::{
     config::{BackendAuth, BackendConfig, BackendName, OrgId, RESERVED_BACKEND_HEADERS},
     secret::Secret,
@@ -257,7 +257,19 @@ impl Check<'_> {
             self.faults.push(at, "Promgate sets this header itself", mend);
             return;
         }
-        let Some(value) = value else { return };
+        if let Some(value) = value {
+            self.put_header(at, name, &value, headers);
+        }
+    }
+
+    /// Puts a further header of a request to where it belongs, its value marked sensitive.
+    pub(super) fn put_header(
+        &mut self,
+        at: &At,
+        name: HeaderName,
+        value: &Secret,
+        headers: &mut HeaderMap,
+    ) {
         if value.expose().is_empty() {
             self.faults.push(at, "is empty", "give the value, or remove the key");
             return;

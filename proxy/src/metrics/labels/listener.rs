@@ -6,7 +6,7 @@ closed_set! {
     /// Who a listener is for.
     Listener {
         /// Clients.
-        Mcp = "mcp",
+        Clients = "clients",
         /// Other replicas.
         Replicas = "replicas",
         /// Operators: metrics, health, and what is under `/admin`.

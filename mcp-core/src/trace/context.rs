@@ -1,0 +1,314 @@
+//! The names of traces and spans, and the headers that carry them.
+//!
+//! Spec: W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
+
+use std::{
+    fmt,
+    num::{NonZeroU64, NonZeroU128},
+};
+
+use http::HeaderValue;
+
+/// Length of a `traceparent` of version 00, in bytes.
+const PARENT_BYTES: usize = 55;
+
+/// Longest `tracestate` that is passed on, in bytes: as many as everybody has to take. Spec: §3.3.1.5.
+const STATE_BYTES_MAX: usize = 512;
+
+/// The flag of a sampled trace.
+const SAMPLED: u8 = 1;
+
+/// The name of a trace.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(NonZeroU128);
+
+/// The name of a span.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanId(NonZeroU64);
+
+/// A span of somebody, in its trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span.
+    pub span: SpanId,
+    /// Whether its maker may have kept it.
+    pub sampled: bool,
+}
+
+/// What tracing systems tell one another beside, well formed and short. It is a client's text, so its `Debug` does not
+/// show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TraceState(Box<str>);
+
+impl TraceId {
+    /// The trace of this number; `None` for zero, which names none.
+    #[must_use]
+    pub fn new(number: u128) -> Option<Self> {
+        NonZeroU128::new(number).map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0.get().to_be_bytes()
+    }
+
+    /// Its 32 hexadecimal digits.
+    #[must_use]
+    pub fn digits(self) -> [u8; 32] {
+        let mut digits = [b'0'; 32];
+        write_hex(&self.bytes(), &mut digits);
+        digits
+    }
+}
+
+impl SpanId {
+    /// The span of this number; `None` for zero, which names none.
+    #[must_use]
+    pub fn new(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 8] {
+        self.0.get().to_be_bytes()
+    }
+
+    /// Another span, which this one and the number determine. Two numbers give two spans, but for chance.
+    #[must_use]
+    pub const fn derived(self, number: u64) -> Self {
+        let mixed = mixed(self.0.get().wrapping_add(number.wrapping_mul(GOLDEN)));
+        match NonZeroU64::new(mixed) {
+            Some(id) => Self(id),
+            None => self,
+        }
+    }
+}
+
+/// Odd, and near 2^64 divided by the golden ratio, so that the multiples of it lie far apart.
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Mixes all bits of a number, each number into another. It is the finaliser of Vigna's SplitMix64.
+pub(crate) const fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+impl Parent {
+    /// Reads a `traceparent`. Of a version that is not known yet, what version 00 has.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (head, rest) = text.split_at_checked(PARENT_BYTES)?;
+        let mut parts = head.split(|byte| *byte == b'-');
+        let (version, trace) = (parts.next()?, parts.next()?);
+        let (span, flags, more) = (parts.next()?, parts.next()?, parts.next());
+        let lengths = (version.len(), trace.len(), span.len(), flags.len());
+        if lengths != (2, 32, 16, 2) || more.is_some() {
+            return None;
+        }
+        match (number(version)?, rest) {
+            (0xff, _) => return None,
+            (0, []) => {}
+            (0, _) => return None,
+            (_, [] | [b'-', ..]) => {}
+            (_, _) => return None,
+        }
+        let trace = TraceId::new(number(trace)?)?;
+        let span = SpanId::new(u64::try_from(number(span)?).ok()?)?;
+        let flags = u8::try_from(number(flags)?).ok()?;
+        Some(Self { trace, span, sampled: flags & SAMPLED != 0 })
+    }
+
+    /// Writes a `traceparent`.
+    #[must_use]
+    pub fn header(self) -> HeaderValue {
+        // Digits and dashes are always a header's value.
+        HeaderValue::from_bytes(&self.text()).unwrap_or(HeaderValue::from_static(""))
+    }
+
+    /// The text of a `traceparent`.
+    #[must_use]
+    pub fn text(self) -> [u8; PARENT_BYTES] {
+        let mut text = [b'-'; PARENT_BYTES];
+        let [version, trace, span, flags] = [0..2, 3..35, 36..52, 53..55];
+        for (place, bytes) in [
+            (version, &[0][..]),
+            (trace, &self.trace.bytes()),
+            (span, &self.span.bytes()),
+            (flags, &[if self.sampled { SAMPLED } else { 0 }]),
+        ] {
+            if let Some(digits) = text.get_mut(place) {
+                write_hex(bytes, digits);
+            }
+        }
+        text
+    }
+}
+
+impl TraceState {
+    /// Takes a `tracestate` that is well formed and not too long; what is not is left out as a whole, as the
+    /// specification lets everybody do.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        const MEMBERS_MAX: usize = 32;
+        if text.len() > STATE_BYTES_MAX {
+            return None;
+        }
+        let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
+        let mut members = 0;
+        for member in text.split(',').map(|member| member.trim_matches([' ', '\t'])) {
+            if member.is_empty() {
+                continue;
+            }
+            let (key, value) = member.split_once('=')?;
+            let in_key =
+                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b);
+            let in_value = |b: u8| (b' '..=b'~').contains(&b) && b != b'=';
+            if key.is_empty() || !key.bytes().all(in_key) || !value.bytes().all(in_value) {
+                return None;
+            }
+            members += 1;
+        }
+        (1..=MEMBERS_MAX).contains(&members).then(|| Self(text.into()))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As a header's value.
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// A number of lower-case hexadecimal digits, 32 at most.
+fn number(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0_u128, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u128::from(value))
+    })
+}
+
+fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let (pairs, _) = digits.as_chunks_mut::<2>();
+    for ([high, low], byte) in pairs.iter_mut().zip(bytes) {
+        (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for TraceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TraceState(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const SPAN: &str = "00f067aa0ba902b7";
+
+    #[test]
+    fn a_parent_is_read_and_written() {
+        for (flags, sampled) in [("00", false), ("01", true), ("02", false), ("ff", true)] {
+            let parent = Parent::parse(format!("00-{TRACE}-{SPAN}-{flags}").as_bytes()).unwrap();
+            assert_eq!(parent.trace.to_string(), TRACE);
+            assert_eq!(parent.trace.digits(), TRACE.as_bytes());
+            assert_eq!(parent.span.to_string(), SPAN);
+            assert_eq!(parent.sampled, sampled);
+            let written = format!("00-{TRACE}-{SPAN}-0{}", u8::from(sampled));
+            assert_eq!(parent.header(), written);
+        }
+    }
+
+    #[test]
+    fn a_parent_of_a_later_version_is_read_as_far_as_it_is_known() {
+        for text in [format!("01-{TRACE}-{SPAN}-01"), format!("cc-{TRACE}-{SPAN}-01-what-ever")] {
+            assert!(Parent::parse(text.as_bytes()).unwrap().sampled, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_parent_is_none() {
+        let zero = "0".repeat(32);
+        for text in [
+            String::new(),
+            "00".to_owned(),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("00-{TRACE}-{SPAN}-01-more"),
+            format!("00-{TRACE}-{SPAN}-01x"),
+            format!("01-{TRACE}-{SPAN}-01x"),
+            format!("00-{zero}-{SPAN}-01"),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{TRACE}{SPAN}--01"),
+            format!("00_{TRACE}_{SPAN}_01"),
+            format!("0g-{TRACE}-{SPAN}-01"),
+            format!(" 00-{TRACE}-{SPAN}-01"),
+            format!("00-{TRACE}-{SPAN}-0"),
+        ] {
+            assert_eq!(Parent::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_taken_whole_or_not_at_all() {
+        for good in ["a=1", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "t@v=x y , b=", "a=1,,b=2"] {
+            assert_eq!(TraceState::parse(good.as_bytes()).unwrap().as_str(), good);
+        }
+        let many = vec!["a=1"; 33].join(",");
+        let long = format!("a={}", "x".repeat(STATE_BYTES_MAX));
+        for bad in ["", ",", "a", "A=1", "=1", "a=b=c", "a=\u{e9}", "a=\n", &many, &long] {
+            assert_eq!(TraceState::parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(format!("{:?}", TraceState::parse(b"a=canary")), "Some(TraceState(..))");
+    }
+
+    #[test]
+    fn derived_spans_differ() {
+        let span = SpanId::new(7).unwrap();
+        let mut derived: Vec<_> =
+            (0..1000).map(|number| span.derived(number).to_string()).collect();
+        derived.sort_unstable();
+        derived.dedup();
+        assert_eq!(derived.len(), 1000);
+    }
+}

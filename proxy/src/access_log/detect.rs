@@ -1,0 +1,192 @@
+//! Finds what must not stand in a log within text that may: tokens, keys, e-mail addresses, card numbers, and what
+//! looks random.
+//!
+//! Detectors are a second line behind the rules that name what is shown at all. They err on the side of taking out
+//! too much. Most texts are short and plain, so one look over the bytes decides that nothing can be in them.
+
+mod email;
+mod entropy;
+mod jwt;
+mod key;
+
+mod card;
+
+use crate::config::Detectors;
+
+/// How far beyond the part that is shown a finding is followed. What begins there and is longer is taken out all the
+/// same, since its beginning is enough to tell it.
+const LOOK_AHEAD: usize = 512;
+
+/// Something that was found: where it stands, and what is written in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) mark: &'static str,
+}
+
+/// What one look over a text tells.
+#[derive(Debug, Clone, Copy, Default)]
+struct Look {
+    /// Longest run of characters that tokens are made of.
+    run: usize,
+    digits: usize,
+    at: bool,
+    assigns: bool,
+}
+
+/// Characters of tokens: letters, digits and those of both forms of base64.
+const TOKEN: u8 = 1;
+const DIGIT: u8 = 2;
+const LETTER: u8 = 4;
+/// `@`, and the `%` of one that is written as in a URL.
+const AT: u8 = 8;
+/// What stands between a name and its value.
+const ASSIGNS: u8 = 16;
+
+const CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let class = match byte {
+            b'0'..=b'9' => TOKEN | DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' => TOKEN | LETTER,
+            b'=' => TOKEN | ASSIGNS,
+            b'+' | b'/' | b'_' | b'-' => TOKEN,
+            b'@' | b'%' => AT,
+            b':' => ASSIGNS,
+            _ => 0,
+        };
+        #[expect(
+            clippy::as_conversions,
+            clippy::indexing_slicing,
+            reason = "a byte is a place among 256, and this runs when it is compiled"
+        )]
+        {
+            classes[byte as usize] = class;
+        }
+        if byte == u8::MAX {
+            return classes;
+        }
+        byte += 1;
+    }
+}
+
+fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+fn is_token(byte: u8) -> bool {
+    class(byte) & TOKEN != 0
+}
+
+fn look(text: &[u8]) -> Look {
+    let mut look = Look::default();
+    let (mut run, mut all) = (0, 0);
+    for byte in text {
+        let class = class(*byte);
+        run = if class & TOKEN == 0 { 0 } else { run + 1 };
+        look.run = look.run.max(run);
+        look.digits += usize::from(class & DIGIT != 0);
+        all |= class;
+    }
+    look.at = all & AT != 0;
+    look.assigns = all & ASSIGNS != 0;
+    look
+}
+
+/// Shortest run of a token's characters in which a key or something random may be.
+const RUN_MIN: usize = 16;
+
+/// The findings in a text, from its beginning on. They do not overlap.
+#[derive(Debug)]
+pub(super) struct Findings<'t> {
+    text: &'t [u8],
+    from: usize,
+    /// The next finding of each detector that is on; none when there is none to come.
+    next: [Option<Found>; 5],
+}
+
+/// One detector: the first finding that begins at `from` or later.
+type Detector = fn(&[u8], usize) -> Option<Found>;
+
+const DETECTORS: [Detector; 5] = [jwt::find, key::find, email::find, card::find, entropy::find];
+
+impl<'t> Findings<'t> {
+    /// Looks for what `detectors` say in as much of `text` as is shown of it; none when nothing can be there.
+    pub(super) fn in_text(text: &'t [u8], bytes_max: usize, detectors: Detectors) -> Option<Self> {
+        let text = text.get(..bytes_max.saturating_add(LOOK_AHEAD)).unwrap_or(text);
+        let look = look(text);
+        let Detectors { jwt, key, email, card, entropy } = detectors;
+        let long = look.run >= RUN_MIN;
+        let on = [
+            jwt && long,
+            key && (long || look.assigns),
+            email && look.at,
+            card && look.digits >= card::DIGITS_MIN,
+            entropy && long,
+        ];
+        if on == [false; 5] {
+            return None;
+        }
+        let mut next = [None; 5];
+        for ((next, detector), on) in next.iter_mut().zip(DETECTORS).zip(on) {
+            *next = if on { detector(text, 0) } else { None };
+        }
+        next.iter().any(Option::is_some).then_some(Self { text, from: 0, next })
+    }
+}
+
+impl Iterator for Findings<'_> {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        for (next, detector) in self.next.iter_mut().zip(DETECTORS) {
+            if next.is_some_and(|found| found.start < self.from) {
+                *next = detector(self.text, self.from);
+            }
+        }
+        let first = self.next.iter().flatten().min_by_key(|found| found.start).copied()?;
+        // Where two see the same, the one that sees more of it counts, under the name of the first.
+        let overlap = self.next.iter().flatten().filter(|found| found.start < first.end);
+        let end = overlap.map(|found| found.end).max().unwrap_or(first.end);
+        self.from = end;
+        Some(Found { end, ..first })
+    }
+}
+
+/// Whether a text is of a form that ids have: a number, a UUID, or hexadecimal digits like those of a trace. Such ids look
+/// random and open nothing.
+pub(super) fn is_id(text: &[u8]) -> bool {
+    let number = |byte: &u8| byte.is_ascii_digit();
+    let hex = |byte: &u8| byte.is_ascii_hexdigit();
+    match text.len() {
+        0..=12 if text.iter().all(number) => true,
+        0..=32 => text.iter().all(hex),
+        36 => text.iter().enumerate().all(|(place, byte)| {
+            if matches!(place, 8 | 13 | 18 | 23) { *byte == b'-' } else { hex(byte) }
+        }),
+        _ => false,
+    }
+}
+
+/// The end of the run of bytes from `from` on for which `holds`.
+fn run_end(text: &[u8], from: usize, holds: impl Fn(u8) -> bool) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    from + rest.iter().position(|byte| !holds(*byte)).unwrap_or(rest.len())
+}
+
+/// The byte at a place; a zero byte beyond the end.
+fn at(text: &[u8], place: usize) -> u8 {
+    text.get(place).copied().unwrap_or(0)
+}
+
+/// Whether a word could begin at a place: no letter or digit stands before it.
+fn begins_word(text: &[u8], place: usize) -> bool {
+    place.checked_sub(1).is_none_or(|before| !at(text, before).is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Keys and passwords that say themselves what they are: private keys, API keys of known makers, what follows
+//! `Bearer` or `password=`, and a password in a URL.
+
+use super::{Found, at, begins_word, is_token, run_end};
+
+const MARK: &str = "[key]";
+
+/// How API keys of known makers begin, and how many characters of a token follow at least.
+const PREFIXES: [(&[u8], usize); 34] = [
+    (b"AKIA", 12),
+    (b"ASIA", 12),
+    (b"AIza", 30),
+    (b"EAACEdEose0cBA", 8),
+    (b"SG", 40),
+    (b"cio", 28),
+    (b"dapi", 28),
+    (b"dop_v1_", 20),
+    (b"dp.pt.", 20),
+    (b"ghp_", 20),
+    (b"gho_", 20),
+    (b"ghu_", 20),
+    (b"ghs_", 20),
+    (b"ghr_", 20),
+    (b"github_pat_", 20),
+    (b"glpat-", 16),
+    (b"glsa_", 20),
+    (b"glc_", 20),
+    (b"hvb.", 20),
+    (b"hvs.", 20),
+    (b"npm_", 20),
+    (b"pk_live_", 16),
+    (b"pypi-", 20),
+    (b"rk_live_", 16),
+    (b"shpat_", 16),
+    (b"sk-", 16),
+    (b"sk_live_", 16),
+    (b"sk_test_", 16),
+    (b"whsec_", 16),
+    (b"xapp-", 16),
+    (b"xoxa-", 10),
+    (b"xoxb-", 10),
+    (b"xoxp-", 10),
+    (b"ya29.", 20),
+];
+
+/// Words after which a space and a credential stand.
+const SCHEMES: [&[u8]; 2] = [b"bearer", b"basic"];
+
+/// Names of secrets, as they stand before `=` or `:` and the value.
+const NAMES: [&[u8]; 10] = [
+    b"password",
+    b"passwd",
+    b"pwd",
+    b"secret",
+    b"token",
+    b"api_key",
+    b"api-key",
+    b"apikey",
+    b"access_key",
+    b"private_key",
+];
+
+/// Shortest credential after a scheme.
+const CREDENTIAL_MIN: usize = 6;
+
+pub(super) fn find(text: &[u8], from: usize) -> Option<Found> {
+    let mut place = from;
+    while place < text.len() {
+        let found = match at(text, place) {
+            b'-' => private_key(text, place),
+            b':' => of_url(text, place),
+            byte if byte.is_ascii_alphabetic() => word(text, place),
+            _ => None,
+        };
+        match found {
+            Some(found) if found.start >= from && found.end > found.start => return Some(found),
+            Some(_) | None => place += 1,
+        }
+    }
+    None
+}
+
+/// `-----BEGIN RSA PRIVATE KEY-----` to its end, or to that of the text.
+fn private_key(text: &[u8], start: usize) -> Option<Found> {
+    const LINE_MAX: usize = 64;
+    let rest = text.get(start..)?;
+    rest.strip_prefix(b"-----BEGIN ")?;
+    let line = rest.get(..LINE_MAX).unwrap_or(rest);
+    if !holds(line, b"PRIVATE KEY") {
+        return None;
+    }
+    let closing = b"-----END ";
+    let end = rest.windows(closing.len()).position(|window| window == closing);
+    let end = end.map_or(text.len(), |end| {
+        let name = start + end + closing.len();
+        run_end(text, run_end(text, name, |byte| byte != b'-'), |byte| byte == b'-')
+    });
+    Some(Found { start, end, mark: MARK })
+}
+
+/// The password in `scheme://user:password@host`, which is the part before the last `@` of the authority.
+fn of_url(text: &[u8], colon: usize) -> Option<Found> {
+    let start = colon + b"://".len();
+    text.get(colon..start).filter(|sign| *sign == b"://")?;
+    let end = run_end(text, start, |byte| {
+        !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'') && byte.is_ascii_graphic()
+    });
+    let authority = text.get(start..end)?;
+    let last = authority.iter().rposition(|byte| *byte == b'@')?;
+    authority.get(..last)?.contains(&b':').then_some(Found { start, end: start + last, mark: MARK })
+}
+
+fn word(text: &[u8], place: usize) -> Option<Found> {
+    let rest = text.get(place..)?;
+    if begins_word(text, place) {
+        let known = PREFIXES.iter().find(|(prefix, _)| rest.starts_with(prefix));
+        if let Some((prefix, more)) = known {
+            let end = run_end(text, place + prefix.len(), |byte| is_token(byte) || byte == b'.');
+            if end - place - prefix.len() >= *more {
+                return Some(Found { start: place, end, mark: MARK });
+            }
+        }
+        if let Some(scheme) = SCHEMES.iter().find(|scheme| begins(rest, scheme)) {
+            return credential(text, place + scheme.len());
+        }
+    }
+    // How the names begin: this is asked of every letter.
+    if !matches!(at(text, place).to_ascii_lowercase(), b'a' | b'p' | b's' | b't') {
+        return None;
+    }
+    let name = NAMES.iter().find(|name| begins(rest, name))?;
+    value(text, place + name.len())
+}
+
+/// What follows `Bearer` and a space, written as in a header or a URL.
+fn credential(text: &[u8], from: usize) -> Option<Found> {
+    let start = match at(text, from) {
+        b' ' | b'+' => from + 1,
+        b'%' if text.get(from..)?.starts_with(b"%20") => from + 3,
+        _ => return None,
+    };
+    let end = run_end(text, start, |byte| is_token(byte) || matches!(byte, b'.' | b'~'));
+    (end - start >= CREDENTIAL_MIN).then_some(Found { start, end, mark: MARK })
+}
+
+/// The value that follows a name: `=value`, `: "value"`, `=~'value'`.
+fn value(text: &[u8], from: usize) -> Option<Found> {
+    let blank = |byte| matches!(byte, b' ' | b'"' | b'\'');
+    let sign = run_end(text, from, blank);
+    // `!=` and `=~` of a matcher too.
+    let signs = run_end(text, sign, |byte| matches!(byte, b'!' | b'=' | b':' | b'~'));
+    if !text.get(sign..signs)?.iter().any(|byte| matches!(byte, b'=' | b':')) {
+        return None;
+    }
+    let start = run_end(text, signs, blank);
+    let quoted = at(text, start.checked_sub(1)?);
+    let end = run_end(text, start, |byte| match quoted {
+        b'"' | b'\'' => byte != quoted,
+        _ => byte.is_ascii_graphic() && !matches!(byte, b'&' | b',' | b';' | b'}' | b'"' | b'\''),
+    });
+    (end > start).then_some(Found { start, end, mark: MARK })
+}
+
+/// Whether `text` begins with the lower-case `word`, in whatever case.
+fn begins(text: &[u8], word: &[u8]) -> bool {
+    text.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+}
+
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

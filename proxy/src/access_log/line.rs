@@ -1,0 +1,148 @@
+//! A record as one line of JSON, and what the ECS line shares with it.
+
+use std::time::SystemTime;
+
+use super::{
+    Field, Record, Value, json, plain,
+    redact::{MASK, Rule, Rules, Shown},
+};
+use crate::field::SCHEMA_VERSION;
+
+/// Longest header value written, in bytes; several values of one name count together.
+const HEADER_BYTES_MAX: usize = 512;
+
+/// Longest text of an argument written, in bytes. It was kept no longer.
+const ARGUMENT_BYTES_MAX: usize = 4096;
+
+/// Appends the record as one JSON object and a line feed.
+pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
+    begin(out, record.event.word(), record.time);
+    record.visit(&mut |field, value| match rules.rule(field) {
+        Rule::Leave => {}
+        Rule::Show => {
+            out.extend_from_slice(field.json_key().as_bytes());
+            put(out, field, value, rules);
+        }
+        Rule::Redact(redaction) => {
+            out.extend_from_slice(field.json_key().as_bytes());
+            out.push(b'"');
+            rules.put_redacted(out, (field, redaction), value);
+            out.push(b'"');
+        }
+    });
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends what every JSON line begins with.
+pub(super) fn begin(out: &mut Vec<u8>, event: Option<&str>, time: SystemTime) {
+    out.extend_from_slice(br#"{"v":"#);
+    json::number(out, SCHEMA_VERSION);
+    if let Some(event) = event {
+        out.extend_from_slice(br#","event":""#);
+        out.extend_from_slice(event.as_bytes());
+        out.push(b'"');
+    }
+    out.extend_from_slice(br#","time":""#);
+    plain::time(out, time);
+    out.push(b'"');
+}
+
+/// Appends the line that stands for records that were lost.
+pub(super) fn write_dropped(out: &mut Vec<u8>, time: SystemTime, records: u64) {
+    begin(out, Some("records_dropped"), time);
+    out.extend_from_slice(br#","records":"#);
+    json::number(out, records);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a value as JSON.
+pub(super) fn put(out: &mut Vec<u8>, field: Field, value: Value<'_>, rules: &Rules) {
+    match value {
+        Value::Word(word) => quoted(out, |out| out.extend_from_slice(word.as_bytes())),
+        Value::Text(text) => json::text(out, text.as_bytes(), field.bytes_max()),
+        Value::Client(text) => quoted(out, |out| rules.put_field(out, field, text, json::escaped)),
+        Value::Number(number) => json::number(out, number),
+        Value::Time(time) => quoted(out, |out| plain::time(out, time)),
+        Value::Span(span) => plain::milliseconds(out, span),
+        Value::Socket(peer) => quoted(out, |out| plain::socket(out, peer)),
+        Value::Address(address) => quoted(out, |out| plain::address(out, address)),
+        Value::Seat(node, worker) => quoted(out, |out| {
+            json::escaped(out, node.as_bytes(), field.bytes_max());
+            out.push(b'/');
+            json::number(out, u64::from(worker));
+        }),
+        Value::List(texts) => list(out, texts, |out, text| {
+            json::escaped(out, text.as_bytes(), field.bytes_max());
+        }),
+        Value::ClientList(texts) => list(out, texts, |out, text| {
+            rules.put_field(out, field, text.as_bytes(), json::escaped);
+        }),
+        Value::Headers(headers) => {
+            object(out, headers.iter(), |out, shown| put_header(out, shown, rules));
+        }
+        Value::Arguments(arguments) => {
+            object(out, arguments.iter(), |out, text| {
+                json::escaped(out, text, ARGUMENT_BYTES_MAX);
+            });
+        }
+    }
+}
+
+/// Appends the values of a header as one list, without quotes. Spec: RFC 9110 §5.3.
+fn put_header(out: &mut Vec<u8>, shown: Shown<'_>, rules: &Rules) {
+    header(out, shown, rules, json::escaped);
+}
+
+/// Like [`put_header`], in the way of a format.
+pub(super) fn header(out: &mut Vec<u8>, shown: Shown<'_>, rules: &Rules, put: super::redact::Put) {
+    let Shown::Values(values) = shown else { return out.extend_from_slice(MASK) };
+    let mut room = HEADER_BYTES_MAX;
+    let mut before: &[u8] = b"";
+    for value in &values {
+        out.extend_from_slice(before);
+        before = b", ";
+        rules.put_client(out, value.as_bytes(), room, put);
+        if value.len() > room {
+            break;
+        }
+        room -= value.len();
+    }
+}
+
+/// Appends several texts.
+fn list(out: &mut Vec<u8>, texts: &[Box<str>], put: impl Fn(&mut Vec<u8>, &str)) {
+    out.push(b'[');
+    for (place, text) in texts.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        quoted(out, |out| put(out, text));
+    }
+    out.push(b']');
+}
+
+/// Appends texts by name.
+fn object<T>(
+    out: &mut Vec<u8>,
+    named: impl Iterator<Item = (impl AsRef<str>, T)>,
+    mut put: impl FnMut(&mut Vec<u8>, T),
+) {
+    let mut before = b'{';
+    for (name, text) in named {
+        out.push(before);
+        before = b',';
+        json::text(out, name.as_ref().as_bytes(), usize::MAX);
+        out.push(b':');
+        quoted(out, |out| put(out, text));
+    }
+    if before == b'{' {
+        out.push(b'{');
+    }
+    out.push(b'}');
+}
+
+fn quoted(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    put(out);
+    out.push(b'"');
+}

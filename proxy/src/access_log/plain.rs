@@ -1,0 +1,126 @@
+//! Times and addresses as text, written straight into a byte buffer.
+
+use std::{
+    cell::RefCell,
+    io::Write as _,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use super::json;
+
+/// Appends an address.
+pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                json::number(out, u64::from(octet));
+            }
+        }
+        // Rarer, and its short form is not worth writing anew. Writing into a `Vec` cannot fail.
+        IpAddr::V6(address) => write!(out, "{address}").unwrap_or_default(),
+    }
+}
+
+/// Appends an address and its port.
+pub(super) fn socket(out: &mut Vec<u8>, socket: SocketAddr) {
+    if let IpAddr::V4(_) = socket.ip() {
+        address(out, socket.ip());
+        out.push(b':');
+        json::number(out, u64::from(socket.port()));
+    } else {
+        write!(out, "{socket}").unwrap_or_default();
+    }
+}
+
+/// Appends a length of time in milliseconds, with microseconds as its fraction.
+pub(super) fn milliseconds(out: &mut Vec<u8>, span: Duration) {
+    let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    json::number(out, micros / 1000);
+    out.push(b'.');
+    json::padded(out, micros % 1000, 3);
+}
+
+/// A length of time in nanoseconds.
+pub(super) fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A second, and the part of its RFC 3339 form before the fraction.
+#[derive(Debug)]
+struct Second {
+    number: u64,
+    text: Vec<u8>,
+}
+
+thread_local! {
+    /// The second that this thread wrote last: the calendar is worked out once a second.
+    static LAST_SECOND: RefCell<Second> =
+        const { RefCell::new(Second { number: u64::MAX, text: Vec::new() }) };
+}
+
+/// Appends `time` in UTC with milliseconds. Spec: RFC 3339 §5.6.
+pub(super) fn time(out: &mut Vec<u8>, time: SystemTime) {
+    // A clock before 1970 is broken; the epoch says so more plainly than a made-up date.
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    LAST_SECOND.with_borrow_mut(|second| {
+        if second.number != since_epoch.as_secs() {
+            second.number = since_epoch.as_secs();
+            let timestamp = i64::try_from(second.number)
+                .ok()
+                .and_then(|number| jiff::Timestamp::from_second(number).ok())
+                .unwrap_or_default();
+            second.text.clear();
+            write!(second.text, "{timestamp}").unwrap_or_default();
+            // The zone, which goes after the fraction.
+            second.text.pop();
+        }
+        out.extend_from_slice(&second.text);
+    });
+    out.push(b'.');
+    json::padded(out, u64::from(since_epoch.subsec_millis()), 3);
+    out.push(b'Z');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    fn written(put: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        put(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_written_as_rust_writes_them() {
+        for ip in [IpAddr::from(Ipv4Addr::new(10, 0, 200, 7)), Ipv6Addr::LOCALHOST.into()] {
+            assert_eq!(written(|out| address(out, ip)), ip.to_string());
+            let peer = SocketAddr::from((ip, 8080));
+            assert_eq!(written(|out| socket(out, peer)), peer.to_string());
+        }
+    }
+
+    #[test]
+    fn times_are_right_over_days_years_and_broken_clocks() {
+        let shown = |at| written(|out| time(out, at));
+        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        assert_eq!(shown(at(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(shown(at(951_868_799_999)), "2000-02-29T23:59:59.999Z");
+        assert_eq!(shown(at(951_868_800_000)), "2000-03-01T00:00:00.000Z");
+        assert_eq!(shown(at(951_868_800_000)), "2000-03-01T00:00:00.000Z", "from the cache");
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
+        assert_eq!(shown(before), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn lengths_of_time_have_microseconds() {
+        assert_eq!(written(|out| milliseconds(out, Duration::from_micros(12_034))), "12.034");
+        assert_eq!(nanoseconds(Duration::from_micros(12_034)), 12_034_000);
+    }
+}

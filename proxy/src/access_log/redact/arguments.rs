@@ -1,0 +1,114 @@
+//! Which arguments of a tool a record shows, and how.
+//!
+//! They are taken from the message when it is read, in the form in which they are written, so that what no rule names
+//! is not kept.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use serde_json::value::RawValue;
+
+use super::{Rules, put_redacted};
+use crate::{
+    access_log::pseudonym::Meaning,
+    config::{ArgumentForm, ToolArguments},
+};
+
+/// Longest text kept of an argument, in bytes.
+const VALUE_BYTES_MAX: usize = 2048;
+
+/// The rules, by tool and argument. Few tools have any, so they are searched in a row.
+#[derive(Debug, Clone)]
+pub(super) struct ArgumentRules(Box<[OfTool]>);
+
+#[derive(Debug, Clone)]
+struct OfTool {
+    tool: Box<str>,
+    arguments: Box<[(Arc<str>, ArgumentForm)]>,
+}
+
+/// The arguments of one call that rules name, as text and in the form in which they are written. `Debug` shows nothing
+/// of them.
+pub struct Arguments(Box<[(Arc<str>, Box<[u8]>)]>);
+
+impl ArgumentRules {
+    pub(super) fn new(config: &[ToolArguments]) -> Self {
+        let of_tool = |rules: &ToolArguments| OfTool {
+            tool: rules.tool.as_str().into(),
+            arguments: rules
+                .arguments
+                .iter()
+                .map(|(name, form)| (name.as_str().into(), *form))
+                .collect(),
+        };
+        Self(config.iter().map(of_tool).collect())
+    }
+}
+
+impl Rules {
+    /// Whether rules name arguments of the tool.
+    #[must_use]
+    pub fn name_arguments(&self, tool: &str) -> bool {
+        self.of_tool(tool).is_some()
+    }
+
+    /// The arguments of a call that rules name. `each` shows them all; of one that is there twice, the last counts, as for
+    /// the tool. None when no rule names any of those that are there.
+    #[must_use]
+    pub fn arguments<'r>(
+        &self,
+        tool: &str,
+        each: impl FnOnce(&mut dyn FnMut(&str, &'r RawValue)),
+    ) -> Option<Arguments> {
+        let rules = self.of_tool(tool)?;
+        let mut given: Vec<Option<&RawValue>> = vec![None; rules.arguments.len()];
+        each(&mut |name, value| {
+            let place = rules.arguments.iter().position(|(ruled, _)| **ruled == *name);
+            if let Some(place) = place.and_then(|place| given.get_mut(place)) {
+                *place = Some(value);
+            }
+        });
+        let ruled = rules.arguments.iter().zip(given);
+        let shown: Box<[_]> = ruled
+            .filter_map(|((name, form), value)| {
+                Some((Arc::clone(name), self.argument(value?, *form)))
+            })
+            .collect();
+        (!shown.is_empty()).then_some(Arguments(shown))
+    }
+
+    fn of_tool(&self, tool: &str) -> Option<&OfTool> {
+        self.arguments.0.iter().find(|rules| *rules.tool == *tool)
+    }
+
+    fn argument(&self, value: &RawValue, form: ArgumentForm) -> Box<[u8]> {
+        // A text without its quotes and escapes; anything else as it was written.
+        let text = serde_json::from_str::<Cow<'_, str>>(value.get());
+        let text = text.unwrap_or(Cow::Borrowed(value.get()));
+        let mut shown = Vec::new();
+        match form {
+            ArgumentForm::Clear => {
+                self.put_client(&mut shown, text.as_bytes(), VALUE_BYTES_MAX, super::put_plain);
+            }
+            ArgumentForm::Redacted(redaction) => {
+                put_redacted(&mut shown, redaction, text.as_bytes(), |text| {
+                    let pseudonyms = self.pseudonyms.as_ref()?;
+                    Some(pseudonyms.of(Meaning::Argument, "", text))
+                });
+            }
+        }
+        shown.into()
+    }
+}
+
+impl Arguments {
+    /// Each name with its text, in the order of the rules.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, text)| (&**name, &**text))
+    }
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Arguments(..)")
+    }
+}

@@ -1,0 +1,170 @@
+//! One receiver, and how it is reached.
+
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
+use http_body_util::{BodyExt as _, Limited};
+use url::Url;
+
+use super::answer::{SendError, Taken, of_grpc, of_http};
+use crate::config::{Otlp, OtlpProtocol};
+
+/// Longest answer that is read, in bytes: counts and one sentence.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// An idle connection is closed by us after this long, before what stands in between forgets it.
+const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(45);
+/// How often a receiver must show that it is there while it owes an answer over HTTP/2: a connection that has died
+/// silently would be used again and again.
+const PING_EVERY: Duration = Duration::from_secs(10);
+
+/// What kind of data is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// An `ExportTraceServiceRequest`.
+    Traces,
+    /// An `ExportLogsServiceRequest`.
+    Logs,
+}
+
+/// The client of one receiver. Its connections belong to the runtime in which the first request is sent.
+#[derive(Debug)]
+pub struct Client {
+    client: reqwest::Client,
+    receiver: Url,
+    protocol: OtlpProtocol,
+    /// Those that are configured; their values are marked sensitive.
+    headers: HeaderMap,
+    timeout: Duration,
+}
+
+/// A client cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the client of an OpenTelemetry receiver cannot be made")]
+pub struct ClientError(#[from] reqwest::Error);
+
+impl Client {
+    /// Makes the client of a receiver; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the system's certificate authorities cannot be read.
+    pub fn new(config: &Otlp) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .user_agent(concat!("promgate/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(config.timeout)
+            .pool_idle_timeout(IDLE_CONNECTION_MAX)
+            .pool_max_idle_per_host(1);
+        if config.protocol == OtlpProtocol::Grpc {
+            builder = builder
+                .http2_prior_knowledge()
+                .http2_keep_alive_interval(PING_EVERY)
+                .http2_keep_alive_timeout(PING_EVERY)
+                .no_gzip();
+        }
+        if let Some(pem) = &config.ca_pem {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
+        } else if config.endpoint.scheme() == "http" {
+            // Nothing is verified, so the system's store need not exist, nor be read.
+            builder = builder.tls_certs_only([]);
+        }
+        Ok(Self {
+            client: builder.build()?,
+            receiver: config.endpoint.clone(),
+            protocol: config.protocol,
+            headers: config.headers.clone(),
+            timeout: config.timeout,
+        })
+    }
+
+    /// Sends one request, which is whole already, and waits for the answer within the configured time. What fails may
+    /// be sent again if [`SendError::may_pass`] says so.
+    ///
+    /// # Errors
+    /// [`SendError`] when the receiver took nothing.
+    pub async fn send(&self, request: Bytes, signal: Signal) -> Result<Taken, SendError> {
+        let exchange = async {
+            match self.protocol {
+                OtlpProtocol::HttpProtobuf => self.post(request, signal).await,
+                OtlpProtocol::Grpc => self.call(&request, signal).await,
+            }
+        };
+        match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => Err(SendError::Timeout(self.timeout)),
+        }
+    }
+
+    async fn post(&self, request: Bytes, signal: Signal) -> Result<Taken, SendError> {
+        const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+        let mut url = self.receiver.clone();
+        let (path, tail) = (self.receiver.path(), signal.path());
+        let base = path.trim_end_matches('/');
+        if !base.ends_with(tail) {
+            url.set_path(&[base, tail].concat());
+        }
+        let sent = self.client.post(url).headers(self.headers.clone());
+        let sent = sent.header(header::CONTENT_TYPE, PROTOBUF).body(request).send().await;
+        let answer: http::Response<reqwest::Body> = sent.map_err(no_answer)?.into();
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        match body {
+            Ok(body) => of_http(head.status, &head.headers, &body.to_bytes()),
+            // The status says enough.
+            Err(_broken) => of_http(head.status, &head.headers, &[]),
+        }
+    }
+
+    /// A unary call. Spec: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+    async fn call(&self, request: &Bytes, signal: Signal) -> Result<Taken, SendError> {
+        const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+        const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+        let mut url = self.receiver.clone();
+        url.set_path(signal.method());
+        let length = u32::try_from(request.len()).map_err(|_long| SendError::BadAnswer)?;
+        let mut framed = BytesMut::with_capacity(request.len() + 5);
+        framed.put_u8(0);
+        framed.put_u32(length);
+        framed.extend_from_slice(request);
+        let sent = self
+            .client
+            .post(url)
+            .headers(self.headers.clone())
+            .header(header::CONTENT_TYPE, GRPC)
+            .header(header::TE, TRAILERS)
+            .header("grpc-timeout", format!("{}m", self.timeout.as_millis()))
+            .body(framed.freeze())
+            .send()
+            .await;
+        let answer: http::Response<reqwest::Body> = sent.map_err(no_answer)?.into();
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|_broken| SendError::BadAnswer)?;
+        let trailers = body.trailers().cloned();
+        of_grpc(head.status, &head.headers, (&body.to_bytes(), trailers.as_ref()))
+    }
+}
+
+/// Without the address, which an operator has in the configuration, and which may say more than a log should.
+fn no_answer(error: reqwest::Error) -> SendError {
+    SendError::NoAnswer(error.without_url())
+}
+
+impl Signal {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Logs => "/v1/logs",
+        }
+    }
+
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        }
+    }
+}

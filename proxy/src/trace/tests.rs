@@ -1,0 +1,289 @@
+use http::HeaderValue;
+use mcp_core::trace::{Answer, Peer, Work};
+
+use super::{span::Spans, *};
+use crate::{
+    config::{Otlp, OtlpProtocol},
+    metrics::{Metrics, Subjects},
+    otlp::protobuf::{Field, fields},
+};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
+const SPAN: &str = "00f067aa0ba902b7";
+
+fn named(trace: &str, flags: &str) -> String {
+    format!("00-{trace}-{SPAN}-{flags}")
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let pair = |(name, value): &(&'static str, &str)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+    };
+    pairs.iter().map(pair).collect()
+}
+
+fn counters() -> TraceCounters {
+    let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+    Metrics::new(subjects).unwrap().traces()
+}
+
+fn config(sample_ratio: f64, trust_parent: bool) -> Traces {
+    Traces {
+        receiver: Otlp {
+            // Nobody listens on the port of `discard` here; and nothing of these tests waits for it.
+            endpoint: "http://127.0.0.1:9".parse().unwrap(),
+            protocol: OtlpProtocol::HttpProtobuf,
+            headers: HeaderMap::new(),
+            ca_pem: None,
+            timeout: Duration::from_secs(1),
+        },
+        sample_ratio,
+        trust_parent,
+        trusted_per_second_max: 1000,
+        propagate: Propagate::Traceparent,
+        queue_max: 100,
+    }
+}
+
+const RESOURCE: Resource<'static> = Resource { service: "promgate", instance: "a" };
+
+fn tracer(config: &Traces) -> Arc<Tracer> {
+    Tracer::start(Some(config), RESOURCE, counters()).unwrap()
+}
+
+fn off() -> Arc<Tracer> {
+    Tracer::start(None, RESOURCE, counters()).unwrap()
+}
+
+#[tokio::test]
+async fn without_a_receiver_only_the_traces_that_clients_name_are_found() {
+    let tracer = off();
+    assert!(tracer.begin(&HeaderMap::new()).is_none());
+    let traced = tracer.begin(&headers(&[("traceparent", &named(TRACE, "01"))])).unwrap();
+    assert_eq!((traced.trace().to_string(), traced.is_sampled()), (TRACE.to_owned(), false));
+    assert!(tracer.call(&traced).is_none());
+    let mut none = None;
+    tracer.named(&mut none, &named(OTHER, "01"), None);
+    assert_eq!(none.unwrap().trace().to_string(), OTHER);
+    tracer.send(|_spans| panic!("nothing is written"));
+}
+
+#[tokio::test]
+async fn a_request_without_a_trace_gets_one_of_its_own() {
+    let tracer = tracer(&config(1.0, false));
+    let [one, other] = [(); 2].map(|()| tracer.begin(&HeaderMap::new()).unwrap());
+    assert!(one.is_sampled() && one.parent().is_none());
+    assert_ne!(one.trace(), other.trace());
+    assert_ne!(one.at(Place::Edge), one.at(Place::Worker));
+    assert_ne!(one.at(Place::Hop), one.at(Place::Worker));
+}
+
+#[tokio::test]
+async fn a_malformed_or_repeated_parent_is_none() {
+    let tracer = tracer(&config(1.0, false));
+    let mut twice = headers(&[("traceparent", &named(TRACE, "01"))]);
+    twice.append(TRACEPARENT, HeaderValue::from_str(&named(OTHER, "01")).unwrap());
+    for headers in [headers(&[("traceparent", "00-abc-def-01")]), twice] {
+        let traced = tracer.begin(&headers).unwrap();
+        assert!(traced.parent().is_none());
+        assert!(![TRACE, OTHER].contains(&traced.trace().to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn an_untrusted_flag_decides_nothing() {
+    for (ratio, flag) in [(0.0, "01"), (1.0, "00")] {
+        let tracer = tracer(&config(ratio, false));
+        let mut traced = tracer.begin(&headers(&[("traceparent", &named(TRACE, flag))])).unwrap();
+        tracer.let_in(&mut traced);
+        assert_eq!(traced.is_sampled(), ratio > 0.5, "{flag}");
+        assert_eq!(traced.trace().to_string(), TRACE, "the trace is the client's all the same");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_flag_decides_once_the_client_is_let_in_and_not_too_often() {
+    let config = Traces { trusted_per_second_max: 1, ..config(0.0, true) };
+    let tracer = tracer(&config);
+    let begin = || tracer.begin(&headers(&[("traceparent", &named(TRACE, "01"))])).unwrap();
+    let mut traced = begin();
+    assert!(!traced.is_sampled(), "whoever is refused switches nothing on");
+    tracer.let_in(&mut traced);
+    assert!(traced.is_sampled());
+    // Within the same second, or the one after it: of many at most two more.
+    let more = (0..100).filter(|_| {
+        let mut traced = begin();
+        tracer.let_in(&mut traced);
+        traced.is_sampled()
+    });
+    assert!(more.count() <= 2);
+}
+
+#[tokio::test]
+async fn a_message_names_its_trace_and_what_the_header_names_is_linked() {
+    let tracer = tracer(&config(1.0, false));
+    let mut traced = tracer.begin(&headers(&[("traceparent", &named(OTHER, "01"))]));
+    tracer.named(&mut traced, &named(TRACE, "01"), None);
+    let traced = traced.unwrap();
+    assert_eq!(traced.trace().to_string(), TRACE);
+    assert_eq!(traced.parent().unwrap().to_string(), SPAN);
+    assert_eq!(traced.link().unwrap().trace.to_string(), OTHER);
+
+    // One trace in both: the header's span is the nearer one.
+    let nearer = format!("00-{TRACE}-1111111111111111-01");
+    let mut traced = tracer.begin(&headers(&[("traceparent", &nearer)]));
+    tracer.named(&mut traced, &named(TRACE, "01"), None);
+    let traced = traced.unwrap();
+    assert_eq!(traced.parent().unwrap().to_string(), "1111111111111111");
+    assert_eq!(traced.link(), None);
+}
+
+#[tokio::test]
+async fn a_message_decides_where_no_header_does() {
+    let tracer = tracer(&config(0.0, true));
+    let mut traced = tracer.begin(&HeaderMap::new());
+    tracer.named(&mut traced, &named(TRACE, "01"), None);
+    assert!(traced.unwrap().is_sampled());
+    let mut traced = tracer.begin(&headers(&[("traceparent", &named(OTHER, "00"))]));
+    tracer.named(&mut traced, &named(TRACE, "01"), None);
+    assert!(!traced.unwrap().is_sampled());
+}
+
+#[tokio::test]
+async fn two_replicas_find_the_same_trace_whether_header_or_message_names_it() {
+    let (entry, owner) = (tracer(&config(1.0, false)), tracer(&config(0.0, false)));
+    for (header, message) in
+        [(Some(TRACE), None), (None, Some(TRACE)), (Some(OTHER), Some(TRACE)), (None, None)]
+    {
+        let headers = header
+            .map(|trace| headers(&[("traceparent", &named(trace, "01"))]))
+            .unwrap_or_default();
+        let mut here = entry.begin(&headers);
+        // The header goes ahead of the body.
+        let hop = entry.told_on(here.as_ref().unwrap());
+        let hop: TraceHop = serde_json::from_str(&serde_json::to_string(&hop).unwrap()).unwrap();
+        let mut there = owner.arrived(&hop);
+        if let Some(trace) = message {
+            entry.named(&mut here, &named(trace, "01"), None);
+            owner.named(&mut there, &named(trace, "01"), None);
+        }
+        let (here, there) = (here.unwrap(), there.unwrap());
+        assert_eq!(here.trace(), there.trace(), "{header:?} {message:?}");
+        assert_eq!(there.parent(), Some(here.at(Place::Hop).span));
+        assert_ne!(here.at(Place::Edge).span, there.at(Place::Edge).span);
+        assert!(here.is_sampled() && there.is_sampled(), "where the client came in decides");
+    }
+}
+
+#[tokio::test]
+async fn a_state_goes_to_backends_only_if_it_is_configured() {
+    let given = [("traceparent", &*named(TRACE, "01")), ("tracestate", "vendor=1")];
+    for (propagate, parent, state) in [
+        (Propagate::Off, false, false),
+        (Propagate::Traceparent, true, false),
+        (Propagate::Tracestate, true, true),
+    ] {
+        let tracer = tracer(&Traces { propagate, ..config(1.0, false) });
+        let traced = tracer.begin(&headers(&given)).unwrap();
+        let trace = tracer.call(&traced).unwrap();
+        let told = trace.tool("t").headers();
+        assert_eq!(told.is_some(), parent, "{propagate:?}");
+        assert_eq!(told.and_then(|(_, state)| state).is_some(), state, "{propagate:?}");
+    }
+}
+
+/// The values of a field.
+fn all<'a>(message: &'a [u8], number: u32) -> Vec<&'a [u8]> {
+    let values = fields(message).filter_map(|field| match field {
+        (found, Field::Bytes(bytes)) if found == number => Some(bytes),
+        _ => None,
+    });
+    values.collect()
+}
+
+/// The attributes of a span, each with its value as text.
+fn attributes(span: &[u8]) -> Vec<(String, String)> {
+    let pairs = all(span, 9).into_iter().map(|pair| {
+        let key = String::from_utf8(all(pair, 1)[0].to_vec()).unwrap();
+        let value = match fields(all(pair, 2)[0]).next().unwrap() {
+            (_, Field::Bytes(text)) => String::from_utf8(text.to_vec()).unwrap(),
+            (_, Field::Varint(number)) => number.to_string(),
+            (_, other) => format!("{other:?}"),
+        };
+        (key, value)
+    });
+    pairs.collect()
+}
+
+#[test]
+fn the_spans_of_a_call_are_written_with_their_attributes() {
+    let parent = Parent::parse(named(TRACE, "01").as_bytes()).unwrap();
+    let trace = Trace::new(parent, Told::Nothing);
+    let backend = mcp_core::config::BackendName::parse("main").unwrap();
+    let peer = Arc::new(Peer { backend, host: "prometheus.example".into(), port: 9090 });
+    let tool = trace.tool("prometheus_query");
+    trace.backend(&peer, http::Method::POST, "/api/v1/query").answered(Answer::Whole(405));
+    trace.backend(&peer, http::Method::GET, "/api/v1/query").answered(Answer::Whole(200));
+    tool.tool_ended(mcp_core::observe::ToolOutcome::Ok);
+    let left = trace.take();
+    assert!(matches!(left[0].work, Work::Backend { .. }));
+    let mut bytes = Vec::new();
+    let mut spans = Spans::new(&mut bytes);
+    spans.of_call(parent.trace, &left);
+    assert_eq!(spans.count(), 3);
+    let spans = all(&bytes, 2);
+    let name = |span| std::str::from_utf8(all(span, 5)[0]).unwrap();
+    let names: Vec<_> = spans.iter().map(|span| name(span)).collect();
+    assert_eq!(names, ["POST /api/v1/query", "GET /api/v1/query", "execute_tool prometheus_query"]);
+    for span in &spans {
+        assert_eq!(all(span, 1), [parent.trace.bytes()]);
+    }
+    assert_eq!(all(spans[2], 4), [parent.span.bytes()]);
+    assert_eq!(all(spans[0], 4), all(spans[2], 2), "below the tool's");
+    let shown: Vec<_> =
+        attributes(spans[0]).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(
+        shown,
+        [
+            "http.request.method=POST",
+            "url.template=/api/v1/query",
+            "server.address=prometheus.example",
+            "server.port=9090",
+            "promgate.backend=main",
+            "http.response.status_code=405",
+            "error.type=405",
+        ]
+    );
+    assert_eq!(all(spans[0], 15), [&[0x18, 2]], "status: error");
+    assert_eq!(all(spans[1], 15), Vec::<&[u8]>::new());
+    assert!(attributes(spans[1]).contains(&("http.request.resend_count".into(), "1".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_down_costs_spans_and_no_more() {
+    let counters = counters();
+    let config = Traces { queue_max: 64, ..config(1.0, false) };
+    let tracer = Tracer::start(Some(&config), RESOURCE, counters.clone()).unwrap();
+    let traced = tracer.begin(&HeaderMap::new()).unwrap();
+    for _ in 0..100 {
+        tracer.send(|spans| {
+            let now = std::time::Instant::now();
+            let head = span::Head {
+                at: traced.at(Place::Edge),
+                parent: None,
+                is_remote: false,
+                name: ["a", ""],
+                kind: span::Kind::Server,
+                started: now,
+                ended: now,
+                link: None,
+                failed: false,
+            };
+            spans.add(&head, |_none| {});
+        });
+    }
+    assert_eq!(counters.count(crate::metrics::labels::SpanFate::QueueFull), 36);
+    tracer.stop(Duration::from_secs(5)).await;
+    assert_eq!(counters.count(crate::metrics::labels::SpanFate::Failed), 64);
+}
