@@ -1,6 +1,6 @@
 //! Costs of single steps: what every request pays (a lookup on the ring, a session id, a hop, a message read and routed, a token
-//! that is known, an access record), what a token costs that is new, and what a worker takes from a message to
-//! its answer.
+//! that is known, an access record), what a token costs that is new, what reading a query for the record costs, and
+//! what a worker takes from a message to its answer.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot start says why and stops")]
 
 use std::{
@@ -30,7 +30,8 @@ use jsonwebtoken_jwks::{
 use mcp_core::{
     access::Caller,
     config::WorkerLimits,
-    principal::PrincipalId,
+    principal::{Principal, PrincipalId},
+    promql::Reading,
     secret::Secret,
     server::{
         Accepts, Asker, Changes, Opening, Reply, Service, Worker,
@@ -40,7 +41,7 @@ use mcp_core::{
     session::{Seats, SessionId, SessionKeys},
 };
 use promgate::{
-    access_log::{AccessLog, Record},
+    access_log::{AccessLog, Format, Record, Rules, identity::Identities, pseudonym::Pseudonyms},
     config,
     hop::{Hop, HopChecker, HopKeys, HopSigner, Rules, Traveller},
     metrics::{Metrics, Subjects, labels::Outcome},
@@ -126,20 +127,40 @@ fn hop(criterion: &mut Criterion) {
 fn log(included_headers: Vec<HeaderName>) -> AccessLog {
     let metrics = Metrics::new(Subjects { tools: &[], backends: &[], workers: 0 })
         .expect("the metrics are well formed");
+    let null = config::Target::File(config::LogFile::at(PathBuf::from("/dev/null")));
     let config = config::AccessLog {
-        output: config::AccessLogOutput::File(PathBuf::from("/dev/null")),
         included_headers,
-        excluded_headers: Vec::new(),
         redacted_headers: vec![http::header::AUTHORIZATION],
-        queue_bytes_max: 8 << 20,
+        ..config::AccessLog::to(null, 8 << 20)
     };
     AccessLog::start(&config, metrics.access_log()).expect("the null device can be opened")
 }
 
-fn record<'a>(log: &'a AccessLog, headers: &'a HeaderMap) -> Record<'a> {
+/// The record of a usual call.
+fn record<'a>(rules: &'a Rules, headers: &'a HeaderMap) -> Record<'a> {
+    Record {
+        rpc_method: Some("tools/call"),
+        tool: Some("prometheus_query"),
+        backend: Some("prometheus"),
+        upstream_status: Some(200),
+        upstream_time: Some(Duration::from_micros(1217)),
+        retries: Some(0),
+        query_fingerprint: Some("0011223344556677"),
+        query_form: Some("parsed"),
+        rows: Some(3),
+        rows_total: Some(3),
+        answer_bytes: Some(1104),
+        ..listed(rules, headers)
+    }
+}
+
+/// The record of a `tools/list` in a session.
+fn listed<'a>(rules: &'a Rules, headers: &'a HeaderMap) -> Record<'a> {
     Record {
         time: SystemTime::now(),
         request_id: "0192f0c1a7d47b3e9a52f1c0de4b8a61",
+        replica: Some("local"),
+        listener: Some("clients"),
         method: "POST",
         path: b"/mcp",
         http_version: http::Version::HTTP_11,
@@ -148,19 +169,20 @@ fn record<'a>(log: &'a AccessLog, headers: &'a HeaderMap) -> Record<'a> {
         bytes_in: 151,
         bytes_out: 1204,
         peer: Some(SocketAddr::from((Ipv4Addr::new(192, 168, 100, 200), 51_234))),
+        client: Some(Ipv4Addr::new(192, 168, 100, 200).into()),
         user_agent: Some(b"python-httpx/0.28.1"),
-        rpc_method: Some("tools/call"),
-        tool: Some("prometheus_query"),
-        backend: Some("prometheus"),
+        era: Some("session"),
+        protocol_version: Some("2025-11-25"),
+        client_name: Some("bench"),
+        client_version: Some("1.0.0"),
+        rpc_method: Some("tools/list"),
+        rpc_id: Some(b"17"),
+        auth: Some("verified"),
         worker: Some(3),
         owner: Some(("local", 1)),
-        hop: 0,
-        via: None,
-        client: None,
-        era: Some("session"),
         outcome: Outcome::Ok,
-        reason: None,
-        headers: log.shown(headers),
+        headers: rules.headers(headers),
+        ..Record::default()
     }
 }
 
@@ -170,11 +192,56 @@ fn access_log(criterion: &mut Criterion) {
     headers.insert(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer abc"));
     for (name, included) in [("plain", Vec::new()), ("header", vec![http::header::ACCEPT])] {
         let log = log(included);
+        let rules = log.rules().expect("the log is on");
         criterion.bench_function(&format!("access_log/record_{name}"), |bencher| {
-            bencher.iter(|| log.write(black_box(&record(&log, &headers))));
+            bencher.iter(|| log.write(black_box(&record(rules, &headers))));
         });
         log.flush_and_stop(Duration::from_secs(5)).expect("the null device takes everything");
     }
+}
+
+/// What it costs to write a record down, without the queue that takes it: with the pseudonym of its session and who
+/// called, in each form.
+fn written_record(criterion: &mut Criterion) {
+    let pseudonyms = Pseudonyms::new(&[Secret::new("0123456789abcdef0123456789abcdef")]);
+    let pseudonyms = Arc::new(pseudonyms.expect("a good key"));
+    let rules = Rules::new(&config::AccessLog::off(), Some(Arc::clone(&pseudonyms)));
+    let identities = Identities::new(config::Identity::default(), None);
+    let identity = identities.of(&Principal {
+        issuer: "https://login.example.com/realms/main".into(),
+        subject: "0192f0c1-a7d4-7b3e-9a52-f1c0de4b8a61".into(),
+        client_id: Some("claude".into()),
+        groups: Vec::new(),
+        scopes: Vec::new(),
+    });
+    let id = SessionId::parse(SESSION_ID.as_bytes()).expect("a good id");
+    let headers = HeaderMap::new();
+    for (name, format) in [("json", Format::Json), ("ecs", Format::Ecs), ("otlp", Format::Otlp)] {
+        let mut out = Vec::with_capacity(4096);
+        criterion.bench_function(&format!("access_log/written_{name}"), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                let session = pseudonyms.session(black_box(&id));
+                let record = Record {
+                    session: Some(&session),
+                    identity: Some(&identity),
+                    ..listed(&rules, &headers)
+                };
+                black_box(&record).write(format, &rules, &mut out);
+                black_box(&out);
+            });
+        });
+    }
+    let query = "sum by (job) (rate(http_requests_total{code=~\"5..\"}[5m]))";
+    criterion.bench_function("access_log/written_query", |bencher| {
+        let mut out = Vec::with_capacity(4096);
+        bencher.iter(|| {
+            out.clear();
+            let record = Record { query: Some(black_box(query)), ..record(&rules, &headers) };
+            record.write(Format::Json, &rules, &mut out);
+            black_box(&out);
+        });
+    });
 }
 
 /// A request of the load generator, taken apart again.
@@ -300,5 +367,31 @@ fn token(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(micro, ring, session_id, hop, access_log, message, token, worker);
+fn promql(criterion: &mut Criterion) {
+    let query = r#"sum by (job, code) (rate(http_requests_total{job="api", code=~"5.."}[5m])) / on (job) group_left ()
+        sum by (job) (rate(http_requests_total{job="api"}[5m])) > 0.05"#;
+    criterion.bench_function("query_fingerprint", |bencher| {
+        bencher.iter(|| Reading::of(black_box(query), false));
+    });
+    criterion.bench_function("query_masked", |bencher| {
+        bencher.iter(|| Reading::of(black_box(query), true));
+    });
+    criterion.bench_function("query_fingerprint_lexical", |bencher| {
+        let query = format!("{query} default 0");
+        bencher.iter(|| Reading::of(black_box(&query), false));
+    });
+}
+
+criterion_group!(
+    micro,
+    ring,
+    session_id,
+    hop,
+    access_log,
+    written_record,
+    message,
+    token,
+    worker,
+    promql
+);
 criterion_main!(micro);

@@ -1,10 +1,14 @@
-//! The access log: one JSON line for each request.
+//! The access log: one record for each request, in each of the places that are configured.
 //!
-//! A [`Record`] is a list of named facts; there is no way from a header map, a URL or a body into a
-//! line but through a field of it or a header rule. A request pays for writing its line into a
-//! buffer; a thread of the log's own writes the buffer out. When the output cannot keep up, records
-//! are dropped and counted, requests never wait. A line may stay in memory for a few hundredths of a
+//! A [`Record`] is a list of named facts; there is no way from a header map, a URL or a body into a record but through a
+//! field of it or a header rule. A request pays for writing its record into a buffer, once for each format in use, and
+//! for a copy into the queue of each sink that takes it. Each sink has a thread of its own, which seals and writes.
+//!
+//! What happens when a sink cannot take more is said by its `when_full`: records are dropped and counted, or requests
+//! wait, or are refused, before anything of them is served. A record may stay in memory for a few hundredths of a
 //! second, so a process that is killed outright loses what was not yet written.
+
+pub mod chain;
 
 mod json;
 mod plain;
@@ -24,126 +28,101 @@ mod ecs;
 mod line;
 mod otlp;
 
+mod facts;
+
+mod output;
+mod queue;
+
+mod admission;
+
 mod writer;
+
+mod sink;
+
+mod error;
+
+mod open;
+
+#[cfg(test)]
+mod trial;
 
 use std::{
     cell::RefCell,
     fmt,
-    fs::{File, OpenOptions},
-    io,
-    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use self::{
-    pseudonym::Pseudonyms,
-    writer::{Queue, Sink},
-};
 pub use self::{
+    admission::{Admission, Unrecordable},
+    error::AccessLogError,
     record::{Event, Record, Tls},
     redact::{Arguments, RuledHeaders, Rules},
     value::{Format, Value},
 };
+use self::{
+    admission::{Entry, Gates},
+    pseudonym::Pseudonyms,
+    queue::Queue,
+};
 pub use crate::field::{Field, Kind};
 use crate::{
-    config::{self, AccessLogOutput},
-    metrics::LogCounters,
+    config::{self, Share},
+    expression::Filter,
+    metrics::{Metrics, SinkFigures, labels::Outcome},
 };
+
+/// How long a log that is dropped without an end may try to write what is left.
+const DROPPED: Duration = Duration::from_millis(200);
 
 /// A handle to the access log; cheap to clone. The log ends when the last one is dropped.
 #[derive(Clone)]
 pub struct AccessLog(Option<Arc<Open>>);
 
-/// The access log could not be started or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessLogError {
-    /// The file cannot be opened.
-    #[error(
-        "cannot open the access log '{}'; let this user write to it, or change \
-         `middleware.access_logs.output`",
-        path.display()
-    )]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The path names a pipe, a socket or a disk.
-    #[error(
-        "the access log '{}' is not a file; name a file, `stdout` or `off` in \
-         `middleware.access_logs.output`",
-        path.display()
-    )]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Standard output is closed.
-    #[error(
-        "cannot use standard output for the access log; open it, or change \
-         `middleware.access_logs.output`"
-    )]
-    Stdout(#[source] io::Error),
-    /// The thread that writes did not start.
-    #[error("cannot start the thread of the access log")]
-    Thread(#[source] io::Error),
-    /// The output did not take everything in time.
-    #[error("{bytes} bytes of access records were not written in time")]
-    NotFlushed {
-        /// What was left.
-        bytes: usize,
-    },
-}
-
 struct Open {
-    queue: Arc<Queue>,
     rules: Rules,
+    sinks: Box<[Sink]>,
+    /// Sinks that do not lose records; none where there is no such.
+    gates: Option<Gates>,
+    /// Chooses what is left out by a share. Nobody who names requests can know what falls where.
+    seed: RandomState,
+    /// Whether a filter looks at records.
+    filtered: bool,
 }
 
-struct StdoutSink(File);
-
-struct FileSink {
-    path: PathBuf,
-    file: File,
+/// One place to which records go, as requests see it.
+struct Sink {
+    name: String,
+    queue: Arc<Queue>,
+    format: Format,
+    filter: Option<Filter>,
+    sample: Share,
 }
 
 thread_local! {
-    /// Where a thread writes its lines before they enter the queue, so that the queue's lock is held
-    /// for a copy only. Bounded, since every text in a record is.
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Where a thread writes its records before they enter the queues, one buffer for each format, so that a queue's
+    /// lock is held for a copy only. Bounded, since every text in a record is.
+    static RECORDS: RefCell<[Vec<u8>; Format::ALL.len()]> =
+        const { RefCell::new([const { Vec::new() }; Format::ALL.len()]) };
 }
 
 impl AccessLog {
-    /// Opens the output and starts the thread that writes to it.
+    /// Opens all sinks and starts their threads.
     ///
     /// # Errors
-    /// [`AccessLogError`] when the output cannot be opened or the thread not be started.
-    pub fn start(
-        config: &config::AccessLog,
-        counters: LogCounters,
-    ) -> Result<Self, AccessLogError> {
-        let sink: Box<dyn Sink> = match &config.output {
-            AccessLogOutput::Off => return Ok(Self(None)),
-            AccessLogOutput::Stdout => Box::new(StdoutSink::open()?),
-            AccessLogOutput::File(path) => {
-                Box::new(FileSink { path: path.clone(), file: open(path)? })
-            }
-        };
-        Self::onto(sink, config, counters)
-    }
-
-    fn onto(
-        sink: Box<dyn Sink>,
-        config: &config::AccessLog,
-        counters: LogCounters,
-    ) -> Result<Self, AccessLogError> {
-        let rules = Rules::new(config, Pseudonyms::of_log(config).map(Arc::new));
-        let queue = writer::start(sink, config.queue_bytes_max, counters)
-            .map_err(AccessLogError::Thread)?;
-        Ok(Self(Some(Arc::new(Open { queue, rules: rules }))))
+    /// [`AccessLogError`] when one cannot be opened or its thread not be started.
+    pub fn start(config: &config::AccessLog, metrics: &Metrics) -> Result<Self, AccessLogError> {
+        if config.sinks.is_empty() {
+            return Ok(Self(None));
+        }
+        let sinks = config.sinks.iter().map(|sink| open::sink(sink, &config.audit, metrics));
+        let open = Arc::new(Open::new(config, sinks.collect::<Result<_, _>>()?));
+        let shown = Arc::downgrade(&open);
+        metrics.read_sinks_from(Box::new(move || {
+            shown.upgrade().map(|open| open.figures()).unwrap_or_default()
+        }));
+        Ok(Self(Some(open)))
     }
 
     /// Whether records go anywhere. When not, none need be built.
@@ -158,22 +137,56 @@ impl AccessLog {
         self.0.as_ref().map(|open| &open.rules)
     }
 
-    /// Hands one record to the writer. Never waits: without room the record is dropped and counted.
-    pub fn write(&self, record: &Record<'_>) {
-        let Some(open) = &self.0 else { return };
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            record.write(Format::Json, &open.rules, line);
-            open.queue.push(line);
-        });
+    /// Lets a request in whose record can be written, as every sink wants it: it may have to wait.
+    ///
+    /// # Errors
+    /// [`Unrecordable`] when a sink that refuses cannot take another record.
+    pub async fn admit(&self) -> Result<Admission, Unrecordable> {
+        match self.0.as_ref().and_then(|open| open.gates.as_ref()) {
+            Some(gates) => gates.admit().await,
+            None => Ok(Admission::default()),
+        }
     }
 
-    /// Opens a log file anew before the next write, for whoever moved the old one away.
+    /// Hands one record to the sinks that take it. Never waits: what there is no room for is dropped and counted, unless
+    /// its request was let in with room for it.
+    pub fn write(&self, record: &Record<'_>, admission: &mut Admission) {
+        let Some(open) = &self.0 else { return };
+        let facts = open.filtered.then(|| facts::of(record));
+        let spared = is_spared(record);
+        let number = if spared { 0 } else { open.number(record) };
+        RECORDS.with_borrow_mut(|records| {
+            let mut written = [false; Format::ALL.len()];
+            for (place, sink) in open.sinks.iter().enumerate() {
+                let filter = sink.filter.as_ref().zip(facts.as_ref());
+                if filter.is_some_and(|(filter, facts)| !filter.takes(facts))
+                    || !(spared || sink.sample.holds(number))
+                {
+                    continue;
+                }
+                let format = sink.format.index();
+                let (Some(bytes), Some(is_written)) =
+                    (records.get_mut(format), written.get_mut(format))
+                else {
+                    continue;
+                };
+                if !*is_written {
+                    bytes.clear();
+                    record.write(sink.format, &open.rules, bytes);
+                    *is_written = true;
+                }
+                sink.take(bytes, admission.entry(place));
+            }
+        });
+        admission.use_up();
+    }
+
+    /// Opens files anew before the next write, for whoever moved the old ones away.
     ///
-    /// When that fails the log stays with the old file and says so.
+    /// When that fails a sink stays with its old file and says so.
     pub fn reopen(&self) {
-        if let Some(open) = &self.0 {
-            open.queue.reopen();
+        for sink in self.0.iter().flat_map(|open| &open.sinks) {
+            sink.queue.reopen();
         }
     }
 
@@ -182,10 +195,16 @@ impl AccessLog {
     /// Blocks the thread; call it when no request is left.
     ///
     /// # Errors
-    /// [`AccessLogError::NotFlushed`] when the output did not take it all within `limit`.
+    /// [`AccessLogError::NotFlushed`] when the sinks did not take it all within `limit`.
     pub fn flush_and_stop(&self, limit: Duration) -> Result<(), AccessLogError> {
         let Some(open) = &self.0 else { return Ok(()) };
-        match open.queue.stop_and_wait(limit) {
+        let until = Instant::now() + limit;
+        for sink in &open.sinks {
+            // Those that cannot write give up a little earlier, so that they can say what they lost.
+            sink.queue.stop(until.checked_sub(limit / 10).unwrap_or(until));
+        }
+        let left = |sink: &Sink| sink.queue.wait_for_end(until);
+        match open.sinks.iter().map(left).sum() {
             0 => Ok(()),
             bytes => Err(AccessLogError::NotFlushed { bytes }),
         }
@@ -198,53 +217,58 @@ impl fmt::Debug for AccessLog {
     }
 }
 
+impl Open {
+    fn new(config: &config::AccessLog, sinks: Box<[Sink]>) -> Self {
+        Self {
+            rules: Rules::new(config, Pseudonyms::of_log(config).map(Arc::new)),
+            gates: open::gates(config, &sinks),
+            seed: RandomState::new(),
+            filtered: sinks.iter().any(|sink| sink.filter.is_some()),
+            sinks,
+        }
+    }
+
+    /// Where a request falls among all, the same for all its records.
+    fn number(&self, record: &Record<'_>) -> u32 {
+        if self.sinks.iter().all(|sink| sink.sample.is_all()) {
+            return 0;
+        }
+        // The lower half is as random as the whole.
+        u32::try_from(self.seed.hash_one(record.request_id) & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    fn figures(&self) -> Vec<SinkFigures> {
+        self.sinks.iter().map(|sink| sink.queue.figures(&sink.name)).collect()
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
-        self.queue.stop();
+        for sink in &self.sinks {
+            sink.queue.stop(Instant::now() + DROPPED);
+        }
     }
 }
 
-impl StdoutSink {
-    /// A descriptor of its own: the standard library's handle buffers lines and hides `EBADF`.
-    fn open() -> Result<Self, AccessLogError> {
-        let descriptor =
-            io::stdout().as_fd().try_clone_to_owned().map_err(AccessLogError::Stdout)?;
-        Ok(Self(File::from(descriptor)))
+impl Sink {
+    fn take(&self, bytes: &[u8], entry: Entry) {
+        match entry {
+            Entry::IfRoom => self.queue.push(bytes),
+            Entry::Spare => {
+                // Counted as a request that was refused.
+                self.queue.push_spare(bytes);
+            }
+            Entry::LetIn(permit) => self.queue.push_let_in(bytes, permit),
+        }
     }
 }
 
-impl Sink for StdoutSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        io::Write::write(&mut self.0, bytes)
-    }
-
-    fn reopen(&mut self) -> Result<(), AccessLogError> {
-        Ok(())
-    }
-}
-
-impl Sink for FileSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        io::Write::write(&mut self.file, bytes)
-    }
-
-    fn reopen(&mut self) -> Result<(), AccessLogError> {
-        self.file = open(&self.path)?;
-        Ok(())
-    }
-}
-
-/// Opens a log file: created for its owner alone, appended to.
-fn open(path: &Path) -> Result<File, AccessLogError> {
-    if path.metadata().is_ok_and(|found| !AccessLogOutput::may_be(found.file_type())) {
-        return Err(AccessLogError::NotAFile { path: path.to_owned() });
-    }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| AccessLogError::Open { path: path.to_owned(), source })
+/// Whether a record is written whatever the share: what went wrong, what was refused, and streams.
+fn is_spared(record: &Record<'_>) -> bool {
+    record.event != Event::Request
+        || record.outcome != Outcome::Ok
+        || record.reason.is_some()
+        || record.status.is_none_or(|status| status >= 400)
 }
 
 #[cfg(test)]

@@ -15,12 +15,14 @@ use std::{
 use clap::{CommandFactory as _, Parser as _};
 
 pub use self::arguments::{
-    CheckArgs, Cli, Command, ConfigArgs, DemoArgs, RingArgs, ServeArgs, TokenArgs, TokenQuestion,
+    CheckArgs, Cli, Command, ConfigArgs, DemoArgs, RingArgs, SchemaArgs, ServeArgs, TokenArgs,
+    TokenQuestion,
 };
 use crate::{
     config::{self, Config, ConfigFaults, ProcessEnvironment},
     demo::{self, DemoError},
     explain::{self, ExplainError},
+    field,
     metrics::{Metrics, MetricsError},
     online::{self, OnlineError},
     ring_report::{self, Report, RingError},
@@ -133,7 +135,8 @@ fn obey(command: Command) -> Result<(), CommandError> {
             say(&report.to_string())?;
             Ok(report.verdict()?)
         }
-        Command::Schema => say(&config::schema_json()),
+        Command::Schema(SchemaArgs { access_log: false }) => say(&config::schema_json()),
+        Command::Schema(SchemaArgs { access_log: true }) => say(&field::record_schema_json()),
         Command::Metrics => say(&Metrics::catalogue()?.to_string()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ServeArgs { config: ConfigArgs { config: path }, upgrade }) => {

@@ -6,10 +6,7 @@
 //! The modules stand in the order of their use: each names only those before it, and the types
 //! below.
 
-use std::{
-    fs::FileType, net::SocketAddr, num::NonZeroU16, os::unix::fs::FileTypeExt as _, path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use ipnet::IpNet;
@@ -21,6 +18,7 @@ use mcp_core::{
 mod admission;
 mod cluster;
 mod records;
+mod sinks;
 mod stamp;
 mod telemetry;
 
@@ -61,8 +59,12 @@ pub use load::{load, load_for_stdio, parse};
 pub use records::{
     ArgumentForm, Detectors, Identity, IdentityForm, Queries, Records, Redaction, ToolArguments,
 };
+pub use sinks::{
+    Audit, Fsync, LogFile, Otlp, OtlpProtocol, Share, Sink, SinkFormat, SinkName, SinkTls, Syslog,
+    SyslogAddress, Target, WhenFull,
+};
 pub use stamp::Source;
-pub use telemetry::{LogFormat, LogSettings, Otlp, OtlpProtocol, Propagate, Telemetry, Traces};
+pub use telemetry::{LogFormat, LogSettings, Propagate, Telemetry, Traces};
 
 pub use crate::expression::Expression;
 
@@ -203,31 +205,13 @@ pub struct HttpLimits {
     pub connections_per_address_max: usize,
 }
 
-/// Where access records go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessLogOutput {
-    /// Standard output.
-    Stdout,
-    /// A file, made with mode 0600, appended to.
-    File(PathBuf),
-    /// Nowhere.
-    Off,
-}
-
-impl AccessLogOutput {
-    /// Whether records may be appended to a thing of this kind: opening a pipe would wait for its reader,
-    /// and writing to a disk would destroy it.
-    #[must_use]
-    pub fn may_be(kind: FileType) -> bool {
-        !(kind.is_fifo() || kind.is_socket() || kind.is_block_device())
-    }
-}
-
 /// The access log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AccessLog {
-    /// Where records go.
-    pub output: AccessLogOutput,
+    /// Where records go, each under a name of its own; nowhere when empty.
+    pub sinks: Vec<Sink>,
+    /// Keys and checkpoints.
+    pub audit: Audit,
     /// Request headers written into the record in the clear, unless another rule says otherwise.
     pub included_headers: Vec<HeaderName>,
     /// Request headers that never appear, not even masked.
@@ -236,8 +220,28 @@ pub struct AccessLog {
     pub redacted_headers: Vec<HeaderName>,
     /// What records say, and in which form.
     pub records: Records,
-    /// Bytes of records that may wait for the writer; what is over it is dropped and counted.
-    pub queue_bytes_max: usize,
+}
+
+impl AccessLog {
+    /// One that goes nowhere.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            sinks: Vec::new(),
+            audit: Audit::default(),
+            included_headers: Vec::new(),
+            excluded_headers: Vec::new(),
+            redacted_headers: Vec::new(),
+            records: Records::default(),
+        }
+    }
+
+    /// One of JSON lines that goes to one place, as `output` says it.
+    #[must_use]
+    pub fn to(target: Target, queue_bytes_max: usize) -> Self {
+        let sink = Sink::plain(SinkName::of_output(), target, queue_bytes_max);
+        Self { sinks: vec![sink], ..Self::off() }
+    }
 }
 
 /// The JSON Schema of the file as it is written, draft 2020-12, as pretty JSON with a line end.

@@ -64,7 +64,7 @@ use crate::{
     live::{Current, Live},
     media,
     metrics::{Metrics, labels::Hop},
-    refusal::Refusal,
+    refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
     telemetry::{Chain, mark_request},
@@ -183,7 +183,7 @@ impl Edge {
             self.begin_trace(&session.req_header().headers, context);
         }
         let admitted = match &self.side {
-            Side::Clients => match admit::admit(session, &live, context.client_address).await {
+            Side::Clients => match self.admit(session, context, &live).await {
                 Ok(Destination::Document(served)) => {
                     document(session, context, served).await?;
                     return Ok(Next::Answered);
@@ -195,7 +195,7 @@ impl Edge {
                 Ok(Arrival::Control(hop)) => return self.control(session, context, &hop).await,
                 Ok(Arrival::Request(pass, hop)) => {
                     self.arrived(context, hop);
-                    Ok(pass)
+                    self.let_in(context).await.map(|()| pass)
                 }
                 Err(denial) => {
                     self.metrics.hop(Hop::Refused);
@@ -221,6 +221,16 @@ impl Edge {
                 Ok(Next::Answered)
             }
         }
+    }
+
+    async fn admit(
+        &self,
+        session: &ServerSession,
+        context: &mut Context,
+        live: &Live,
+    ) -> Result<Destination, Denial> {
+        self.let_in(context).await?;
+        admit::admit(session, live, context.client_address).await
     }
 
     /// The request came through another replica, which gave it its name.
@@ -276,7 +286,7 @@ impl Edge {
         let principal = asker.caller.principal;
         let header = session.req_header();
         let aim = aim::aim(&self.sessions, header, principal, context.hop.as_deref());
-        context.note_aim(&aim, &self.sessions, self.access_log.rules());
+        context.note_aim(&aim, &self.sessions, &header.headers, self.access_log.rules());
         if let Aim::Away(away) = aim {
             return self.pass_on(session, context, Forward::new(away)).await;
         }

@@ -21,6 +21,8 @@ use serde_json::{Map, Value as Json, json};
 
 mod names;
 
+mod filter;
+
 /// Longest expression, in bytes. It also bounds the work of one that nests its loops.
 const BYTES_MAX: usize = 4096;
 
@@ -36,10 +38,36 @@ const BRACKETS_MAX: usize = 32;
 /// optimization, and stops at its level 96.
 const STACK_BYTES: usize = 64 << 20;
 
-/// The one variable: the claims of a token.
-const PAYLOAD: &str = "payload";
-
 static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+pub use self::filter::{Facts, Filter};
+
+/// What an expression is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// The claims of a token.
+    Token,
+    /// The facts of an access record.
+    Record,
+}
+
+impl Subject {
+    /// The one variable.
+    const fn variable(self) -> &'static str {
+        match self {
+            Self::Token => "payload",
+            Self::Record => "record",
+        }
+    }
+
+    /// What it is tried on.
+    fn samples(self) -> Vec<Payload> {
+        match self {
+            Self::Token => samples().iter().filter_map(Json::as_object).map(Payload::of).collect(),
+            Self::Record => filter::samples().into(),
+        }
+    }
+}
 
 /// An expression that was read and can be a condition on a token's claims. Equal are those of equal text at the
 /// same place.
@@ -95,6 +123,12 @@ pub enum ExpressionError {
     /// It fails on every sample of a token.
     #[error("the expression fails on every kind of token that it was tried on")]
     FailsOnSamples,
+    /// A fact that no record has, or that no filter can ask for.
+    #[error("{0} asks for a fact that records do not have")]
+    UnknownFact(Spot),
+    /// It fails on every sample of a record.
+    #[error("the expression fails on every kind of record that it was tried on")]
+    FailsOnRecords,
 }
 
 impl ExpressionError {
@@ -102,6 +136,12 @@ impl ExpressionError {
     #[must_use]
     pub const fn mend(&self) -> &'static str {
         match self {
+            Self::UnknownFact(_) => {
+                "take one of those in docs/access-log.md that are no objects, by its JSON name"
+            }
+            Self::FailsOnRecords => {
+                "compare values of one type, and check patterns of `matches`: a fact that is not known is `null`"
+            }
             Self::Empty => "write one, or remove the item",
             Self::TooLong | Self::TooDeep => "split it into several conditions",
             Self::NoThread => "raise the limit on threads or memory",
@@ -146,7 +186,7 @@ impl Expression {
     /// [`ExpressionError`] when it cannot be read, names what does not exist, or fails on every sample for another
     /// reason than a claim that the sample lacks.
     pub fn read(text: &str, place: &str) -> Result<Self, ExpressionError> {
-        let program = Arc::new(compiled(text)?);
+        let program = Arc::new(compiled(text, Subject::Token)?);
         Ok(Self { text: text.into(), place: place.into(), program })
     }
 
@@ -182,8 +222,12 @@ impl Payload {
     /// The claims of a token.
     #[must_use]
     pub fn of(claims: &Map<String, Json>) -> Self {
+        Self::about(Subject::Token, object(claims))
+    }
+
+    fn about(subject: Subject, value: Value) -> Self {
         let mut context = Context::with_env(Arc::clone(&LANGUAGE));
-        context.add_variable_from_value(PAYLOAD, object(claims));
+        context.add_variable_from_value(subject.variable(), value);
         Self(context)
     }
 }
@@ -227,7 +271,7 @@ fn evaluated(program: &Program, Payload(context): &Payload) -> Evaluated {
 }
 
 /// Reads the text on a thread of its own, whose stack is large enough for the parser.
-fn compiled(text: &str) -> Result<Program, ExpressionError> {
+fn compiled(text: &str, subject: Subject) -> Result<Program, ExpressionError> {
     if text.trim().is_empty() {
         return Err(ExpressionError::Empty);
     }
@@ -239,7 +283,7 @@ fn compiled(text: &str) -> Result<Program, ExpressionError> {
     }
     thread::scope(|scope| {
         let reader = thread::Builder::new().stack_size(STACK_BYTES);
-        let reader = reader.spawn_scoped(scope, || checked(text));
+        let reader = reader.spawn_scoped(scope, || checked(text, subject));
         // The thread ends by itself; a fault in the library must not end the program at a reload.
         reader
             .map_err(|_no_thread| ExpressionError::NoThread)?
@@ -263,7 +307,7 @@ fn brackets(text: &str) -> usize {
     deepest
 }
 
-fn checked(text: &str) -> Result<Program, ExpressionError> {
+fn checked(text: &str, subject: Subject) -> Result<Program, ExpressionError> {
     let program = LANGUAGE.compile(text).map_err(|errors| {
         let first = errors.errors.first().map_or((1, 1), |error| error.pos);
         let part = |number: isize| usize::try_from(number).unwrap_or(1).max(1);
@@ -272,15 +316,23 @@ fn checked(text: &str) -> Result<Program, ExpressionError> {
     if depth(program.expression()) > DEPTH_MAX {
         return Err(ExpressionError::TooDeep);
     }
-    if let Some(unknown) = names::unknown(program.expression(), &LANGUAGE) {
-        let start = program.source_info().offset_for(unknown.id).map_or(0, |(start, _)| start);
-        let spot = spot(text, usize::try_from(start).unwrap_or(0));
+    let spot = |id| {
+        let start = program.source_info().offset_for(id).map_or(0, |(start, _)| start);
+        spot(text, usize::try_from(start).unwrap_or(0))
+    };
+    if let Some(unknown) = names::unknown(program.expression(), subject.variable(), &LANGUAGE) {
+        let spot = spot(unknown.id);
         return Err(match unknown.kind {
             names::Kind::Variable => ExpressionError::UnknownName(spot),
             names::Kind::Function => ExpressionError::UnknownFunction(spot),
         });
     }
-    tried(&program)?;
+    if subject == Subject::Record
+        && let Some(unknown) = filter::unknown_fact(program.expression())
+    {
+        return Err(ExpressionError::UnknownFact(spot(unknown)));
+    }
+    tried(&program, subject)?;
     Ok(program)
 }
 
@@ -335,18 +387,20 @@ fn samples() -> [Json; 2] {
     ]
 }
 
-fn tried(program: &Program) -> Result<(), ExpressionError> {
+fn tried(program: &Program, subject: Subject) -> Result<(), ExpressionError> {
     let mut failed = false;
     let mut answered = false;
-    for sample in samples() {
-        let payload = Payload::of(sample.as_object().unwrap_or(&Map::new()));
-        match evaluated(program, &payload) {
+    for sample in subject.samples() {
+        match evaluated(program, &sample) {
             Evaluated::Value(Value::Bool(_)) => answered = true,
             Evaluated::Value(_) => return Err(ExpressionError::NotTrueOrFalse),
             // The sample lacks a claim that real tokens may have.
             Evaluated::Failed(ExecutionError::NoSuchKey(_)) => {}
             Evaluated::Failed(_) | Evaluated::Panicked => failed = true,
         }
+    }
+    if subject == Subject::Record {
+        return if answered { Ok(()) } else { Err(ExpressionError::FailsOnRecords) };
     }
     match evaluated(program, &Payload::of(&Map::new())) {
         Evaluated::Value(Value::Bool(_)) | Evaluated::Failed(_) | Evaluated::Panicked

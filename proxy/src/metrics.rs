@@ -18,6 +18,8 @@ mod process;
 
 mod replicas;
 
+mod sinks;
+
 mod traces;
 
 use std::{fmt, time::Duration};
@@ -41,12 +43,14 @@ use self::{
     process::{Process, wide},
     replicas::Replicas,
     series::{Backends, Edge, Tool, Worker},
+    sinks::Sinks,
 };
 pub use self::{
     admission::KeyFigures,
     process::{Bounds, ProcessFigures},
     replicas::{ReplicaFigures, StoreCount},
     series::Finished,
+    sinks::{SinkCounters, SinkFigures, SinkSource},
     traces::TraceCounters,
 };
 
@@ -61,7 +65,8 @@ pub struct Metrics {
     other_tool: Tool,
     backends: Backends,
     workers: Vec<Worker>,
-    access_log: LogCounters,
+    sinks: Sinks,
+    sink_source: Mutex<Option<SinkSource>>,
     traces: TraceCounters,
     panics: IntCounter,
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
@@ -107,17 +112,6 @@ pub type ProcessSource = Box<dyn Fn() -> ProcessFigures + Send + Sync>;
 #[must_use = "it counts only while it is held"]
 pub struct Held(Option<IntGauge>);
 
-/// What the access log counts about itself.
-#[derive(Debug, Clone)]
-pub struct LogCounters {
-    /// Records written.
-    pub written: IntCounter,
-    /// Records lost: no room, or not writable.
-    pub dropped: IntCounter,
-    /// Writes that failed.
-    pub write_errors: IntCounter,
-}
-
 impl Metrics {
     /// Makes every series that there will be, but for those of backends that are learnt of later.
     ///
@@ -148,7 +142,8 @@ impl Metrics {
         let (tools, other_tool) = Tool::all(&make, subjects.tools)?;
         let backends = Backends::new(&make, subjects.backends)?;
         let workers = Worker::all(&make, subjects.workers)?;
-        let (access_log, traces) = (LogCounters::new(&make)?, TraceCounters::new(&make)?);
+        let sinks = Sinks::new(&make)?;
+        let traces = TraceCounters::new(&make)?;
         let panics = make.counter("panics_total", "Panics caught; each is a fault of ours.")?;
         let source = Mutex::new(None);
         let admission = Admission::new(&make)?;
@@ -163,7 +158,8 @@ impl Metrics {
             other_tool,
             backends,
             workers,
-            access_log,
+            sinks,
+            sink_source: Mutex::new(None),
             traces,
             panics,
             source,
@@ -287,10 +283,17 @@ impl Metrics {
         *self.replica_source.lock() = Some(source);
     }
 
-    /// The counters that the access log keeps.
-    #[must_use]
-    pub fn access_log(&self) -> LogCounters {
-        self.access_log.clone()
+    /// What a sink of access records counts.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a series cannot be made, which is a mistake in this module.
+    pub fn sink(&self, name: &str) -> Result<SinkCounters, MetricsError> {
+        Ok(self.sinks.of(name)?)
+    }
+
+    /// Says where the figures of the sinks come from. Asked once for each scrape.
+    pub fn read_sinks_from(&self, source: SinkSource) {
+        *self.sink_source.lock() = Some(source);
     }
 
     /// The counters that tracing keeps.
@@ -327,9 +330,13 @@ impl Metrics {
         if let Some(process) = process.as_ref() {
             self.process.show(&process());
         }
+        let sinks = self.sink_source.lock();
+        if let Some(sinks) = sinks.as_ref() {
+            self.sinks.show(&sinks());
+        }
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        drop((source, keys, replicas, process));
+        drop((source, keys, replicas, process, sinks));
         Ok(text.into_bytes())
     }
 }
@@ -365,20 +372,6 @@ impl Drop for Held {
         if let Some(gauge) = &self.0 {
             gauge.dec();
         }
-    }
-}
-
-impl LogCounters {
-    fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
-        Ok(Self {
-            written: make.counter("access_log_records_total", "Access records written.")?,
-            dropped: make.counter(
-                "access_log_records_dropped_total",
-                "Access records lost because the queue was full or the output failed.",
-            )?,
-            write_errors: make
-                .counter("access_log_write_errors_total", "Failed writes of access records.")?,
-        })
     }
 }
 

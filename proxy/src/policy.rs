@@ -3,11 +3,11 @@
 //! A token is judged once, when it is verified; the judgement is kept with it. Callers for whom the same rules
 //! hold share one [`Access`], and with it what was computed from it.
 
+mod names;
 mod rule;
 
 use std::{cell::LazyCell, collections::HashMap, sync::Arc};
 
-use aws_lc_rs::digest::{Context, SHA256};
 use mcp_core::{
     access::{Access, Grant},
     principal::{Principal, PrincipalId},
@@ -15,7 +15,11 @@ use mcp_core::{
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-use self::rule::{Fit, Rule};
+pub use self::names::principal_of;
+use self::{
+    names::principal_id,
+    rule::{Fit, Rule},
+};
 use crate::{
     access_log::identity::{Identities, Identity},
     condition::{Condition, ConditionFailed, Payload},
@@ -25,24 +29,6 @@ use crate::{
 /// Most sets of rules whose [`Access`] is shared. Each stands for one kind of caller; those of a further kind
 /// get one of their own, which costs a little time and nothing else.
 const SHARED_MAX: usize = 1024;
-
-/// Claims that differ from one token to the next of the same person.
-const OF_ONE_TOKEN: [&str; 14] = [
-    "exp",
-    "iat",
-    "nbf",
-    "jti",
-    "auth_time",
-    "nonce",
-    "scope",
-    "scp",
-    "sid",
-    "session_state",
-    "at_hash",
-    "uti",
-    "aio",
-    "rh",
-];
 
 /// What callers may do, compiled.
 #[derive(Debug)]
@@ -371,40 +357,6 @@ impl Denied {
             Self::Issuer => "unknown_issuer",
         }
     }
-}
-
-/// The name of a principal in tables: the first half of the SHA-256 of its issuer and subject, each after its
-/// length, so that no two pairs read the same. Where tokens need no subject, those without one are told apart by
-/// all that they say but what differs from one token to the next of the same person.
-fn principal_id(principal: &Principal, claims: &Map<String, Value>) -> PrincipalId {
-    let (issuer, subject) = (&principal.issuer, &principal.subject);
-    if !subject.is_empty() {
-        return principal_of(issuer, subject);
-    }
-    let of_person = claims.iter().filter(|(name, _)| !OF_ONE_TOKEN.contains(&name.as_str()));
-    let claims: Vec<_> = of_person.map(|(name, value)| [name.clone(), value.to_string()]).collect();
-    let claims = claims.iter().flatten().map(String::as_str);
-    digest(&[&**issuer, ""].into_iter().chain(claims).collect::<Vec<_>>())
-}
-
-/// The name in tables of the principal with that issuer and subject.
-#[must_use]
-pub fn principal_of(issuer: &str, subject: &str) -> PrincipalId {
-    digest(&[issuer, subject])
-}
-
-fn digest(parts: &[&str]) -> PrincipalId {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-        context.update(&length.to_be_bytes());
-        context.update(part.as_bytes());
-    }
-    let mut id = [0; 16];
-    for (to, from) in id.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    PrincipalId(id)
 }
 
 /// Those of the scopes that the token does not hold.

@@ -117,6 +117,11 @@ pub enum Refusal {
     /// Whether the session exists cannot be found out.
     #[error("sessions cannot be looked up at the moment; try again later")]
     SessionStore,
+    /// Its access record could not be written, and nothing is served without one.
+    #[error(
+        "requests cannot be recorded at the moment, and none is served unrecorded; try again later"
+    )]
+    Unrecordable,
     /// Headers larger than another replica takes.
     #[error("the headers are larger than this server takes")]
     HeadersTooLarge,
@@ -220,6 +225,7 @@ impl Refusal {
             | Self::DocumentUnavailable
             | Self::ReplicaUnreachable
             | Self::TooManyHops
+            | Self::Unrecordable
             | Self::SessionStore => StatusCode::SERVICE_UNAVAILABLE,
             Self::ReplicaGone => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -260,6 +266,7 @@ impl Refusal {
             | Self::ReplicaUnreachable
             | Self::ReplicaGone
             | Self::TooManyHops
+            | Self::Unrecordable
             | Self::SessionStore => return None,
         })
     }
@@ -275,6 +282,7 @@ impl Refusal {
             Self::ReplicaUnreachable
             | Self::ReplicaGone
             | Self::TooManyHops
+            | Self::Unrecordable
             | Self::SessionStore => Outcome::Unavailable,
             Self::Internal => Outcome::Internal,
             Self::TokenMissing
@@ -332,6 +340,7 @@ impl Refusal {
                 | Self::ReplicaUnreachable
                 | Self::ReplicaGone
                 | Self::TooManyHops
+                | Self::Unrecordable
                 | Self::SessionStore
         );
         if ours { -32603 } else { -32600 }

@@ -16,7 +16,9 @@ use mcp_core::{
 };
 use tokio::{task::JoinError, time::sleep};
 
-use self::settled::{same_cluster, same_secret, same_sessions, settle_keys};
+use self::settled::{
+    same_access_log, same_cluster, same_secret, same_sessions, same_traces, settle_keys,
+};
 use crate::{
     config::{self, Authentication, Config, ConfigFaults, ProcessEnvironment, Source},
     live::{Current, Live, LiveError},
@@ -301,8 +303,11 @@ fn needing_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.worker_limits == new.worker_limits && same_sessions(&old.sessions, &new.sessions),
         ),
         ("cluster", same_cluster(old.cluster.as_ref(), new.cluster.as_ref())),
-        ("middleware.access_logs", old.access_log == new.access_log),
-        ("telemetry.traces", old.telemetry.traces == new.telemetry.traces),
+        ("middleware.access_logs", same_access_log(&old.access_log, &new.access_log)),
+        (
+            "telemetry.traces",
+            same_traces(old.telemetry.traces.as_ref(), new.telemetry.traces.as_ref()),
+        ),
         ("telemetry.log.format", old.telemetry.log.format == new.telemetry.log.format),
     ]
     .into_iter()

@@ -186,7 +186,7 @@ pub async fn start(
     let live = Live::new(config, edition, None, metrics)?;
     live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
-    let access_log = AccessLog::start(&config.access_log, metrics.access_log())?;
+    let access_log = AccessLog::start(&config.access_log, metrics)?;
     let tracer = tracer(config, sockets.mcp.address, metrics)?;
     let sessions = Arc::new(sessions(config, service)?);
     show(metrics, &live, &sessions);

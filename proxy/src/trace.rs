@@ -153,7 +153,7 @@ impl Tracer {
         let Some(On { sampler, .. }) = &self.on else {
             return parent.map(|parent| self.of_client(parent, None, false));
         };
-        let sampled = sampler.draws(self.ids.next());
+        let sampled = sampler.draws(self.ids.draw());
         let state = || single(headers, &TRACESTATE).and_then(TraceState::parse);
         Some(match parent {
             Some(parent) => self.of_client(parent, state(), sampled),
@@ -361,6 +361,11 @@ impl Ids {
 
     fn next(&self) -> u64 {
         u64::from_be_bytes(self.span().bytes())
+    }
+
+    fn draw(&self) -> u32 {
+        let [a, b, c, d, ..] = self.span().bytes();
+        u32::from_be_bytes([a, b, c, d])
     }
 
     fn trace(&self) -> TraceId {

@@ -8,9 +8,8 @@ use std::{
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
-    AccessLog, AccessLogOutput, Authentication, Authorization, Config, HostRule, Http, HttpLimits,
-    LogSettings, OriginRule, RateLimits, Records, Server, SessionStore, Sessions, Telemetry,
-    Transport,
+    AccessLog, Authentication, Authorization, Config, HostRule, Http, HttpLimits, LogSettings,
+    OriginRule, RateLimits, Server, SessionStore, Sessions, Target, Telemetry, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,14 +118,7 @@ impl Settings {
                 drain_timeout: millis(self.drain_timeout_ms),
                 reload_interval: None,
             },
-            access_log: AccessLog {
-                output: AccessLogOutput::Stdout,
-                included_headers: Vec::new(),
-                excluded_headers: Vec::new(),
-                redacted_headers: Vec::new(),
-                records: Records::default(),
-                queue_bytes_max: 1 << 20,
-            },
+            access_log: AccessLog::to(Target::Stdout, 1 << 20),
             telemetry: Telemetry { traces: None, log: LogSettings::default() },
             authentication: Authentication::None,
             authorization: Authorization::default(),

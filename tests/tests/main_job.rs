@@ -21,6 +21,7 @@ mod main_job {
     mod framing;
     mod h2c;
     mod hygiene;
+    mod records;
     mod sessions;
     mod stdio;
     mod tools;

@@ -15,6 +15,7 @@ mod sessions {
     mod partition;
     mod parts;
     mod peer_port;
+    mod records;
     mod router;
     mod store;
     mod streams;

@@ -18,6 +18,7 @@ mod tokens {
     mod limits;
     mod policy;
     mod provider;
+    mod records;
     mod reload;
     mod strategies;
 }

@@ -19,9 +19,9 @@ use mcp_core::{
 };
 use promgate::{
     config::{
-        AccessLog, AccessLogOutput, Authentication, Authorization, Cluster, Config, HostRule, Http,
-        HttpLimits, Issuer, KeySource, OriginRule, Peers, Probe, ProtectedResource, Rate,
-        RateLimits, Server, SessionStore, Sessions, Transport, Verification,
+        AccessLog, Authentication, Authorization, Cluster, Config, HostRule, Http, HttpLimits,
+        Issuer, KeySource, LogFile, OriginRule, Peers, Probe, ProtectedResource, Rate, RateLimits,
+        Server, SessionStore, Sessions, Target, Transport, Verification,
     },
     server::{self, Running},
 };
@@ -83,13 +83,7 @@ fn config(access_log: PathBuf) -> Config {
             drain_timeout: Duration::from_secs(1),
             reload_interval: None,
         },
-        access_log: AccessLog {
-            output: AccessLogOutput::File(access_log),
-            included_headers: Vec::new(),
-            excluded_headers: Vec::new(),
-            redacted_headers: Vec::new(),
-            queue_bytes_max: 8 << 20,
-        },
+        access_log: AccessLog::to(Target::File(LogFile::at(access_log)), 8 << 20),
         authentication: Authentication::None,
         authorization: Authorization::default(),
         rate_limits: RateLimits {

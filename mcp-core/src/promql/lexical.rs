@@ -116,6 +116,8 @@ fn sorted(list: &[Token<'_>]) -> String {
 /// The names in a query that is no PromQL, as far as words tell what they are.
 pub(super) fn shape(tokens: &[Token<'_>]) -> Shape {
     let mut names = Names::default();
+    // Words can be taken for something else, so this is never known to be all.
+    names.leave_out();
     for (place, token) in tokens.iter().enumerate() {
         let after = tokens.get(place + 1);
         let before = place.checked_sub(1).and_then(|place| tokens.get(place));

@@ -16,7 +16,8 @@ pub struct Shape {
     pub functions: Box<[Box<str>]>,
     /// Labels that are matched, grouped by or joined on.
     pub labels: Box<[Box<str>]>,
-    /// Whether these are all: there are at most 64 of each kind, of at most 128 bytes.
+    /// Whether these are all. At most 64 of each kind are told, of at most 128 bytes; patterns for metrics and quoted names
+    /// that do not read like names are not told; and a query that was read word by word may hold others.
     pub is_complete: bool,
 }
 

@@ -116,8 +116,19 @@ fn a_shape_says_when_there_is_more() {
     assert_eq!((shape.metrics.len(), shape.is_complete), (64, false));
     let long = read(&"m".repeat(500)).shape.unwrap();
     assert_eq!((long.metrics.len(), long.is_complete), (0, false));
-    // A pattern may stand for any metric.
-    assert!(!read(r#"{__name__=~"secret.*"}"#).shape.unwrap().is_complete);
+    for query in [
+        r#"{__name__=~"secret.*"}"#,
+        r#"{__name__="a secret"}"#,
+        r#"{"a secret"}"#,
+        r#"up{"a secret"="x"}"#,
+        r#"sum by ("a secret") (up)"#,
+        "rollup_rate(up)",
+    ] {
+        let shape = read(query).shape.unwrap();
+        assert!(!shape.is_complete, "{query}");
+        let told = lists(&shape).concat();
+        assert!(told.iter().all(|name| !name.contains([' ', '-'])), "{query}: {told:?}");
+    }
 }
 
 #[test]
@@ -131,7 +142,7 @@ fn a_masked_query_keeps_its_shape_and_no_value() {
         Some(r#"sum by(job) ( x{a="***", b!~"***", c=""} )"#),
     );
     masks(
-        r##"label_replace(up, "secret", "se\"cret #", "secret", "secret") > 0.95"##,
+        r#"label_replace(up, "secret", "se\"cret # ", "secret", "secret") > 0.95"#,
         Some(r#"label_replace(up, "***", "***", "***", "***") > 0.95"#),
     );
     masks("up @ 1609746000 > 4111111111111111", Some("up @ 1609746000 > ***"));

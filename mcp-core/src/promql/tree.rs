@@ -162,14 +162,21 @@ impl<'a> Walk<'a> {
     }
 
     fn labels(&mut self, labels: &'a Labels) {
-        let mut labels: Vec<&str> = labels.labels.iter().map(String::as_str).collect();
+        let mut labels: Vec<&str> = labels.labels.iter().map(|label| self.label(label)).collect();
         labels.sort_unstable();
-        for label in &labels {
-            self.names.label(label);
-        }
         self.put("(");
         self.put(&labels.join(","));
         self.put(")");
+    }
+
+    /// Notes a label, and gives its name or what stands for one that does not read like a name.
+    fn label(&mut self, name: &'a str) -> &'a str {
+        if name == TEXT {
+            self.names.leave_out();
+            return VALUE;
+        }
+        self.names.label(name);
+        name
     }
 
     fn binary(&mut self, binary: &'a BinaryExpr) {
@@ -253,12 +260,14 @@ impl<'a> Walk<'a> {
                 parts.push([METRIC_NAME, op_text, value].concat());
                 continue;
             }
-            if name == METRIC_NAME {
+            let label = if name == METRIC_NAME {
+                // A pattern, which may stand for any metric.
                 self.names.leave_out();
+                METRIC_NAME
             } else {
-                self.names.label(name);
-            }
-            parts.push([name, op_text, VALUE].concat());
+                self.label(name)
+            };
+            parts.push([label, op_text, VALUE].concat());
         }
         parts.sort_unstable();
         parts.join(",")

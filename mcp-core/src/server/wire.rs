@@ -47,6 +47,10 @@ impl<'de> de::Visitor<'de> for TextVisitor {
 
 /// One message of a client.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every message is a request, and a box would be an allocation for each"
+)]
 pub enum Message<'a> {
     /// Wants an answer.
     Request(Request<'a>),

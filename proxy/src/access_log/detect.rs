@@ -33,6 +33,7 @@ struct Look {
     digits: usize,
     at: bool,
     assigns: bool,
+    space: bool,
 }
 
 /// Characters of tokens: letters, digits and those of both forms of base64.
@@ -43,6 +44,8 @@ const LETTER: u8 = 4;
 const AT: u8 = 8;
 /// What stands between a name and its value.
 const ASSIGNS: u8 = 16;
+/// What stands between a scheme and its credential, and between the words of a private key's first line.
+const SPACE: u8 = 32;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -57,6 +60,7 @@ const fn classes() -> [u8; 256] {
             b'+' | b'/' | b'_' | b'-' => TOKEN,
             b'@' | b'%' => AT,
             b':' => ASSIGNS,
+            b' ' => SPACE,
             _ => 0,
         };
         #[expect(
@@ -94,6 +98,7 @@ fn look(text: &[u8]) -> Look {
     }
     look.at = all & AT != 0;
     look.assigns = all & ASSIGNS != 0;
+    look.space = all & SPACE != 0;
     look
 }
 
@@ -123,7 +128,7 @@ impl<'t> Findings<'t> {
         let long = look.run >= RUN_MIN;
         let on = [
             jwt && long,
-            key && (long || look.assigns),
+            key && (long || look.assigns || look.space),
             email && look.at,
             card && look.digits >= card::DIGITS_MIN,
             entropy && long,
@@ -165,11 +170,18 @@ pub(super) fn is_id(text: &[u8]) -> bool {
     match text.len() {
         0..=12 if text.iter().all(number) => true,
         0..=32 => text.iter().all(hex),
-        36 => text.iter().enumerate().all(|(place, byte)| {
-            if matches!(place, 8 | 13 | 18 | 23) { *byte == b'-' } else { hex(byte) }
-        }),
-        _ => false,
+        _ => is_uuid(text),
     }
+}
+
+/// Spec: RFC 9562 §4.
+fn is_uuid(text: &[u8]) -> bool {
+    const CHARS: usize = 36;
+    text.len() == CHARS
+        && text.iter().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 /// The end of the run of bytes from `from` on for which `holds`.

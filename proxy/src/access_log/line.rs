@@ -47,14 +47,6 @@ pub(super) fn begin(out: &mut Vec<u8>, event: Option<&str>, time: SystemTime) {
     out.push(b'"');
 }
 
-/// Appends the line that stands for records that were lost.
-pub(super) fn write_dropped(out: &mut Vec<u8>, time: SystemTime, records: u64) {
-    begin(out, Some("records_dropped"), time);
-    out.extend_from_slice(br#","records":"#);
-    json::number(out, records);
-    out.extend_from_slice(b"}\n");
-}
-
 /// Appends a value as JSON.
 pub(super) fn put(out: &mut Vec<u8>, field: Field, value: Value<'_>, rules: &Rules) {
     match value {

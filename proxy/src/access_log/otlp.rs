@@ -7,7 +7,7 @@
 use std::time::SystemTime;
 
 use super::{
-    Event, Field, Record, Value, json, line, plain,
+    Event, Field, Record, Value, chain, json, line, plain,
     redact::{Rule, Rules, put_plain},
 };
 use crate::{field::SCHEMA_VERSION, metrics::labels::Outcome};
@@ -68,6 +68,50 @@ pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
             }),
         });
     });
+}
+
+/// Appends what the log says of itself as an entry.
+pub(super) fn write_event(event: &chain::Event, time: SystemTime, out: &mut Vec<u8>) {
+    let (name, number) = match event {
+        chain::Event::RecordsDropped(records) => ("records", *records),
+        chain::Event::RequestsRefused(requests) => ("requests", *requests),
+        // No chain is sent by OTLP.
+        chain::Event::ChainStart(_) | chain::Event::Checkpoint(_) => return,
+    };
+    message(out, LOG_RECORDS, |out| {
+        let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        for field in [TIME, OBSERVED_TIME] {
+            tag(out, field, FIXED_64);
+            out.extend_from_slice(&plain::nanoseconds(since_epoch).to_le_bytes());
+        }
+        tag(out, SEVERITY, VARINT);
+        out.push(17);
+        string(out, SEVERITY_TEXT, b"ERROR");
+        string(out, EVENT_NAME, ["promgate.", event.name()].concat().as_bytes());
+        message(out, BODY, |out| string(out, STRING, event.name().as_bytes()));
+        attribute(out, Field::Version, |out| int(out, SCHEMA_VERSION));
+        named(out, ["promgate.audit.", name].concat().as_bytes(), |out| int(out, number));
+    });
+}
+
+/// How many bytes the first entries have that fit together into `bytes_max`, and how many they are: at least one.
+pub(super) fn entries(bytes: &[u8], bytes_max: usize) -> (usize, u64) {
+    let (mut taken, mut count) = (0, 0);
+    while let Some(length) = bytes.get(taken..).and_then(entry_bytes) {
+        if count > 0 && taken + length > bytes_max {
+            break;
+        }
+        taken += length;
+        count += 1;
+    }
+    if count == 0 { (bytes.len(), 1) } else { (taken, count) }
+}
+
+/// Bytes of the first entry, its tag and its length of three bytes included.
+fn entry_bytes(bytes: &[u8]) -> Option<usize> {
+    let [_tag, low, middle, high] = *bytes.first_chunk()?;
+    let bits = |byte: u8, place: u32| usize::from(byte & 0x7f) << place;
+    Some(4 + (bits(low, 0) | bits(middle, 7) | bits(high, 14))).filter(|end| *end <= bytes.len())
 }
 
 fn put(out: &mut Vec<u8>, field: Field, value: Value<'_>, rules: &Rules) {

@@ -86,13 +86,16 @@ Examples:
   promgate ring --node 10.0.0.1:8081=4 --node 10.0.0.2:8081=4 --node 10.0.0.3:8081=4")]
     Ring(RingArgs),
 
-    /// Print the JSON Schema of the configuration file.
+    /// Print the JSON Schema of the configuration file, or of an access record.
     #[command(after_help = "\
 Editors complete and check against it:
   promgate schema > promgate.schema.json
 and as the first line of the configuration:
-  # yaml-language-server: $schema=./promgate.schema.json")]
-    Schema,
+  # yaml-language-server: $schema=./promgate.schema.json
+
+With --access-log it is that of one line of the access log, for whoever reads those:
+  promgate schema --access-log > access-record.schema.json")]
+    Schema(SchemaArgs),
 
     /// Print the table of all metrics: names, types, units, labels with their values, meanings.
     #[command(after_help = "\
@@ -124,6 +127,14 @@ Examples:
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Which schema.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of a record of the access log in its JSON form.
+    #[arg(long)]
+    pub access_log: bool,
 }
 
 /// Where the configuration is.

@@ -24,9 +24,12 @@ mod oauth;
 mod otlp;
 mod peers;
 mod rate_limits;
+mod records;
 mod secret;
 mod server;
 mod sessions;
+mod sink_places;
+mod sinks;
 mod telemetry;
 mod tokens;
 
@@ -74,7 +77,7 @@ impl Check<'_> {
         let names: Vec<String> = backends.keys().cloned().collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Config {
-            access_log: self.access_log(&middleware.access_logs, serves_http, token.as_ref()),
+            access_log: self.access_log(middleware.access_logs, serves_http, token.as_ref()),
             rate_limits: self
                 .rate_limits(&middleware.rate_limits, authentication != Authentication::None),
             authorization: self.authorization(authorization, &authentication, &names),

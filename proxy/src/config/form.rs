@@ -74,12 +74,15 @@ impl<'s> Form<'s> {
                 return true;
             }
             (Value::Number(number), Wanted::Number) if number.is_u64() => return true,
-            (Value::Number(number), Wanted::Fraction) => {
+            // A fraction keeps its digits as they are written.
+            (Value::Number(number), Wanted::Fraction) if !is_negative(number) => {
                 *value = Value::from(number.to_string());
                 return true;
             }
-            (Value::Bool(_), Wanted::Flag)
-            | (Value::String(_), Wanted::TextOrNumber | Wanted::Fraction) => return true,
+            (Value::String(_), Wanted::Fraction) => return true,
+            (Value::Bool(_), Wanted::Flag) | (Value::String(_), Wanted::TextOrNumber) => {
+                return true;
+            }
             (Value::String(text), Wanted::NumberOrWord)
                 if text.parse::<u64>().is_ok() || is_word(text, schema) =>
             {
@@ -127,7 +130,8 @@ impl<'s> Form<'s> {
     /// Items that do not fit are replaced, not removed, so that the places of the others stay true.
     fn list(&self, items: &mut [Value], schema: &'s Value, at: &At, faults: &mut Faults) {
         let Some(below) = schema.get("items") else { return };
-        let sections = Wanted::of(self.resolved(below)) == Wanted::Section;
+        let item_schema = self.resolved(below);
+        let first_choice = item_schema.get("enum").and_then(|choices| choices.get(0));
         for (index, item) in items.iter_mut().enumerate() {
             let place = at.item(index);
             let good = if item.is_null() {
@@ -141,7 +145,11 @@ impl<'s> Form<'s> {
                 self.fits(item, below, &place, faults)
             };
             if !good {
-                *item = if sections { Map::new().into() } else { "".into() };
+                *item = match first_choice {
+                    Some(choice) => choice.clone(),
+                    None if Wanted::of(item_schema) == Wanted::Section => Map::new().into(),
+                    None => "".into(),
+                };
             }
         }
     }
@@ -161,7 +169,7 @@ enum Wanted {
     Number,
     /// A number, or one word that stands for something else.
     NumberOrWord,
-    /// A number with a decimal point, kept as it was written.
+    /// A number that may have decimals.
     Fraction,
     Flag,
 }
@@ -217,6 +225,10 @@ fn similar<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
+fn is_negative(number: &serde_json::Number) -> bool {
+    number.as_f64().is_some_and(|number| number < 0.0)
+}
+
 /// Whether the text is one of the schema's choices, if it has any.
 fn choice(text: &str, schema: &Value, at: &At, faults: &mut Faults) -> bool {
     let Some(choices) = schema.get("enum").and_then(Value::as_array) else { return true };
@@ -265,6 +277,7 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         Value::String(_) if wanted == Wanted::SectionOrWord => "another word",
         Value::String(text) if is_digits(text) => "one that large",
         Value::String(_) if wanted == Wanted::NumberOrWord => "another word",
+        Value::Number(_) if wanted == Wanted::Fraction => "a negative one",
         Value::Number(_) if !matches!(wanted, Wanted::Number | Wanted::NumberOrWord) => "a number",
         Value::Number(number) if number.is_i64() => "a negative one",
         Value::Number(_) => "a fraction",
@@ -277,10 +290,9 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         Wanted::Section => "a section of keys",
         Wanted::List => "a list",
         Wanted::SectionOrWord | Wanted::ListOrText => named.unwrap_or("a section or a list"),
-        Wanted::Text | Wanted::TextOrNumber => named.unwrap_or("text"),
+        Wanted::Text | Wanted::TextOrNumber | Wanted::Fraction => named.unwrap_or("text"),
         Wanted::Number => "a whole number",
         Wanted::NumberOrWord => named.unwrap_or("a whole number"),
-        Wanted::Fraction => named.unwrap_or("a number"),
         Wanted::Flag => "`true` or `false`",
     };
     let example = schema.get("examples").and_then(|list| list.get(0)).and_then(Value::as_str);
@@ -304,7 +316,7 @@ fn wrong_type(value: &Value, wanted: Wanted, schema: &Value) -> (String, String)
         (Wanted::Number | Wanted::NumberOrWord, _, _) => {
             "write digits only, as in `100`".to_owned()
         }
-        (Wanted::Fraction, _, _) => "write a number such as `0.5`".to_owned(),
+        (Wanted::Fraction, _, _) => "write a number such as `0.1`".to_owned(),
         (Wanted::Flag, _, _) => "write one of these words".to_owned(),
         (Wanted::Text | Wanted::TextOrNumber, None, _) => "write one line of text".to_owned(),
     };

@@ -15,8 +15,10 @@ mod backend;
 mod cluster;
 mod jwt;
 mod oauth;
+mod records;
 mod schema;
 mod sessions;
+mod sinks;
 mod telemetry;
 
 pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
@@ -24,9 +26,15 @@ pub(super) use backend::{Auth, AuthKind, Backend};
 pub(super) use cluster::{Cluster, ClusterTls, DnsPeers, FilePeers, Peers, Probe, SrvPeers};
 pub(super) use jwt::{Condition, Issuer, Jwt, JwtLocal, JwtValidation, OneOrMore, Strategy};
 pub(super) use oauth::{AuthorizationServer, ProtectedResource};
+pub(super) use records::{
+    ArgumentForm, Detector, IdentityForm, Queries, RecordFields, RecordIdentity, Redaction,
+};
 pub(super) use schema::{schema, written_schema};
 pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
-pub(super) use telemetry::{Log, LogFormat, OtlpProtocol, Propagate, Ratio, Telemetry, Traces};
+pub(super) use sinks::{
+    Audit, Facility, Fraction, Fsync, OtlpProtocol, Sink, SinkFormat, SinkKind, SinkTls, WhenFull,
+};
+pub(super) use telemetry::{Log, LogFormat, Propagate, Telemetry, Traces};
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -339,29 +347,54 @@ pub(super) struct Middleware {
 }
 
 /// The access log: one JSON line for each request. Headers appear only by the rules below.
-#[derive(Deserialize, Serialize, JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AccessLogs {
     /// `stdout`, `off`, or the path of a file, which must hold a `/`. A relative path starts at
-    /// the folder of the configuration file.
-    pub(super) output: String,
+    /// the folder of the configuration file. It stands for a sink of that kind, and not beside
+    /// `sinks`; `stdout` when both are absent.
+    pub(super) output: Option<String>,
+    /// The places to which records go, each with a queue of its own.
+    pub(super) sinks: Vec<Sink>,
+    /// What makes the log fit for an audit: keys and checkpoints.
+    pub(super) audit: Audit,
     /// Request headers that are written in the clear.
     pub(super) included_headers: Vec<String>,
     /// Request headers that never appear, not even masked.
     pub(super) excluded_headers: Vec<String>,
     /// Request headers that are recorded as present, with the value masked whole.
     pub(super) redacted_headers: Vec<String>,
-    /// Bytes of records that may wait to be written; what is over it is dropped and counted.
+    /// Which fields a record holds, and in which form.
+    pub(super) fields: RecordFields,
+    /// How the caller is named.
+    pub(super) identity: RecordIdentity,
+    /// Arguments that are written, by tool and argument: `clear`, `mask`, `hash` (which needs an audit key) or
+    /// `length`. What is not named never appears.
+    pub(super) arguments: BTreeMap<String, BTreeMap<String, ArgumentForm>>,
+    /// What is taken out of a client's text that is written in the clear.
+    pub(super) detectors: Vec<Detector>,
+    /// Whether PromQL is written: `masked` without its label values, or `clear`. Its fingerprint and the names in it
+    /// are written all the same, unless `fields` leaves them out.
+    pub(super) queries: Queries,
+    /// Bytes of records that may wait to be written. What a sink does with more is said by its `when_full`; without
+    /// `sinks` it is dropped and counted.
     pub(super) queue_bytes_max: Size,
 }
 
 impl Default for AccessLogs {
     fn default() -> Self {
         Self {
-            output: "stdout".to_owned(),
+            output: None,
+            sinks: Vec::new(),
+            audit: Audit::default(),
             included_headers: Vec::new(),
             excluded_headers: Vec::new(),
             redacted_headers: Vec::new(),
+            fields: RecordFields::default(),
+            identity: RecordIdentity::default(),
+            arguments: BTreeMap::new(),
+            detectors: Detector::ALL.into(),
+            queries: Queries::default(),
             queue_bytes_max: size("8MiB"),
         }
     }

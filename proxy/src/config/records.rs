@@ -2,20 +2,20 @@
 
 use mcp_core::{call::QueryNotes, secret::Secret};
 
-use super::{AccessLog, AccessLogOutput};
+use super::AccessLog;
 use crate::field::Field;
 
 impl AccessLog {
     /// Whether records go anywhere.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.output != AccessLogOutput::Off
+        !self.sinks.is_empty()
     }
 
     /// What seals records and makes pseudonyms.
     #[must_use]
-    pub const fn audit_keys(&self) -> &[Secret] {
-        &[]
+    pub fn audit_keys(&self) -> &[Secret] {
+        &self.audit.keys
     }
 
     /// What calls keep of the PromQL that they ask.

@@ -1,12 +1,9 @@
 //! What is told of a run: the settings, in checked form.
 
-use std::{sync::Arc, time::Duration};
-
-use http::HeaderMap;
-use url::Url;
+use super::{Otlp, Share};
 
 /// What is told of a run beside metrics and the access log.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Telemetry {
     /// Where traces go; none: none are made.
     pub traces: Option<Traces>,
@@ -15,12 +12,12 @@ pub struct Telemetry {
 }
 
 /// Which requests are traced, and where their spans go.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Traces {
     /// Who receives them.
     pub receiver: Otlp,
-    /// Share of requests that are traced, 0 to 1.
-    pub sample_ratio: f64,
+    /// Share of requests that are traced.
+    pub sample_ratio: Share,
     /// Whether the client's `sampled` flag decides, once the client is let in.
     pub trust_parent: bool,
     /// Most traces in a second that such flags may switch on.
@@ -59,30 +56,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Who receives OpenTelemetry data.
-///
-/// Spec: OTLP 1.10.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Otlp {
-    /// Its base address.
-    pub endpoint: Url,
-    /// How it is spoken to.
-    pub protocol: OtlpProtocol,
-    /// Further headers of each request; every value is marked sensitive.
-    pub headers: HeaderMap,
-    /// Certificate authorities to trust instead of the public ones, PEM.
-    pub ca_pem: Option<Arc<[u8]>>,
-    /// Limit of one request, from connecting to the last byte of its answer.
-    pub timeout: Duration,
-}
-
-/// How a receiver of OpenTelemetry data is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtlpProtocol {
-    /// A unary call over HTTP/2.
-    Grpc,
-    /// A POST of the binary protobuf.
-    HttpProtobuf,
 }

@@ -149,7 +149,7 @@ fn a_small_file_gets_the_defaults() {
     assert_eq!(config.server.version, env!("CARGO_PKG_VERSION"));
     assert_eq!(config.worker_limits, WorkerLimits::default());
     assert_eq!(config.tools, ToolLimits::default());
-    assert_eq!(config.access_log.output, AccessLogOutput::Stdout);
+    assert!(matches!(&config.access_log.sinks[..], [Sink { target: Target::Stdout, .. }]));
     let hosts: Vec<_> = config.server.http.allowed_hosts;
     let any_port = |host: &str| HostRule::Exact { host: host.into(), port: None };
     assert_eq!(hosts, ["localhost", "127.0.0.1", "::1"].map(any_port));

@@ -11,18 +11,19 @@ use std::{
     time::Instant,
 };
 
+use http::HeaderMap;
 use mcp_core::{
     access::Caller,
     call::Call,
     observe::ToolOutcome,
-    server::{Bound, Client, Ending, wire::Message},
+    server::{Bound, Client, Ending, era, wire::Message},
     session::SessionId,
 };
 
 pub(super) use self::rpc::Rpc;
 use super::{aim::Aim, forward::Forward, there::There, traced::Spent};
 use crate::{
-    access_log::{Rules, identity::Identity, pseudonym::Pseudonym},
+    access_log::{Admission, Rules, identity::Identity, pseudonym::Pseudonym},
     gate::{Gate, Leave, Pass},
     hop::Hop,
     metrics::{
@@ -80,6 +81,8 @@ pub struct Context {
     pub(super) unremarkable: bool,
     /// Passing it on failed, and it was answered nevertheless.
     pub(super) answered_despite: bool,
+    /// Room for its record.
+    pub(super) admission: Admission,
     /// The trace that it belongs to.
     pub(super) trace: Option<Traced>,
     /// What its spans tell.
@@ -133,6 +136,7 @@ impl Context {
             there: None,
             unremarkable: false,
             answered_despite: false,
+            admission: Admission::default(),
             trace: None,
             spent: Spent::default(),
             in_flight: Some(in_flight),
@@ -184,7 +188,13 @@ impl Context {
     }
 
     /// Notes who owns the session, and which it is.
-    pub(super) fn note_aim(&mut self, aim: &Aim<'_>, sessions: &Sessions, rules: Option<&Rules>) {
+    pub(super) fn note_aim(
+        &mut self,
+        aim: &Aim<'_>,
+        sessions: &Sessions,
+        headers: &HeaderMap,
+        rules: Option<&Rules>,
+    ) {
         self.owner = match aim {
             Aim::Session(_, chosen) | Aim::Open(_, chosen) => {
                 Some((sessions.cluster.me(), chosen.index))
@@ -196,7 +206,14 @@ impl Context {
             Aim::Session(id, _) => self.note_session(id, rules),
             Aim::Open(opening, _) => self.note_session(&opening.id, rules),
             Aim::Away(away) => self.note_session(&away.session, rules),
-            Aim::Unknown(_) | Aim::Body | Aim::Nobody => {}
+            // One that has ended, or is somebody else's: an audit wants to know which.
+            Aim::Unknown(_) => {
+                let id = headers.get(era::SESSION_ID);
+                if let Some(Ok(id)) = id.map(|id| SessionId::parse(id.as_bytes())) {
+                    self.note_session(&id, rules);
+                }
+            }
+            Aim::Body | Aim::Nobody => {}
         }
     }
 

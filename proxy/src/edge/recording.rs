@@ -1,6 +1,6 @@
 //! What is told of a request when it is over, and of a long stream when it opens.
 
-use std::time::SystemTime;
+use std::{mem, time::SystemTime};
 
 use http::header;
 use mcp_core::{
@@ -15,14 +15,14 @@ use super::{
     there::There,
 };
 use crate::{
-    access_log::{Event, Record, Tls},
+    access_log::{Admission, Event, Record, Tls},
     metrics::{Finished, labels::HttpMethod},
     request_id::RequestId,
 };
 
 impl Edge {
     /// Writes the record of a request that is over, and counts it.
-    pub(super) fn record(&self, session: &ServerSession, context: &Context) {
+    pub(super) fn record(&self, session: &ServerSession, context: &mut Context) {
         if context.unremarkable {
             return;
         }
@@ -41,18 +41,23 @@ impl Edge {
         }
         self.send_spans(session, context);
         let event = if context.stream.is_some() { Event::StreamEnd } else { Event::Request };
-        self.write(session, context, (event, status));
+        let mut admission = mem::take(&mut context.admission);
+        self.write(session, context, &mut admission, (event, status));
     }
 
     /// Writes the record of a long stream that has opened.
-    pub(super) fn record_open(&self, session: &ServerSession, context: &Context, status: u16) {
-        self.write(session, context, (Event::StreamOpen, Some(status)));
+    pub(super) fn record_open(&self, session: &ServerSession, context: &mut Context, status: u16) {
+        let mut admission = mem::take(&mut context.admission);
+        self.write(session, context, &mut admission, (Event::StreamOpen, Some(status)));
+        // It has given its room back; what it still writes goes over the bound.
+        context.admission = admission;
     }
 
     fn write(
         &self,
         session: &ServerSession,
         context: &Context,
+        admission: &mut Admission,
         (event, status): (Event, Option<u16>),
     ) {
         let Some(rules) = self.access_log.rules() else { return };
@@ -110,7 +115,7 @@ impl Edge {
             headers: rules.headers(&header.headers),
             ..Record::default()
         };
-        self.access_log.write(&with_served(told, context));
+        self.access_log.write(&with_served(told, context), admission);
     }
 }
 

@@ -3,9 +3,27 @@
 use pingora::{Result, protocols::http::ServerSession};
 
 use super::{Edge, body, context::Context, respond::refuse};
-use crate::refusal::Denial;
+use crate::{
+    access_log::Admission,
+    refusal::{Denial, Refusal},
+};
 
 impl Edge {
+    /// Makes sure that there is room for the request's record, before anything of it is served. Where the log says so,
+    /// that takes as long as it takes.
+    pub(super) async fn let_in(&self, context: &mut Context) -> Result<(), Denial> {
+        match self.access_log.admit().await {
+            Ok(admission) => {
+                context.admission = admission;
+                Ok(())
+            }
+            Err(_unrecordable) => {
+                context.admission = Admission::refused();
+                Err(Denial { why: Some("audit_unavailable"), ..Refusal::Unrecordable.into() })
+            }
+        }
+    }
+
     /// Notes, counts and answers a refusal; `id_raw` is the id of the message, where that was read.
     pub(super) async fn refuse(
         &self,

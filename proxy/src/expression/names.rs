@@ -10,8 +10,6 @@ use cel::{
     common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr},
 };
 
-use super::PAYLOAD;
-
 /// The one namespace of the standard library, as in `optional.of(1)`.
 const NAMESPACE: &str = "optional";
 
@@ -29,16 +27,20 @@ pub(super) enum Kind {
     Function,
 }
 
-/// The first name in the expression that is neither the payload, nor bound by a macro around it, nor of the
-/// language.
-pub(super) fn unknown(expression: &IdedExpr, language: &Arc<Env>) -> Option<Unknown> {
-    let mut walk = Walk { language, bound: Vec::new(), found: None };
+/// The first name in the expression that is neither `variable`, nor bound by a macro around it, nor of the language.
+pub(super) fn unknown<'e>(
+    expression: &'e IdedExpr,
+    variable: &'e str,
+    language: &'e Arc<Env>,
+) -> Option<Unknown> {
+    let mut walk = Walk { language, variable, bound: Vec::new(), found: None };
     walk.visit(expression);
     walk.found
 }
 
 struct Walk<'e> {
     language: &'e Arc<Env>,
+    variable: &'e str,
     /// Names bound by the macros around the place.
     bound: Vec<&'e str>,
     found: Option<Unknown>,
@@ -101,7 +103,7 @@ impl<'e> Walk<'e> {
     fn name(&mut self, name: &str, id: u64) {
         // A leading dot only says that no macro's variable is meant.
         let name = name.trim_start_matches('.');
-        if name != PAYLOAD && !self.bound.contains(&name) {
+        if name != self.variable && !self.bound.contains(&name) {
             self.exists(name, name, Unknown { kind: Kind::Variable, id });
         }
     }

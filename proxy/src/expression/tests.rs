@@ -18,7 +18,7 @@ fn conditions_that_can_be_met_are_good() {
         "payload.groups.filter(g, g.endsWith(\"x\")).map(g, size(g)).all(n, n > 1)",
         "payload.aud == \"x\" || \"x\" in payload.aud",
     ] {
-        assert_eq!(compiled(text).map(drop), Ok(()), "{text}");
+        assert_eq!(compiled(text, Subject::Token).map(drop), Ok(()), "{text}");
     }
 }
 
@@ -42,9 +42,12 @@ fn what_cannot_be_a_condition_is_refused_with_its_place() {
         ("payload", ExpressionError::NotTrueOrFalse),
         ("[true]", ExpressionError::NotTrueOrFalse),
     ] {
-        assert_eq!(compiled(text).map(drop), Err(wanted), "{text}");
+        assert_eq!(compiled(text, Subject::Token).map(drop), Err(wanted), "{text}");
     }
-    assert_eq!(compiled(&"(".repeat(5000)).map(drop), Err(ExpressionError::TooLong));
+    assert_eq!(
+        compiled(&"(".repeat(5000), Subject::Token).map(drop),
+        Err(ExpressionError::TooLong)
+    );
 }
 
 #[test]
@@ -63,7 +66,7 @@ fn a_name_that_does_not_exist_is_found_where_no_sample_leads() {
         ("payload.rare == 1 && startsWith('a', 'b')", function(32)),
         ("payload.rare == 1 && timestamp(payload.exp) < now", function(31)),
     ] {
-        assert_eq!(compiled(text).map(drop), Err(wanted), "{text}");
+        assert_eq!(compiled(text, Subject::Token).map(drop), Err(wanted), "{text}");
     }
 }
 
@@ -125,6 +128,6 @@ fn what_nests_too_deeply_is_refused_and_the_rest_fits_a_threads_stack() {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "([a-z]{1,3}|payload|[.,:?()\\[\\]{}'\"&|=!<>+*/%-]| |[0-9]|\\\\|r|b|é|\n|true|exists|has){0,20}") {
-        prop_assert!(text.is_empty() || compiled(&text).map(drop) != Err(ExpressionError::TooLong));
+        prop_assert!(text.is_empty() || compiled(&text, Subject::Token).map(drop) != Err(ExpressionError::TooLong));
     }
 }

@@ -7,19 +7,33 @@ use serde_json::{Map, Value, json};
 use super::{Field, Kind, SCHEMA_VERSION};
 
 /// What a chained line holds beside its record, and what lines of the log itself hold: name, JSON type, meaning.
-const OF_THE_LOG: [(&str, &str, &str); 12] = [
-    ("seq", "integer", "Number of the line in its chain. In every line of a chained log."),
-    ("mac", "string", "HMAC over the line and all before it. In every line of a chained log."),
-    ("records", "integer", "`records_dropped`: how many. `checkpoint`: lines since the last one."),
+const OF_THE_LOG: [(&str, &str, &str); 14] = [
+    ("seq", "integer", "Number of the line in its chain; in every line of a chained log."),
+    ("mac", "string", "Seal over the line and all before it; in every line of a chained log."),
+    ("event", "string", "`records_dropped`, `requests_refused`, `chain_start` or `checkpoint`."),
+    (
+        "records",
+        "integer",
+        "`records_dropped`: how many were lost. `checkpoint`: records since the one before.",
+    ),
+    (
+        "requests",
+        "integer",
+        "`requests_refused`: how many, as their records could not have been written.",
+    ),
     ("chain", "string", "`chain_start`, `checkpoint`: name of the chain."),
     ("key", "string", "`chain_start`: name of the key that seals."),
-    ("resumes", "integer", "`chain_start`: number of the line before it; null for the first."),
-    ("torn_bytes", "integer", "`chain_start`: length of a line that a crash left torn."),
+    ("resumes", "integer", "`chain_start`: number of the line before; null where a chain begins."),
+    ("previous", "string", "`chain_start`, `checkpoint`: seal of the line before."),
+    ("torn_bytes", "integer", "`chain_start`: length of a torn line that stands before it."),
     ("torn_sha256", "string", "`chain_start`: SHA-256 of that line."),
+    (
+        "notice",
+        "string",
+        "`chain_start`: what was found amiss when the log was opened, in one word.",
+    ),
     ("signature", "string", "`checkpoint`: Ed25519 over the chain up to here."),
     ("reason", "string", "`checkpoint`: `interval`, `rotation` or `shutdown`."),
-    ("event", "string", "`records_dropped`, `chain_start`, `checkpoint`."),
-    ("time", "string", "When the line was written."),
 ];
 
 /// The JSON Schema of a JSON record, draft 2020-12, as pretty JSON with a line end.

@@ -5,7 +5,7 @@ use super::{Kind, fields};
 fields! {
     Version = "v", "promgate.schema", "promgate.schema", Number,
         "Version of this schema; 1.";
-    Event = "event", "event.action", "promgate.event", Word,
+    Event = "event", "event.action", "event_name", Word,
         "`stream_open` and `stream_end` of a long stream; left out for a request.";
     Time = "time", "@timestamp", "time_unix_nano", Time,
         "When the request ended, or the stream opened.";

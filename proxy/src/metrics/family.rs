@@ -3,8 +3,8 @@
 use std::{cell::RefCell, marker::PhantomData};
 
 use prometheus::{
-    CounterVec, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
     process_collector::ProcessCollector,
 };
@@ -163,6 +163,17 @@ impl<'a> Maker<'a> {
     ) -> prometheus::Result<IntGaugeVec> {
         self.note((name, help), Kind::Gauge, keys);
         self.registered(IntGaugeVec::new(opts(name, help), &names(keys))?)
+    }
+
+    /// Gauges of times: moments or lengths, in seconds with their fraction.
+    pub(super) fn moments(
+        &self,
+        name: &str,
+        help: &str,
+        keys: &[Key],
+    ) -> prometheus::Result<GaugeVec> {
+        self.note((name, help), Kind::Gauge, keys);
+        self.registered(GaugeVec::new(opts(name, help), &names(keys))?)
     }
 
     pub(super) fn seconds(

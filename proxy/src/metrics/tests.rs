@@ -46,6 +46,7 @@ fn every_series_is_of_a_described_metric_and_every_described_metric_has_series()
         store_times: vec![(StoreOperation::Load, Duration::from_millis(1))],
         ..ReplicaFigures::default()
     }));
+    metrics.sink("audit").unwrap();
     drop(metrics.render().unwrap());
     let catalogue = Metrics::catalogue().unwrap();
     let families = metrics.registry.gather();

@@ -1,10 +1,16 @@
 //! One receiver, and how it is reached.
 
-use std::time::Duration;
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, Limited};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
 use super::answer::{SendError, Taken, of_grpc, of_http};
@@ -40,14 +46,20 @@ pub struct Client {
 
 /// A client cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the client of an OpenTelemetry receiver cannot be made")]
-pub struct ClientError(#[from] reqwest::Error);
+pub enum ClientError {
+    /// Certificates or keys cannot be used, or those of the system cannot be read.
+    #[error("the client of an OpenTelemetry receiver cannot be made")]
+    Client(#[from] reqwest::Error),
+    /// The name in the receiver's certificate is no host's name.
+    #[error("`tls.server_name` of an OpenTelemetry receiver has to be a name, not an address")]
+    ServerName,
+}
 
 impl Client {
     /// Makes the client of a receiver; nothing is connected yet.
     ///
     /// # Errors
-    /// [`ClientError`] when the system's certificate authorities cannot be read.
+    /// [`ClientError`] when something about TLS cannot be used.
     pub fn new(config: &Otlp) -> Result<Self, ClientError> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -65,15 +77,28 @@ impl Client {
                 .http2_keep_alive_timeout(PING_EVERY)
                 .no_gzip();
         }
-        if let Some(pem) = &config.ca_pem {
+        let (tls, mut receiver) = (&config.tls, config.endpoint.clone());
+        if let Some(pem) = &tls.ca_pem {
             builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
-        } else if config.endpoint.scheme() == "http" {
+        } else if receiver.scheme() == "http" {
             // Nothing is verified, so the system's store need not exist, nor be read.
             builder = builder.tls_certs_only([]);
         }
+        if let Some((certificate, key)) = &tls.identity {
+            let both = [certificate, key.expose().as_bytes()].join(&b'\n');
+            builder = builder.identity(reqwest::Identity::from_pem(&both)?);
+        }
+        if let Some(name) = &tls.server_name {
+            let host = receiver.host_str().unwrap_or_default().trim_matches(['[', ']']).into();
+            builder = builder.dns_resolver(Arc::new(Elsewhere { host }));
+            // An address would be connected to, and not looked up.
+            if name.parse::<IpAddr>().is_ok() || receiver.set_host(Some(name)).is_err() {
+                return Err(ClientError::ServerName);
+            }
+        }
         Ok(Self {
             client: builder.build()?,
-            receiver: config.endpoint.clone(),
+            receiver,
             protocol: config.protocol,
             headers: config.headers.clone(),
             timeout: config.timeout,
@@ -88,7 +113,7 @@ impl Client {
     pub async fn send(&self, request: Bytes, signal: Signal) -> Result<Taken, SendError> {
         let exchange = async {
             match self.protocol {
-                OtlpProtocol::HttpProtobuf => self.post(request, signal).await,
+                OtlpProtocol::HttpProtobuf => self.post(request).await,
                 OtlpProtocol::Grpc => self.call(&request, signal).await,
             }
         };
@@ -98,15 +123,9 @@ impl Client {
         }
     }
 
-    async fn post(&self, request: Bytes, signal: Signal) -> Result<Taken, SendError> {
+    async fn post(&self, request: Bytes) -> Result<Taken, SendError> {
         const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
-        let mut url = self.receiver.clone();
-        let (path, tail) = (self.receiver.path(), signal.path());
-        let base = path.trim_end_matches('/');
-        if !base.ends_with(tail) {
-            url.set_path(&[base, tail].concat());
-        }
-        let sent = self.client.post(url).headers(self.headers.clone());
+        let sent = self.client.post(self.receiver.clone()).headers(self.headers.clone());
         let sent = sent.header(header::CONTENT_TYPE, PROTOBUF).body(request).send().await;
         let answer: http::Response<reqwest::Body> = sent.map_err(no_answer)?.into();
         let (head, body) = answer.into_parts();
@@ -148,19 +167,31 @@ impl Client {
     }
 }
 
+/// Finds the receiver at its host's addresses, whatever the name in its certificate.
+#[derive(Debug)]
+struct Elsewhere {
+    host: Box<str>,
+}
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let host = self.host.clone();
+        Box::pin(async move {
+            // Port 0 stands for that of the address that is asked for.
+            let found: io::Result<Vec<SocketAddr>> =
+                tokio::net::lookup_host((&*host, 0)).await.map(Iterator::collect);
+            let addresses: Addrs = Box::new(found?.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
 /// Without the address, which an operator has in the configuration, and which may say more than a log should.
 fn no_answer(error: reqwest::Error) -> SendError {
     SendError::NoAnswer(error.without_url())
 }
 
 impl Signal {
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Traces => "/v1/traces",
-            Self::Logs => "/v1/logs",
-        }
-    }
-
     const fn method(self) -> &'static str {
         match self {
             Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",

@@ -5,13 +5,12 @@ use std::{
     time::Instant,
 };
 
-use crate::config::Traces;
+use crate::config::{Share, Traces};
 
 /// Decides which requests are sampled.
 #[derive(Debug)]
 pub(super) struct Sampler {
-    /// Draws below it are sampled; none: all are.
-    below: Option<u64>,
+    share: Share,
     trust_parent: bool,
     trusted_per_second_max: u32,
     began: Instant,
@@ -22,7 +21,7 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) fn new(config: &Traces) -> Self {
         Self {
-            below: below(config.sample_ratio),
+            share: config.sample_ratio,
             trust_parent: config.trust_parent,
             trusted_per_second_max: config.trusted_per_second_max,
             began: Instant::now(),
@@ -32,8 +31,8 @@ impl Sampler {
 
     /// Whether a request of this draw is sampled. The draw is ours and not the id of the trace, which a client can choose
     /// so that it is always sampled.
-    pub(super) fn draws(&self, draw: u64) -> bool {
-        self.below.is_none_or(|below| draw < below)
+    pub(super) fn draws(&self, draw: u32) -> bool {
+        self.share.holds(draw)
     }
 
     /// Whether flags decide.
@@ -58,47 +57,26 @@ impl Sampler {
     }
 }
 
-/// The draws below which a share of all lies.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share from 0 to 1 of all numbers; the conversion saturates"
-)]
-fn below(ratio: f64) -> Option<u64> {
-    (ratio < 1.0).then_some((ratio * u64::MAX as f64) as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sampler(below: Option<u64>, trust_parent: bool) -> Sampler {
+    fn sampler(trust_parent: bool) -> Sampler {
         let (began, followed) = (Instant::now(), AtomicU64::new(0));
-        Sampler { below, trust_parent, trusted_per_second_max: 3, began, followed }
-    }
-
-    #[test]
-    fn a_ratio_is_a_share_of_all_draws() {
-        for (ratio, draws) in [(0.0, 0_u32), (0.25, 250), (1.0, 1000)] {
-            let sampler = sampler(below(ratio), false);
-            let step = u64::MAX / 1000;
-            let sampled = (0..1000).filter(|draw| sampler.draws(draw * step)).count();
-            assert!(sampled.abs_diff(draws as usize) <= 1, "{ratio}: {sampled}");
-        }
+        let share = Share::parse("0").unwrap();
+        Sampler { share, trust_parent, trusted_per_second_max: 3, began, followed }
     }
 
     #[test]
     fn flags_switch_on_so_many_traces_in_a_second_and_no_more() {
-        let sampler = sampler(Some(0), true);
+        let sampler = sampler(true);
         let followed = |second| (0..10).filter(|_| sampler.has_room(second)).count();
         assert_eq!((followed(0), followed(0), followed(1), followed(7)), (3, 0, 3, 3));
     }
 
     #[test]
     fn flags_that_are_not_trusted_decide_nothing() {
-        let sampler = sampler(Some(0), false);
+        let sampler = sampler(false);
         assert!(!sampler.follows(true) && !sampler.follows(false));
     }
 }

@@ -3,7 +3,7 @@ use mcp_core::trace::{Answer, Peer, Work};
 
 use super::{span::Spans, *};
 use crate::{
-    config::{Otlp, OtlpProtocol},
+    config::{Otlp, OtlpProtocol, Share, SinkTls},
     metrics::{Metrics, Subjects},
     otlp::protobuf::{Field, fields},
 };
@@ -28,17 +28,17 @@ fn counters() -> TraceCounters {
     Metrics::new(subjects).unwrap().traces()
 }
 
-fn config(sample_ratio: f64, trust_parent: bool) -> Traces {
+fn config(sample_ratio: &str, trust_parent: bool) -> Traces {
     Traces {
         receiver: Otlp {
             // Nobody listens on the port of `discard` here; and nothing of these tests waits for it.
             endpoint: "http://127.0.0.1:9".parse().unwrap(),
             protocol: OtlpProtocol::HttpProtobuf,
             headers: HeaderMap::new(),
-            ca_pem: None,
+            tls: SinkTls::default(),
             timeout: Duration::from_secs(1),
         },
-        sample_ratio,
+        sample_ratio: Share::parse(sample_ratio).unwrap(),
         trust_parent,
         trusted_per_second_max: 1000,
         propagate: Propagate::Traceparent,
@@ -71,7 +71,7 @@ async fn without_a_receiver_only_the_traces_that_clients_name_are_found() {
 
 #[tokio::test]
 async fn a_request_without_a_trace_gets_one_of_its_own() {
-    let tracer = tracer(&config(1.0, false));
+    let tracer = tracer(&config("1", false));
     let [one, other] = [(); 2].map(|()| tracer.begin(&HeaderMap::new()).unwrap());
     assert!(one.is_sampled() && one.parent().is_none());
     assert_ne!(one.trace(), other.trace());
@@ -81,7 +81,7 @@ async fn a_request_without_a_trace_gets_one_of_its_own() {
 
 #[tokio::test]
 async fn a_malformed_or_repeated_parent_is_none() {
-    let tracer = tracer(&config(1.0, false));
+    let tracer = tracer(&config("1", false));
     let mut twice = headers(&[("traceparent", &named(TRACE, "01"))]);
     twice.append(TRACEPARENT, HeaderValue::from_str(&named(OTHER, "01")).unwrap());
     for headers in [headers(&[("traceparent", "00-abc-def-01")]), twice] {
@@ -93,18 +93,18 @@ async fn a_malformed_or_repeated_parent_is_none() {
 
 #[tokio::test]
 async fn an_untrusted_flag_decides_nothing() {
-    for (ratio, flag) in [(0.0, "01"), (1.0, "00")] {
+    for (ratio, flag) in [("0", "01"), ("1", "00")] {
         let tracer = tracer(&config(ratio, false));
         let mut traced = tracer.begin(&headers(&[("traceparent", &named(TRACE, flag))])).unwrap();
         tracer.let_in(&mut traced);
-        assert_eq!(traced.is_sampled(), ratio > 0.5, "{flag}");
+        assert_eq!(traced.is_sampled(), ratio == "1", "{flag}");
         assert_eq!(traced.trace().to_string(), TRACE, "the trace is the client's all the same");
     }
 }
 
 #[tokio::test]
 async fn a_trusted_flag_decides_once_the_client_is_let_in_and_not_too_often() {
-    let config = Traces { trusted_per_second_max: 1, ..config(0.0, true) };
+    let config = Traces { trusted_per_second_max: 1, ..config("0", true) };
     let tracer = tracer(&config);
     let begin = || tracer.begin(&headers(&[("traceparent", &named(TRACE, "01"))])).unwrap();
     let mut traced = begin();
@@ -122,7 +122,7 @@ async fn a_trusted_flag_decides_once_the_client_is_let_in_and_not_too_often() {
 
 #[tokio::test]
 async fn a_message_names_its_trace_and_what_the_header_names_is_linked() {
-    let tracer = tracer(&config(1.0, false));
+    let tracer = tracer(&config("1", false));
     let mut traced = tracer.begin(&headers(&[("traceparent", &named(OTHER, "01"))]));
     tracer.named(&mut traced, &named(TRACE, "01"), None);
     let traced = traced.unwrap();
@@ -141,7 +141,7 @@ async fn a_message_names_its_trace_and_what_the_header_names_is_linked() {
 
 #[tokio::test]
 async fn a_message_decides_where_no_header_does() {
-    let tracer = tracer(&config(0.0, true));
+    let tracer = tracer(&config("0", true));
     let mut traced = tracer.begin(&HeaderMap::new());
     tracer.named(&mut traced, &named(TRACE, "01"), None);
     assert!(traced.unwrap().is_sampled());
@@ -152,7 +152,7 @@ async fn a_message_decides_where_no_header_does() {
 
 #[tokio::test]
 async fn two_replicas_find_the_same_trace_whether_header_or_message_names_it() {
-    let (entry, owner) = (tracer(&config(1.0, false)), tracer(&config(0.0, false)));
+    let (entry, owner) = (tracer(&config("1", false)), tracer(&config("0", false)));
     for (header, message) in
         [(Some(TRACE), None), (None, Some(TRACE)), (Some(OTHER), Some(TRACE)), (None, None)]
     {
@@ -184,7 +184,7 @@ async fn a_state_goes_to_backends_only_if_it_is_configured() {
         (Propagate::Traceparent, true, false),
         (Propagate::Tracestate, true, true),
     ] {
-        let tracer = tracer(&Traces { propagate, ..config(1.0, false) });
+        let tracer = tracer(&Traces { propagate, ..config("1", false) });
         let traced = tracer.begin(&headers(&given)).unwrap();
         let trace = tracer.call(&traced).unwrap();
         let told = trace.tool("t").headers();
@@ -263,7 +263,7 @@ fn the_spans_of_a_call_are_written_with_their_attributes() {
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_is_down_costs_spans_and_no_more() {
     let counters = counters();
-    let config = Traces { queue_max: 64, ..config(1.0, false) };
+    let config = Traces { queue_max: 64, ..config("1", false) };
     let tracer = Tracer::start(Some(&config), RESOURCE, counters.clone()).unwrap();
     let traced = tracer.begin(&HeaderMap::new()).unwrap();
     for _ in 0..100 {

@@ -26,7 +26,7 @@ fn server(access_logs: Value) -> (Backend, Server) {
 }
 
 fn call(client: &Client) -> Request {
-    let arguments = json!({ "query": "canary_metric{secret='canary-label'}" });
+    let arguments = json!({ "query": "some_metric{secret='canary-label'}" });
     client.request("tools/call", json!({ "name": "prometheus_query", "arguments": arguments }))
 }
 

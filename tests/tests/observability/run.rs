@@ -5,6 +5,7 @@ use e2e::{
     http::{self, Request},
     mcp::Client,
     minter::{self, AUDIENCE},
+    paths::temporary_folder,
     process::{pause, until},
     prometheus::Prometheus,
     provider::Provider,
@@ -13,25 +14,38 @@ use e2e::{
     server::{prometheus, verification},
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::files::{self, Query};
 
 const JOB: &str = "promgate";
+const AUDIT_KEY: &str = "a key of the audit for the tests: 32 bytes and more";
 
 /// Parts of a run; each lives as long as it.
 struct Run {
     replicas: Replicas,
     provider: Provider,
     _redis: Redis,
+    _logs: TempDir,
     prometheus: Prometheus,
 }
 
 impl Run {
     fn start() -> Self {
         let (redis, provider) = (Redis::start(), Provider::start());
+        let logs = temporary_folder();
+        let folder = logs.path().to_path_buf();
         let url = format!("redis://{}/0", redis.address());
         let (issuer, keys) = (provider.issuer(), provider.jwks_uri());
-        let replicas = Replicas::start_with(2, move |_, config| {
+        let replicas = Replicas::start_with(2, move |number, config| {
+            let audit = folder.join(format!("audit-{number}.log"));
+            config["middleware"]["access_logs"] = json!({
+                "audit": { "keys": [AUDIT_KEY] },
+                "sinks": [
+                    { "name": "audit", "type": "file", "path": audit, "chain": true, "when_full": "refuse" },
+                    { "name": "out", "type": "stdout" },
+                ],
+            });
             let local = json!({ "jwks_uri": keys, "issuer": issuer, "audiences": [AUDIENCE] });
             *verification(config) = local;
             config["oauth_protected_resource"]["auth_servers"] = json!([issuer]);
@@ -45,7 +59,7 @@ impl Run {
         let targets: Vec<_> =
             replicas.all().iter().map(|replica| replica.place().admin()).collect();
         let prometheus = Prometheus::watching(JOB, &targets, &files::rule_files());
-        Self { replicas, provider, _redis: redis, prometheus }
+        Self { replicas, provider, _redis: redis, _logs: logs, prometheus }
     }
 
     /// Some of everything that clients do, good and bad.

@@ -2,13 +2,13 @@
 //!
 //! Names that people give are words: letters of one case in a row, a capital where a word begins, digits together. Random
 //! characters change their kind at every second step and seldom repeat. A run of token characters counts as random
-//! when it is long and one of both shows; so does a long row of letters that nobody could say.
+//! when it is long and one of both shows; so does a long row of letters that nobody could say, and a UUID.
 
-use super::{Found, is_token, run_end};
+use super::{Found, is_token, is_uuid, run_end};
 
 /// Fewest letters and digits of a random text: 20 of 36 are 103 bits. Shorter ones are too much like names.
 const CHARS_MIN: usize = 20;
-/// Fewest letters and digits in a row in it. Names of pods have random parts that are shorter, UUIDs one of 12.
+/// Fewest letters and digits in a row in it. Names of pods have random parts that are shorter.
 const ROW_MIN: usize = 12;
 /// Least share of steps, in percent, at which the kind changes. Random hexadecimal digits change at 47, base64 at 44
 /// when capitals are not counted that only begin a word; `http2ClientRequestsIn5xxTotal` at 25.
@@ -25,7 +25,7 @@ pub(super) fn find(text: &[u8], from: usize) -> Option<Found> {
         let end = run_end(text, start, is_token);
         if end - start >= CHARS_MIN {
             let run = text.get(start..end)?;
-            if Traits::of(run).look_random() {
+            if is_uuid(run) || Traits::of(run).look_random() {
                 return Some(Found { start, end, mark: "[secret]" });
             }
         }

@@ -1,12 +1,12 @@
 //! The access log.
 
-use std::{fs::OpenOptions, io, path::Path};
-
 use http::{HeaderName, header};
-use rustix::fs::Access;
 
-use super::Check;
-use crate::config::{AccessLog, AccessLogOutput, Records, file::reason, place::At, raw};
+use super::{
+    Check,
+    sinks::{QUEUE_BYTES, Terms},
+};
+use crate::config::{AccessLog, place::At, raw};
 
 /// Request headers that hold secrets and can therefore never be written in the clear.
 const SECRET_HEADERS: [HeaderName; 6] = [
@@ -19,11 +19,11 @@ const SECRET_HEADERS: [HeaderName; 6] = [
 ];
 
 impl Check<'_> {
-    /// `used` says that records will be written, so that the file must be fit for it; `forwarded` is a header of
+    /// `used` says that records will be written, so that files must be fit for them; `forwarded` is a header of
     /// tokens beside the usual ones.
     pub(super) fn access_log(
         &mut self,
-        raw: &raw::AccessLogs,
+        raw: raw::AccessLogs,
         used: bool,
         forwarded: Option<&HeaderName>,
     ) -> AccessLog {
@@ -33,57 +33,20 @@ impl Check<'_> {
         let redacted = self.headers(&at, "redacted_headers", &raw.redacted_headers, &mut taken);
         self.secret_headers(&at.key("included_headers"), &raw.included_headers, forwarded);
         let included = self.headers(&at, "included_headers", &raw.included_headers, &mut taken);
-        let output = self.output(&at.key("output"), &raw.output);
-        if used && let AccessLogOutput::File(path) = &output {
-            self.writable(&at.key("output"), path);
-        }
+        let has_keys = !raw.audit.keys.is_empty() || !raw.audit.key_files.is_empty();
+        let records = self.records(&at, &raw, has_keys);
+        let audit = self.audit(&at.key("audit"), raw.audit);
+        let place = at.key("queue_bytes_max");
+        let queue_bytes_max = self.size(&place, &raw.queue_bytes_max, QUEUE_BYTES);
+        let terms = Terms { used, sealed: !audit.keys.is_empty(), queue_bytes_max };
         AccessLog {
-            output,
+            sinks: self.sinks(&at, raw.output.as_deref(), raw.sinks, &terms),
+            audit,
             included_headers: included,
             excluded_headers: excluded,
             redacted_headers: redacted,
-            records: Records::default(),
-            queue_bytes_max: self.size(
-                &at.key("queue_bytes_max"),
-                &raw.queue_bytes_max,
-                64 << 10..=1 << 30,
-            ),
+            records,
         }
-    }
-
-    fn output(&mut self, at: &At, text: &str) -> AccessLogOutput {
-        match text {
-            "stdout" => return AccessLogOutput::Stdout,
-            "off" => return AccessLogOutput::Off,
-            path if path.contains('/') && !path.ends_with('/') => {}
-            _ => self.faults.push(
-                at,
-                "neither `stdout`, `off` nor the path of a file",
-                "write one of them; a path holds a `/`, as in `./access.log`",
-            ),
-        }
-        AccessLogOutput::File(self.folder.join(text))
-    }
-
-    /// Finds what would keep the file from being opened or made, and makes nothing.
-    fn writable(&mut self, at: &At, path: &Path) {
-        let Err(error) = appendable(path) else { return };
-        let (what, mend) = match error {
-            Unwritable::NotAFile => (
-                "the access log is a pipe, a socket or a disk".to_owned(),
-                "name a file, or write `stdout` or `off`",
-            ),
-            Unwritable::Folder(error) => (
-                format!("the access log cannot be made in its folder: {}", reason(&error)),
-                "make the folder and let this user write to it, name another file, or write \
-                 `stdout` or `off`",
-            ),
-            Unwritable::File(error) => (
-                format!("the access log cannot be written: {}", reason(&error)),
-                "let this user write to the file, name another one, or write `stdout` or `off`",
-            ),
-        };
-        self.faults.push_unless_known(at, what, mend);
     }
 
     /// Those of the list that may not be written in the clear.
@@ -124,26 +87,5 @@ impl Check<'_> {
             }
         }
         names
-    }
-}
-
-/// Why a file cannot take records.
-enum Unwritable {
-    NotAFile,
-    Folder(io::Error),
-    File(io::Error),
-}
-
-fn appendable(path: &Path) -> Result<(), Unwritable> {
-    match path.metadata() {
-        Ok(found) if !AccessLogOutput::may_be(found.file_type()) => Err(Unwritable::NotAFile),
-        Ok(_) => OpenOptions::new().append(true).open(path).map(drop).map_err(Unwritable::File),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let wanted = Access::WRITE_OK | Access::EXEC_OK;
-            rustix::fs::access(folder.unwrap_or(Path::new(".")), wanted)
-                .map_err(|error| Unwritable::Folder(error.into()))
-        }
-        Err(error) => Err(Unwritable::File(error)),
     }
 }

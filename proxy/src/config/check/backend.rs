@@ -230,25 +230,28 @@ impl Check<'_> {
             self.faults.push(&at.key("headers"), what, "remove some");
         }
         for (name, raw::SecretText(value)) in values {
-            self.backend_header(&at.key("headers").key(&name), &name, Some(value), &mut headers);
+            let place = at.key("headers").key(&name);
+            let value = Some(value);
+            self.secret_header((&place, &name), value, &RESERVED_BACKEND_HEADERS, &mut headers);
         }
         for (name, file) in files {
             let place = at.key("header_files").key(name);
             let value = self.secret_file(&place, file);
-            self.backend_header(&place, name, value, &mut headers);
+            self.secret_header((&place, name), value, &RESERVED_BACKEND_HEADERS, &mut headers);
         }
         headers
     }
 
-    fn backend_header(
+    /// Adds a header whose value is a secret and whose name is none that Promgate sets.
+    pub(super) fn secret_header(
         &mut self,
-        at: &At,
-        name: &str,
+        (at, name): (&At, &str),
         value: Option<Secret>,
+        reserved: &[HeaderName],
         headers: &mut HeaderMap,
     ) {
         let Some(name) = self.header_name(at, name) else { return };
-        if RESERVED_BACKEND_HEADERS.contains(&name) {
+        if reserved.contains(&name) {
             let mend = match name.as_str() {
                 "authorization" => "use the backend's `auth` section",
                 "x-scope-orgid" => "use the backend's `org_id`",
@@ -257,19 +260,7 @@ impl Check<'_> {
             self.faults.push(at, "Promgate sets this header itself", mend);
             return;
         }
-        if let Some(value) = value {
-            self.put_header(at, name, &value, headers);
-        }
-    }
-
-    /// Puts a further header of a request to where it belongs, its value marked sensitive.
-    pub(super) fn put_header(
-        &mut self,
-        at: &At,
-        name: HeaderName,
-        value: &Secret,
-        headers: &mut HeaderMap,
-    ) {
+        let Some(value) = value else { return };
         if value.expose().is_empty() {
             self.faults.push(at, "is empty", "give the value, or remove the key");
             return;

@@ -1,5 +1,6 @@
 //! Certificates of the connections between replicas.
 
+use mcp_core::secret::Secret;
 use rustls::{
     Error,
     crypto::aws_lc_rs,
@@ -19,11 +20,7 @@ impl Check<'_> {
         let cert_pem = cert.and_then(|file| self.file(&cert_at, file, CA_FILE_BYTES_MAX));
         let key_pem = key.and_then(|file| self.secret_file(&key_at, file));
         let ca_pem = self.ca_pem(&ca_at, ca);
-        let chain = cert_pem.as_deref().and_then(|pem| self.chain(&cert_at, pem));
-        let key = key_pem.as_ref().and_then(|pem| self.private_key(&key_at, pem.expose()));
-        if let (Some(chain), Some(key)) = (chain, key) {
-            self.fit_together((&cert_at, chain), (&key_at, key));
-        }
+        self.certificate((&cert_at, cert_pem.as_deref()), (&key_at, key_pem.as_ref()));
         let server_name = filled(raw.server_name.as_deref()).map(str::to_ascii_lowercase);
         if server_name.as_deref().is_some_and(|name| ServerName::try_from(name).is_err()) {
             self.faults.push(
@@ -38,6 +35,19 @@ impl Check<'_> {
             ca_pem: ca_pem?,
             server_name,
         })
+    }
+
+    /// Checks certificates and the key of the first of them, as far as they are at hand.
+    pub(super) fn certificate(
+        &mut self,
+        (cert_at, cert_pem): (&At, Option<&[u8]>),
+        (key_at, key_pem): (&At, Option<&Secret>),
+    ) {
+        let chain = cert_pem.and_then(|pem| self.chain(cert_at, pem));
+        let key = key_pem.and_then(|pem| self.private_key(key_at, pem.expose()));
+        if let (Some(chain), Some(key)) = (chain, key) {
+            self.fit_together((cert_at, chain), (key_at, key));
+        }
     }
 
     fn named<'f>(&mut self, at: &At, file: Option<&'f str>) -> Option<&'f str> {

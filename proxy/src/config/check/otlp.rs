@@ -8,12 +8,13 @@ use url::Url;
 use super::{Check, filled};
 use crate::config::{Otlp, OtlpProtocol, place::At, raw};
 
-/// Most further headers of a receiver.
+/// Most further headers of a request to a receiver.
 const HEADERS_MAX: usize = 32;
 
-/// Headers that sending sets itself.
-const RESERVED: [HeaderName; 7] = [
+/// Headers that are the transport's.
+const RESERVED: [HeaderName; 8] = [
     header::HOST,
+    header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::TRANSFER_ENCODING,
@@ -24,39 +25,46 @@ const RESERVED: [HeaderName; 7] = [
 
 /// A receiver as written. Its keys stand beside others in a section.
 pub(super) struct WrittenOtlp<'a> {
-    pub(super) endpoint: &'a str,
-    pub(super) protocol: raw::OtlpProtocol,
+    pub(super) endpoint: Option<&'a str>,
+    /// Path of an address of HTTP that has none.
+    pub(super) path: &'static str,
+    pub(super) protocol: Option<raw::OtlpProtocol>,
     pub(super) headers: BTreeMap<String, raw::SecretText>,
     pub(super) header_files: &'a BTreeMap<String, String>,
-    pub(super) ca_file: Option<&'a str>,
-    pub(super) timeout: &'a raw::Span,
+    pub(super) tls: Option<&'a raw::SinkTls>,
+    pub(super) timeout: Duration,
 }
 
 impl Check<'_> {
     /// The receiver that the keys of the section `at` describe.
     pub(super) fn otlp(&mut self, at: &At, written: WrittenOtlp<'_>) -> Option<Otlp> {
-        let protocol = match written.protocol {
-            raw::OtlpProtocol::Grpc => OtlpProtocol::Grpc,
-            raw::OtlpProtocol::HttpProtobuf => OtlpProtocol::HttpProtobuf,
-        };
-        let endpoint = self.otlp_endpoint(&at.key("endpoint"), written.endpoint, protocol);
-        let headers = self.otlp_headers(at, written.headers, written.header_files);
-        let ca_pem = self.ca_pem(&at.key("tls").key("ca_file"), filled(written.ca_file));
-        let range = Duration::from_millis(1)..=Duration::from_mins(5);
-        let timeout = self.span(&at.key("timeout"), written.timeout, range);
-        Some(Otlp { endpoint: endpoint?, protocol, headers, ca_pem, timeout })
-    }
-
-    fn otlp_endpoint(&mut self, at: &At, text: &str, protocol: OtlpProtocol) -> Option<Url> {
-        let url = self.web_address(at, text)?;
-        if url.query().is_some() || url.fragment().is_some() {
-            let mend = "remove what follows `?` or `#`; keys of the receiver go to `headers`";
-            self.faults.push(at, "the address holds a query or fragment", mend);
-        } else if protocol == OtlpProtocol::Grpc && url.path() != "/" {
-            let mend = "remove what follows the port, or write `protocol: http/protobuf`";
-            self.faults.push(at, "gRPC knows no path behind an address", mend);
+        let WrittenOtlp { endpoint, path, protocol, headers, header_files, tls, timeout } = written;
+        let place = at.key("endpoint");
+        let endpoint = filled(endpoint);
+        if endpoint.is_none() {
+            self.faults.push_unless_known(
+                &place,
+                "is missing",
+                "write the receiver's address, such as `http://127.0.0.1:4318`",
+            );
         }
-        Some(url)
+        let endpoint = endpoint.and_then(|text| self.web_address(&place, text));
+        let headers = self.otlp_headers(at, headers, header_files);
+        let tls = tls.map(|tls| self.sink_tls(&at.key("tls"), tls));
+        let mut endpoint = endpoint?;
+        if tls.is_some() && endpoint.scheme() != "https" {
+            self.faults.push_unless_known(
+                &at.key("tls"),
+                "has no meaning without TLS",
+                "write `https://` in `endpoint`, or remove it",
+            );
+        }
+        let protocol = match protocol {
+            Some(raw::OtlpProtocol::Grpc) => OtlpProtocol::Grpc,
+            Some(raw::OtlpProtocol::HttpProtobuf) | None => OtlpProtocol::HttpProtobuf,
+        };
+        self.endpoint_path(&place, &mut endpoint, (protocol, path));
+        Some(Otlp { endpoint, protocol, headers, tls: tls.unwrap_or_default(), timeout })
     }
 
     fn otlp_headers(
@@ -72,26 +80,39 @@ impl Check<'_> {
         }
         for (name, raw::SecretText(value)) in values {
             let place = at.key("headers").key(&name);
-            if let Some(name) = self.otlp_header(&place, &name) {
-                self.put_header(&place, name, &value, &mut headers);
-            }
+            self.secret_header((&place, &name), Some(value), &RESERVED, &mut headers);
         }
         for (name, file) in files {
             let place = at.key("header_files").key(name);
-            let name = self.otlp_header(&place, name);
-            if let (Some(name), Some(value)) = (name, self.secret_file(&place, file)) {
-                self.put_header(&place, name, &value, &mut headers);
-            }
+            let value = self.secret_file(&place, file);
+            self.secret_header((&place, name), value, &RESERVED, &mut headers);
         }
         headers
     }
 
-    fn otlp_header(&mut self, at: &At, name: &str) -> Option<HeaderName> {
-        let name = self.header_name(at, name)?;
-        if RESERVED.contains(&name) {
-            self.faults.push(at, "Promgate sets this header itself", "remove it");
-            return None;
+    /// Completes the address: HTTP has a path for each kind of data, gRPC has the service's.
+    fn endpoint_path(
+        &mut self,
+        at: &At,
+        endpoint: &mut Url,
+        (protocol, path): (OtlpProtocol, &'static str),
+    ) {
+        let has_path = endpoint.path() != "/";
+        if endpoint.query().is_some() || endpoint.fragment().is_some() {
+            self.faults.push(
+                at,
+                "the address holds a query or fragment",
+                "remove what follows `?` or `#`",
+            );
         }
-        Some(name)
+        match protocol {
+            OtlpProtocol::HttpProtobuf if !has_path => endpoint.set_path(path),
+            OtlpProtocol::Grpc if has_path => self.faults.push(
+                at,
+                "the address holds a path, and gRPC has its own",
+                "write scheme, host and port alone, or `protocol: http/protobuf`",
+            ),
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => {}
+        }
     }
 }

@@ -1,9 +1,14 @@
 //! What is told of a run.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use tracing_subscriber::EnvFilter;
 
 use super::{Check, filled, otlp::WrittenOtlp};
 use crate::config::{LogFormat, LogSettings, Propagate, Telemetry, Traces, place::At, raw};
+
+/// Range of the time that a request to the receiver may take.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
 
 /// Longest filter of the log, in bytes.
 const LEVEL_BYTES_MAX: usize = 1024;
@@ -29,7 +34,7 @@ impl Check<'_> {
             queue_max,
             timeout,
         } = raw;
-        let sample_ratio = self.ratio(&at.key("sample_ratio"), &sample_ratio);
+        let sample_ratio = self.share(&at.key("sample_ratio"), Some(&sample_ratio));
         let place = at.key("trusted_per_second_max");
         let trusted = self.count(&place, trusted_per_second_max, 0..=1_000_000);
         let queue_max = self.count(&at.key("queue_max"), queue_max, 64..=1 << 20);
@@ -38,39 +43,29 @@ impl Check<'_> {
             raw::Propagate::Traceparent => Propagate::Traceparent,
             raw::Propagate::Tracestate => Propagate::Tracestate,
         };
-        let header_files = &header_files;
-        let ca_file = tls.ca_file.as_deref();
-        let Some(endpoint) = filled(endpoint.as_deref()) else {
-            if !headers.is_empty() || !header_files.is_empty() || ca_file.is_some() {
-                self.faults.push_unless_known(
-                    &at.key("endpoint"),
-                    "is missing, though the receiver is described",
-                    "write the receiver's address, such as `http://127.0.0.1:4318`",
-                );
-            }
+        let timeout = self.span(&at.key("timeout"), &timeout, TIMEOUT);
+        let endpoint = filled(endpoint.as_deref());
+        let is_described = !headers.is_empty() || !header_files.is_empty() || tls.is_some();
+        if endpoint.is_none() && !is_described {
             return None;
+        }
+        let written = WrittenOtlp {
+            endpoint,
+            path: "/v1/traces",
+            protocol,
+            headers,
+            header_files: &header_files,
+            tls: tls.as_ref(),
+            timeout,
         };
-        let timeout = &timeout;
-        let written = WrittenOtlp { endpoint, protocol, headers, header_files, ca_file, timeout };
-        let receiver = self.otlp(at, written)?;
         Some(Traces {
-            receiver,
-            sample_ratio,
+            receiver: self.otlp(at, written)?,
+            sample_ratio: sample_ratio?,
             trust_parent,
             trusted_per_second_max: u32::try_from(trusted).unwrap_or(u32::MAX),
             propagate,
             queue_max,
         })
-    }
-
-    /// A share, from 0 to 1.
-    pub(super) fn ratio(&mut self, at: &At, raw::Ratio(text): &raw::Ratio) -> f64 {
-        let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        if ratio.is_none() {
-            let mend = "write a number such as `0.05`, or `1` for all";
-            self.faults.push(at, "not a share from 0 to 1", mend);
-        }
-        ratio.unwrap_or(0.0)
     }
 
     fn log(&mut self, at: &At, raw: &raw::Log) -> LogSettings {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{SecretText, Span, span};
+use super::{Fraction, OtlpProtocol, SecretText, SinkTls, Span, span};
 
 /// What is told of a run beside metrics and the access log.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -22,16 +22,16 @@ pub(crate) struct Telemetry {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Traces {
     /// Address of an OpenTelemetry receiver, such as `http://127.0.0.1:4317` for gRPC or `http://127.0.0.1:4318` for
-    /// HTTP. `/v1/traces` is appended for HTTP, unless it stands there. When absent there are no traces.
+    /// HTTP. For `http/protobuf` an address without a path gets `/v1/traces`. When absent there are no traces.
     pub(crate) endpoint: Option<String>,
-    /// How the receiver is spoken to.
-    pub(crate) protocol: OtlpProtocol,
+    /// How the receiver is spoken to; `http/protobuf` when absent.
+    pub(crate) protocol: Option<OtlpProtocol>,
     /// Further headers of each request to the receiver, by name.
     pub(crate) headers: BTreeMap<String, SecretText>,
     /// Files that hold the value of a further header, by the header's name.
     pub(crate) header_files: BTreeMap<String, String>,
     /// Share of requests that are traced, from `0` to `1`, as in `0.05`.
-    pub(crate) sample_ratio: Ratio,
+    pub(crate) sample_ratio: Fraction,
     /// Whether a client's `sampled` flag decides instead of `sample_ratio`, once the client has been let in.
     pub(crate) trust_parent: bool,
     /// Most traces in a second that such flags may switch on; beyond it `sample_ratio` decides.
@@ -40,7 +40,7 @@ pub(crate) struct Traces {
     /// that and the client's `tracestate`.
     pub(crate) propagate: Propagate,
     /// TLS towards the receiver.
-    pub(crate) tls: OtlpTls,
+    pub(crate) tls: Option<SinkTls>,
     /// Most spans that wait to be sent; what is over it is dropped and counted.
     pub(crate) queue_max: u64,
     /// Longest time of one request to the receiver.
@@ -51,50 +51,18 @@ impl Default for Traces {
     fn default() -> Self {
         Self {
             endpoint: None,
-            protocol: OtlpProtocol::default(),
+            protocol: None,
             headers: BTreeMap::new(),
             header_files: BTreeMap::new(),
-            sample_ratio: Ratio("1".to_owned()),
+            sample_ratio: Fraction("1".to_owned()),
             trust_parent: false,
             trusted_per_second_max: 100,
             propagate: Propagate::default(),
-            tls: OtlpTls::default(),
+            tls: None,
             queue_max: 8192,
             timeout: span("10s"),
         }
     }
-}
-
-/// A share, from `0` to `1`.
-#[derive(Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(transparent)]
-#[schemars(
-    title = "a share from 0 to 1",
-    extend(
-        "type" = ["number", "string"],
-        "minimum" = 0,
-        "maximum" = 1,
-        "pattern" = r"^(0|1|0?\.[0-9]+|[01]\.0*)$"
-    )
-)]
-pub(crate) struct Ratio(pub(crate) String);
-
-/// How an OpenTelemetry receiver is spoken to.
-#[derive(Default, Clone, Copy, Deserialize, Serialize, JsonSchema)]
-pub(crate) enum OtlpProtocol {
-    #[serde(rename = "grpc")]
-    Grpc,
-    #[default]
-    #[serde(rename = "http/protobuf")]
-    HttpProtobuf,
-}
-
-/// TLS towards an OpenTelemetry receiver.
-#[derive(Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct OtlpTls {
-    /// Certificate authorities to trust instead of the public ones: a PEM file.
-    pub(crate) ca_file: Option<String>,
 }
 
 /// What backends are told of a trace.

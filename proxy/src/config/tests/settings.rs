@@ -121,11 +121,13 @@ fn the_bounds_of_workers_and_tools_arrive() {
 #[test]
 fn the_settings_of_the_access_log_arrive() {
     let log = parsed(EVERYTHING).access_log;
-    assert_eq!(log.output, AccessLogOutput::File("logs/access.log".into()));
+    let [sink] = &log.sinks[..] else { panic!("one sink: {:?}", log.sinks) };
+    let Target::File(file) = &sink.target else { panic!("a file: {sink:?}") };
+    assert_eq!(*file, LogFile::at("logs/access.log".into()));
     assert_eq!(log.included_headers, ["x-a"]);
     assert_eq!(log.excluded_headers, ["x-b"]);
     assert_eq!(log.redacted_headers, ["x-c"]);
-    assert_eq!(log.queue_bytes_max, 64 << 10);
+    assert_eq!(sink.queue_bytes_max, 64 << 10);
 }
 
 #[test]

@@ -1,6 +1,9 @@
-//! Which client a reply belongs to.
+//! What a reply tells the record: which client it belongs to, and what its call noted.
+
+use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock};
 
 use super::*;
+use crate::{call::QueryNotes, observe::ToolOutcome};
 
 #[track_caller]
 fn names(client: Option<&Client>, expected: [Option<&str>; 3]) {
@@ -57,5 +60,45 @@ fn a_message_that_stands_for_itself_names_its_client_as_far_as_it_says() {
         let version = name.as_ref().map(|_| "2");
         let latest = ProtocolVersion::LATEST;
         names(Some(&client), [Some(latest.as_str()), name.as_deref(), version]);
+    }
+}
+
+/// Has one tool, which notes what tools note.
+struct Noting;
+
+impl ServerHandler for Noting {
+    async fn call_tool(
+        &self,
+        _request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let call = Call::of(&context).unwrap();
+        call.note_query("up");
+        call.note_outcome(ToolOutcome::Ok);
+        Ok(CallToolResult::success(vec![ContentBlock::text("größe")]).into())
+    }
+}
+
+#[tokio::test]
+async fn a_call_has_the_size_of_its_answer_and_the_query_as_the_service_wants_it() {
+    let body = br#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"t"}}"#;
+    for (query_notes, query) in [(QueryNotes::Off, None), (QueryNotes::Clear, Some("up"))] {
+        let service = Service::new(Noting, Changes::default()).noting(query_notes);
+        let worker = Worker::new(Arc::new(service), WorkerLimits::default(), Arc::default());
+        let anyone = caller(None);
+        let id = open(&worker, &anyone).await;
+        let message = wire::parse(body).unwrap();
+        let asker = Asker { accepts: JSON, caller: &anyone };
+        let replies = [
+            say(&worker, &id, body, &anyone).await,
+            worker.stateless(message, &ProtocolVersion::LATEST, asker).await,
+        ];
+        for reply in replies {
+            let Body::Json(json) = &reply.body else { panic!("{reply:?}") };
+            let around = r#"{"jsonrpc":"2.0","id":"x","result":}"#;
+            let call = reply.call.as_ref().unwrap();
+            assert_eq!(call.notes().bytes, u64::try_from(json.len() - around.len()).ok());
+            assert_eq!(call.notes().query, query);
+        }
     }
 }

@@ -1,0 +1,313 @@
+//! A file: appended to, put aside when it is full, opened anew when somebody has moved it.
+//!
+//! Where it is sealed or put aside by us, it is locked for each batch. Two processes may so write to it in turn, as
+//! they do while one takes over from the other: each sees that the file has grown, and goes on from there.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+    time::{Duration, Instant, SystemTime},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
+use super::{
+    keep::{Keeper, stamp},
+    stdout::written,
+};
+use crate::{
+    access_log::{
+        AccessLogError,
+        chain::{self, AuditKeys, Found, beside},
+        output::{Done, Entered, Output},
+    },
+    config::{Fsync, LogFile},
+};
+
+/// How often a file is opened anew that somebody keeps replacing.
+const TRIES: usize = 5;
+
+/// A log file.
+pub(in crate::access_log) struct LogFileOutput {
+    config: LogFile,
+    /// Others may write to it, or put another in its place: it is locked and looked at for each batch.
+    shared: bool,
+    file: File,
+    /// It is a file, and not a device.
+    regular: bool,
+    /// Its length as we know it.
+    bytes: u64,
+    /// Its length after the line with which it began.
+    begun_bytes: Option<u64>,
+    /// When it was made.
+    made: Instant,
+    torn: bool,
+    /// It is not what it was, though we have not said so yet.
+    changed: bool,
+    /// Something was written that may not be on the disk.
+    unsynced: Option<Instant>,
+    keeper: Keeper,
+}
+
+impl LogFileOutput {
+    /// Opens it. `sealed` says that it holds a chain.
+    pub(in crate::access_log) fn open(
+        config: &LogFile,
+        sealed: bool,
+    ) -> Result<Self, AccessLogError> {
+        let file = open(&config.path)?;
+        let rotates = config.rotate_bytes.is_some() || config.rotate_age.is_some();
+        let mut output = Self {
+            config: config.clone(),
+            shared: sealed || rotates,
+            file,
+            regular: false,
+            bytes: 0,
+            begun_bytes: None,
+            made: Instant::now(),
+            torn: false,
+            changed: false,
+            unsynced: None,
+            keeper: Keeper::new(config),
+        };
+        output.look().map_err(|source| output.cannot_open(source))?;
+        Ok(output)
+    }
+
+    fn cannot_open(&self, source: io::Error) -> AccessLogError {
+        AccessLogError::Open { path: self.config.path.clone(), source }
+    }
+
+    /// Looks at the file that is open.
+    fn look(&mut self) -> io::Result<()> {
+        let about = self.file.metadata()?;
+        self.regular = about.is_file();
+        self.bytes = about.len();
+        self.torn = false;
+        self.begun_bytes = (self.bytes > 0).then_some(0);
+        let age = about.created().or_else(|_unknown| about.modified()).ok();
+        let age = age.and_then(|made| SystemTime::now().duration_since(made).ok());
+        let age = if self.bytes > 0 { age.unwrap_or_default() } else { Duration::ZERO };
+        self.made = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        if self.regular && self.bytes > 0 {
+            let mut last = [0];
+            // Open for writing alone it cannot be read.
+            File::open(&self.config.path)?.read_at(&mut last, self.bytes - 1)?;
+            self.torn = last != *b"\n";
+        }
+        Ok(())
+    }
+
+    /// Opens what stands at the path now.
+    fn open_again(&mut self) -> Result<(), AccessLogError> {
+        self.file = open(&self.config.path)?;
+        self.changed = true;
+        self.look().map_err(|source| self.cannot_open(source))
+    }
+
+    /// Another file stands at the path.
+    fn is_replaced(&self) -> io::Result<bool> {
+        match self.config.path.metadata() {
+            Ok(there) => Ok(!is_same(&there, &self.file.metadata()?)),
+            // Somebody has moved it, and will tell us when.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn age_reached(&self) -> bool {
+        self.full_at().is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// It holds more than the line with which it began.
+    fn holds_something(&self) -> bool {
+        self.begun_bytes.is_some_and(|begun| self.bytes > begun)
+    }
+
+    /// Puts a new file in the place of this one, which goes to `aside`. At no time there is none.
+    fn replace(&mut self, aside: &Path) -> io::Result<()> {
+        let path = &self.config.path;
+        let next = beside(path, ".next");
+        match fs::remove_file(&next) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let made = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&next)?;
+        // Ours before anybody sees it.
+        lock(&made)?;
+        // Two renames, since one that swaps both is not to be had everywhere. Between them a process that starts finds
+        // no file and makes one, which the second one replaces; its writer sees that.
+        fs::rename(path, aside)?;
+        fs::rename(&next, path)?;
+        sync_folder(path, self.config.fsync)?;
+        self.file = made;
+        self.bytes = 0;
+        self.begun_bytes = None;
+        self.made = Instant::now();
+        self.torn = false;
+        self.unsynced = None;
+        Ok(())
+    }
+}
+
+impl Output for LogFileOutput {
+    fn write(&mut self, records: &[u8]) -> io::Result<Done> {
+        let done = written(self.file.write(records)?)?;
+        if self.regular {
+            self.bytes += u64::try_from(done.bytes).unwrap_or_default();
+            self.begun_bytes.get_or_insert(self.bytes);
+            self.torn =
+                done.bytes.checked_sub(1).and_then(|last| records.get(last)) != Some(&b'\n');
+        }
+        self.unsynced.get_or_insert_with(Instant::now);
+        Ok(done)
+    }
+
+    fn reopen(&mut self) -> Result<(), AccessLogError> {
+        self.open_again()
+    }
+
+    fn enter(&mut self) -> io::Result<Entered> {
+        if self.regular && self.shared {
+            for tries_left in (0..TRIES).rev() {
+                lock(&self.file)?;
+                if !self.is_replaced()? {
+                    break;
+                }
+                self.open_again().map_err(io::Error::other)?;
+                if tries_left == 0 {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            }
+            if self.file.metadata()?.len() != self.bytes {
+                self.look()?;
+                self.changed = true;
+            }
+        }
+        let changed = std::mem::take(&mut self.changed);
+        Ok(if changed { Entered::Other } else { Entered::Same })
+    }
+
+    fn leave(&mut self) {
+        if self.regular && self.shared && flock(&self.file, FlockOperation::Unlock).is_err() {
+            // Then it is not locked.
+        }
+        self.keeper.work();
+    }
+
+    fn is_full(&self) -> bool {
+        let long = self.config.rotate_bytes.is_some_and(|most| self.bytes >= most);
+        self.regular && self.holds_something() && (long || self.age_reached())
+    }
+
+    fn room(&self) -> usize {
+        let room = self.config.rotate_bytes.map(|most| most.saturating_sub(self.bytes));
+        room.and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX)
+    }
+
+    fn full_at(&self) -> Option<Instant> {
+        let age = self.config.rotate_age.filter(|_| self.holds_something())?;
+        self.made.checked_add(age)
+    }
+
+    fn rotate(&mut self) -> Result<(), AccessLogError> {
+        let stamp = stamp(&self.config.path).map_err(AccessLogError::Rotate)?;
+        let full = beside(&self.config.path, &format!(".{stamp}"));
+        self.replace(&full).map_err(AccessLogError::Rotate)?;
+        self.keeper.wanted();
+        Ok(())
+    }
+
+    fn put_aside(&mut self) -> Result<(), AccessLogError> {
+        let stamp = stamp(&self.config.path).map_err(AccessLogError::Rotate)?;
+        let aside = beside(&self.config.path, &format!(".unsealed-{stamp}"));
+        self.replace(&aside).map_err(AccessLogError::Rotate)?;
+        tracing::warn!(file = %aside.display(), "a log without seals was put aside, and a sealed one begun");
+        Ok(())
+    }
+
+    fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    fn sync(&mut self, end: bool) -> io::Result<()> {
+        let Some(since) = self.unsynced else { return Ok(()) };
+        let due = match self.config.fsync {
+            Fsync::Never => return Ok(()),
+            Fsync::Always => true,
+            Fsync::Every(interval) => end || since.elapsed() >= interval,
+        };
+        if due {
+            if self.regular {
+                self.file.sync_data()?;
+            }
+            self.unsynced = None;
+        }
+        Ok(())
+    }
+
+    fn sync_at(&self) -> Option<Instant> {
+        match self.config.fsync {
+            Fsync::Every(interval) => self.unsynced?.checked_add(interval),
+            Fsync::Never | Fsync::Always => None,
+        }
+    }
+
+    fn save_head(&mut self, line: &[u8]) -> io::Result<()> {
+        if !self.regular {
+            return Ok(());
+        }
+        let head = chain::head_path(&self.config.path);
+        let new = beside(&head, ".tmp");
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(line)?;
+        if self.config.fsync != Fsync::Never {
+            file.sync_all()?;
+        }
+        fs::rename(&new, &head)?;
+        sync_folder(&head, self.config.fsync)
+    }
+
+    fn find(&self, keys: &AuditKeys) -> io::Result<Found> {
+        if self.regular { chain::find(&self.config.path, keys) } else { Ok(Found::default()) }
+    }
+}
+
+/// Opens a log file: created for its owner alone, appended to.
+fn open(path: &Path) -> Result<File, AccessLogError> {
+    if path.metadata().is_ok_and(|found| !LogFile::may_be(found.file_type())) {
+        return Err(AccessLogError::NotAFile { path: path.to_owned() });
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| AccessLogError::Open { path: path.to_owned(), source })
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Locks a file, unless somebody else has. Where files cannot be locked, there is no lock.
+fn lock(file: &File) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Forces the names in the folder of a file onto the disk, where that is asked for.
+fn sync_folder(path: &Path, fsync: Fsync) -> io::Result<()> {
+    if fsync == Fsync::Never {
+        return Ok(());
+    }
+    File::open(chain::folder(path))?.sync_all()
+}

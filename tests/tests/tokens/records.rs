@@ -1,0 +1,88 @@
+//! Who called, as records name it.
+
+use e2e::{
+    backend::Backend,
+    http::once,
+    mcp::Client,
+    minter::{self, ISSUER},
+    server::{Server, guarded},
+};
+use serde_json::{Value, json};
+
+const AUDIT_KEY: &str = "0123456789abcdef0123456789abcdef";
+
+fn start(access_logs: Value, rules: Value) -> (Backend, Server) {
+    let backend = Backend::with_data(&json!({ "resultType": "scalar", "result": [0, "1"] }));
+    let mut config = guarded(&json!({ "main": { "url": backend.url() } }));
+    config["middleware"]["access_logs"] = access_logs;
+    config["authorization"] = json!({ "rules": rules });
+    let server = Server::promgate(&config);
+    (backend, server)
+}
+
+fn readers() -> Value {
+    json!([
+        { "name": "lists", "who": { "subjects": ["alice"] }, "tools": ["prometheus_list_metrics"], "backends": ["*"] },
+        { "name": "readers", "who": { "subjects": ["alice"] }, "tools": ["prometheus_query"], "backends": ["*"] },
+    ])
+}
+
+fn call(server: &Server, token: Option<&str>, (id, tool): (&str, &str)) -> Value {
+    let client = Client::stateless(server.mcp);
+    let client = match token {
+        Some(token) => client.bearing(token),
+        None => client,
+    };
+    let arguments = json!({ "query": "1" });
+    let params = json!({ "name": tool, "arguments": arguments });
+    let request = client.request("tools/call", params).header("X-Request-Id", id);
+    let _answer = once(server.mcp, &request);
+    server.access_record(|record| record["request_id"] == id)
+}
+
+#[test]
+fn a_record_names_the_caller_and_the_rule_that_decided() {
+    let (_backend, server) = start(json!({ "output": "stdout" }), readers());
+    let token = minter::token("alice");
+    let allowed = call(&server, Some(&token), ("r-1", "prometheus_query"));
+    assert_eq!(allowed["auth"], "verified", "{allowed}");
+    assert_eq!((&allowed["subject"], &allowed["issuer"]), (&json!("alice"), &json!(ISSUER)));
+    assert_eq!((&allowed["rule"], &allowed["outcome"]), (&json!("readers"), &json!("ok")));
+    let refused = call(&server, Some(&token), ("r-2", "prometheus_range_query"));
+    assert_eq!(refused["outcome"], "forbidden", "{refused}");
+    assert_eq!((&refused["subject"], &refused["auth"]), (&json!("alice"), &json!("verified")));
+    assert_eq!((&refused["reason"], &refused["rule"]), (&json!("tool_forbidden"), &Value::Null));
+}
+
+#[test]
+fn of_a_token_that_is_refused_nothing_is_believed() {
+    let (_backend, server) = start(json!({ "output": "stdout" }), readers());
+    let token = minter::token_with(json!({ "sub": "alice", "exp": 1 }));
+    let refused = call(&server, Some(&token), ("r-1", "prometheus_query"));
+    assert_eq!((&refused["auth"], &refused["reason"]), (&json!("refused"), &json!("expired")));
+    assert!(refused["subject"].is_null() && refused["issuer"].is_null(), "{refused}");
+    let missing = call(&server, None, ("r-2", "prometheus_query"));
+    assert_eq!((&missing["auth"], &missing["reason"]), (&json!("missing"), &json!("no_token")));
+}
+
+#[test]
+fn hashed_callers_are_the_same_wherever_the_key_is_the_same() {
+    let logs = |key: &str| {
+        json!({
+            "output": "stdout",
+            "audit": { "keys": [key] },
+            "identity": { "issuer": "off", "subject": "hashed", "client_id": "off" },
+        })
+    };
+    let subject = |key: &str, name: &str| {
+        let (_backend, server) = start(logs(key), readers());
+        let record = call(&server, Some(&minter::token(name)), ("r-1", "prometheus_query"));
+        assert!(record["issuer"].is_null() && !record.to_string().contains(name), "{record}");
+        record["subject"].as_str().expect("a pseudonym").to_owned()
+    };
+    let alice = subject(AUDIT_KEY, "alice");
+    assert!(alice.starts_with("h:"));
+    assert_eq!(subject(AUDIT_KEY, "alice"), alice);
+    assert_ne!(subject(AUDIT_KEY, "alicia"), alice);
+    assert_ne!(subject(&AUDIT_KEY.replace('0', "1"), "alice"), alice);
+}
