@@ -72,14 +72,14 @@ setup-run: setup-build $(if $(CONFIG),,$(TOOLS)/prometheus/.ready)
 setup-run-cluster: setup-build $(addprefix $(TOOLS)/,prometheus/.ready redis/.ready)
 
 ## setup-test: install what `make test` needs
-setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter redis py-mcp1 py-mcp2 node))
+setup-test: setup-fuzz $(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus node-exporter redis py-mcp1 py-mcp2 node collector))
 
 ## setup-fuzz: install what `make fuzz` needs
 setup-fuzz: setup-build
 	@scripts/setup-fuzz.sh
 
 # A stamp lies in the folder that it speaks of, so it goes when the folder goes.
-$(TOOLS)/prometheus/.ready $(TOOLS)/redis/.ready: $(TOOLS)/%/.ready: scripts/setup-%.sh scripts/lib.sh
+$(addprefix $(TOOLS)/,$(addsuffix /.ready,prometheus redis collector)): $(TOOLS)/%/.ready: scripts/setup-%.sh scripts/lib.sh
 	@scripts/setup-$*.sh
 	@touch $@
 
@@ -88,6 +88,8 @@ $(TOOLS)/%/.ready: scripts/setup-test.sh scripts/lib.sh
 	@touch $@
 
 $(TOOLS)/node/.ready: tests/clients/package.json tests/clients/package-lock.json
+
+$(TOOLS)/collector/.ready: tests/collector/main.go tests/collector/go.mod tests/collector/go.sum
 
 ## audit: licences, bans and advisories of the dependencies, by cargo-deny
 audit:

@@ -21,6 +21,7 @@
 //! 17. [`balancer`]: a round-robin balancer
 //! 18. [`replicas`]: several servers that share sessions
 //! 19. [`crowd`]: many clients that ask at once
+//! 20. [`collector`]: a real OpenTelemetry collector
 
 #![expect(
     clippy::expect_used,
@@ -67,3 +68,5 @@ pub mod balancer;
 pub mod replicas;
 
 pub mod crowd;
+
+pub mod collector;

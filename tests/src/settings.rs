@@ -8,8 +8,8 @@ use std::{
 
 use mcp_core::config::{ToolLimits, WorkerLimits};
 use promgate::config::{
-    AccessLog, Authentication, Authorization, Config, HostRule, Http, HttpLimits, LogSettings,
-    OriginRule, RateLimits, Server, SessionStore, Sessions, Target, Telemetry, Transport,
+    AccessLog, Authentication, Authorization, Config, HostRule, Http, HttpLimits, OriginRule,
+    RateLimits, Server, SessionStore, Sessions, Target, Telemetry, Transport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,7 +119,7 @@ impl Settings {
                 reload_interval: None,
             },
             access_log: AccessLog::to(Target::Stdout, 1 << 20),
-            telemetry: Telemetry { traces: None, log: LogSettings::default() },
+            telemetry: Telemetry::default(),
             authentication: Authentication::None,
             authorization: Authorization::default(),
             rate_limits: RateLimits {

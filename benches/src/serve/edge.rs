@@ -21,7 +21,7 @@ use promgate::{
     config::{
         AccessLog, Authentication, Authorization, Cluster, Config, HostRule, Http, HttpLimits,
         Issuer, KeySource, LogFile, OriginRule, Peers, Probe, ProtectedResource, Rate, RateLimits,
-        Server, SessionStore, Sessions, Target, Transport, Verification,
+        Server, SessionStore, Sessions, Target, Telemetry, Transport, Verification,
     },
     server::{self, Running},
 };
@@ -84,6 +84,7 @@ fn config(access_log: PathBuf) -> Config {
             reload_interval: None,
         },
         access_log: AccessLog::to(Target::File(LogFile::at(access_log)), 8 << 20),
+        telemetry: Telemetry::default(),
         authentication: Authentication::None,
         authorization: Authorization::default(),
         rate_limits: RateLimits {

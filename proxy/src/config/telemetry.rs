@@ -2,8 +2,8 @@
 
 use super::{Otlp, Share};
 
-/// What is told of a run beside metrics and the access log.
-#[derive(Debug, Clone)]
+/// What is told of a run beside metrics and the access log; the default is what stands where nothing is configured.
+#[derive(Debug, Clone, Default)]
 pub struct Telemetry {
     /// Where traces go; none: none are made.
     pub traces: Option<Traces>,
