@@ -244,11 +244,7 @@ impl Open {
     }
 
     fn figures(&self) -> Vec<SinkFigures> {
-        let figures = |sink: &Sink| {
-            let (queue_bytes, stalled) = sink.queue.figures();
-            SinkFigures { name: sink.name.clone(), queue_bytes, stalled }
-        };
-        self.sinks.iter().map(figures).collect()
+        self.sinks.iter().map(|sink| sink.queue.figures(&sink.name)).collect()
     }
 }
 

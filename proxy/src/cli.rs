@@ -27,6 +27,7 @@ use crate::{
     demo::{self, DemoError},
     explain::{self, ExplainError},
     field,
+    metrics::{Metrics, MetricsError},
     online::{self, OnlineError},
     ring_report::{self, Report, RingError},
     run::{self, RunError},
@@ -42,6 +43,9 @@ pub enum CommandError {
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    /// The metrics cannot be listed.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The run ended badly.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -72,6 +76,7 @@ impl CommandError {
             Self::Explain(ExplainError::NoToken)
             | Self::Ring(RingError::Node(_) | RingError::Session) => EX_USAGE,
             Self::Output(_)
+            | Self::Metrics(_)
             | Self::Run(_)
             | Self::Online(_)
             | Self::Explain(_)
@@ -152,6 +157,7 @@ fn obey(command: Command) -> Result<(), CommandError> {
         }
         Command::Schema(SchemaArgs { access_log: false }) => say(&config::schema_json()),
         Command::Schema(SchemaArgs { access_log: true }) => say(&field::record_schema_json()),
+        Command::Metrics => say(&Metrics::catalogue()?.to_string()),
         Command::Completions { shell } => say(&completions(shell)),
         Command::Serve(ServeArgs { config: ConfigArgs { config: path }, upgrade }) => {
             let config = config::load(&path, &ProcessEnvironment)?;
@@ -231,6 +237,7 @@ fn complain(error: &CommandError) {
         // Each line begins with the file's name already.
         CommandError::Config(_) => "",
         CommandError::Output(_)
+        | CommandError::Metrics(_)
         | CommandError::Run(_)
         | CommandError::Online(_)
         | CommandError::Explain(_)

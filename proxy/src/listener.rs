@@ -19,7 +19,10 @@ use crate::{
     client_address::holder,
     config::HttpLimits,
     guard::{Guarded, Terms},
-    metrics::{Held, Metrics, labels::Limit},
+    metrics::{
+        Held, Metrics,
+        labels::{Limit, Listener},
+    },
 };
 
 /// Stands between a listening socket and an application of Pingora's: bounds the connections, and puts
@@ -30,6 +33,7 @@ use crate::{
 pub struct Bounded<A> {
     app: Arc<A>,
     metrics: Arc<Metrics>,
+    listener: Listener,
     connections: Arc<Connections>,
     terms: Terms,
 }
@@ -62,9 +66,10 @@ struct Place {
 }
 
 impl<A> Bounded<A> {
-    /// Serves connections with `app`, within `limits`.
+    /// Serves connections of `listener` with `app`, within `limits`.
     #[must_use]
-    pub fn new(app: A, metrics: Arc<Metrics>, limits: &HttpLimits) -> Self {
+    pub fn new(app: A, metrics: Arc<Metrics>, (listener, limits): (Listener, &HttpLimits)) -> Self {
+        metrics.connections_bounded(listener, limits.connections_max);
         let connections = Connections {
             max: limits.connections_max,
             per_address_max: limits.connections_per_address_max,
@@ -75,7 +80,7 @@ impl<A> Bounded<A> {
             write_timeout: limits.write_timeout,
             metrics: Arc::clone(&metrics),
         };
-        Self { app: Arc::new(app), metrics, connections: Arc::new(connections), terms }
+        Self { app: Arc::new(app), metrics, listener, connections: Arc::new(connections), terms }
     }
 
     /// The connections that are open.
@@ -92,10 +97,10 @@ impl<A> Bounded<A> {
             Ok(()) => Some(Place {
                 connections: Arc::clone(&self.connections),
                 address,
-                _counted: self.metrics.connection_opened(),
+                _counted: self.metrics.connection_opened(self.listener),
             }),
             Err(limit) => {
-                self.metrics.connection_refused();
+                self.metrics.connection_refused(self.listener);
                 self.metrics.limit_reached(limit);
                 None
             }

@@ -182,6 +182,8 @@ impl Live {
                 usable: if status.usable { status.keys.values().sum() } else { 0 },
                 rejected: status.rejected.len(),
                 read: status.last_success,
+                loaded: status.successes,
+                failed: status.failures,
             }
         };
         self.issuers.iter().map(figures).collect()

@@ -2,13 +2,19 @@
 //!
 //! Every series is made when the process starts, or for a backend when a reload names it first: label values
 //! come from closed sets ([`labels`]), from our own tool names and from the configured backend names. What a client sends
-//! never becomes a label. `metrics/names.txt` lists every metric, and a test keeps it true.
+//! never becomes a label. A [`Catalogue`] describes every
+//! metric; `docs/metrics.md` is the same as a page, and a test keeps it so.
 
-mod family;
 pub mod labels;
 
-mod admission;
+pub mod catalogue;
+
+mod family;
+
 mod series;
+
+mod admission;
+mod process;
 
 mod replicas;
 
@@ -31,18 +37,19 @@ use prometheus::{
 
 use self::{
     admission::Admission,
+    catalogue::{Catalogue, Key},
     family::Maker,
-    labels::{
-        Hop, HttpMethod, Limit, Outcome, Rejection, ReloadOutcome, RpcMethod, StatusCode,
-        StreamKind, TokenOutcome,
-    },
+    labels::{Hop, Limit, Listener, Rejection, ReloadOutcome, RpcMethod, StreamKind, TokenOutcome},
+    process::{Process, wide},
     replicas::Replicas,
     series::{Backends, Edge, Tool, Worker},
     sinks::Sinks,
 };
 pub use self::{
     admission::KeyFigures,
-    replicas::ReplicaFigures,
+    process::{Bounds, ProcessFigures},
+    replicas::{ReplicaFigures, StoreCount},
+    series::Finished,
     sinks::{SinkCounters, SinkFigures, SinkSource},
     traces::TraceCounters,
 };
@@ -68,6 +75,8 @@ pub struct Metrics {
     keys: Mutex<Option<KeySource>>,
     replicas: Replicas,
     replica_source: Mutex<Option<ReplicaSource>>,
+    process: Process,
+    process_source: Mutex<Option<ProcessSource>>,
 }
 
 /// The metrics could not be set up or written. Only a mistake in this module can cause it.
@@ -95,6 +104,9 @@ pub type KeySource = Box<dyn Fn() -> Vec<KeyFigures> + Send + Sync>;
 /// Gives what is known of replicas and stored sessions.
 pub type ReplicaSource = Box<dyn Fn() -> ReplicaFigures + Send + Sync>;
 
+/// Gives what is known of the process as a whole.
+pub type ProcessSource = Box<dyn Fn() -> ProcessFigures + Send + Sync>;
+
 /// Something that is counted as long as it exists.
 #[derive(Debug)]
 #[must_use = "it counts only while it is held"]
@@ -106,10 +118,24 @@ impl Metrics {
     /// # Errors
     /// [`MetricsError`] when two metrics have one name, which is a mistake in this module.
     pub fn new(subjects: Subjects<'_>) -> Result<Self, MetricsError> {
+        Ok(Self::described(subjects)?.0)
+    }
+
+    /// Describes every metric that there is.
+    ///
+    /// # Errors
+    /// [`MetricsError`] as with [`Metrics::new`].
+    pub fn catalogue() -> Result<Catalogue, MetricsError> {
+        let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+        Ok(Self::described(subjects)?.1)
+    }
+
+    fn described(subjects: Subjects<'_>) -> Result<(Self, Catalogue), MetricsError> {
         let registry = Registry::new();
-        registry.register(Box::new(ProcessCollector::for_self()))?;
-        let make = Maker(&registry);
-        make.gauges("build_info", "The version that runs; always 1.", &["version"])?
+        let make = Maker::new(&registry);
+        make.process(ProcessCollector::for_self())?;
+        let version = Key::named("version", "of the program");
+        make.gauges("build_info", "The version that runs; always 1.", &[version])?
             .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
             .set(1);
         let edge = Edge::new(&make)?;
@@ -122,8 +148,10 @@ impl Metrics {
         let source = Mutex::new(None);
         let admission = Admission::new(&make)?;
         let replicas = Replicas::new(&make)?;
+        let process = Process::new(&make)?;
         admission.started(true);
-        Ok(Self {
+        let catalogue = make.catalogue();
+        let metrics = Self {
             registry,
             edge,
             tools,
@@ -139,7 +167,10 @@ impl Metrics {
             keys: Mutex::new(None),
             replicas,
             replica_source: Mutex::new(None),
-        })
+            process,
+            process_source: Mutex::new(None),
+        };
+        Ok((metrics, catalogue))
     }
 
     /// Makes the series of backends that a reload brought. Series of those that are gone stay; past 256
@@ -156,31 +187,26 @@ impl Metrics {
         Held::take(&self.edge.in_flight)
     }
 
-    /// A request ended. `status` is 0 when no answer was begun.
-    pub fn request_finished(
-        &self,
-        method: HttpMethod,
-        status: u16,
-        outcome: Outcome,
-        took: Duration,
-    ) {
-        if let Some(codes) = self.edge.requests.of(method) {
-            codes.inc(StatusCode::of(status));
+    /// A client's request ended.
+    pub fn request_finished(&self, finished: &Finished) {
+        self.edge.finished(finished);
+    }
+
+    /// A listener takes at most so many connections at once.
+    pub fn connections_bounded(&self, listener: Listener, max: usize) {
+        if let Some(gauge) = self.edge.connections_max.of(listener) {
+            gauge.set(wide(max));
         }
-        if let Some(seconds) = self.edge.seconds.of(method) {
-            seconds.observe(took.as_secs_f64());
-        }
-        self.edge.outcomes.inc(outcome);
     }
 
     /// Counts a connection as open while the answer is held.
-    pub fn connection_opened(&self) -> Held {
-        Held::take(&self.edge.connections)
+    pub fn connection_opened(&self, listener: Listener) -> Held {
+        self.edge.connections.of(listener).map_or(Held(None), Held::take)
     }
 
     /// A connection was refused before a byte of it was read.
-    pub fn connection_refused(&self) {
-        self.edge.connections_refused.inc();
+    pub fn connection_refused(&self, listener: Listener) {
+        self.edge.connections_refused.inc(listener);
     }
 
     /// The edge refused a request.
@@ -233,6 +259,25 @@ impl Metrics {
         self.replicas.hops.inc(hop);
     }
 
+    /// What was passed on was answered after this time.
+    pub fn hop_took(&self, took: Duration) {
+        self.replicas.hop_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Says what the bounds are.
+    pub fn bound(&self, bounds: &Bounds) {
+        self.process.bound(bounds);
+        for worker in &self.workers {
+            worker.sessions_max.set(wide(bounds.sessions_max));
+            worker.calls_max.set(wide(bounds.calls_max));
+        }
+    }
+
+    /// Says where the figures of the process come from. Asked once for each scrape.
+    pub fn read_process_from(&self, source: ProcessSource) {
+        *self.process_source.lock() = Some(source);
+    }
+
     /// Says where the figures of replicas come from. Asked once for each scrape.
     pub fn read_replicas_from(&self, source: ReplicaSource) {
         *self.replica_source.lock() = Some(source);
@@ -281,13 +326,17 @@ impl Metrics {
         if let Some(replicas) = replicas.as_ref() {
             self.replicas.show(&replicas());
         }
+        let process = self.process_source.lock();
+        if let Some(process) = process.as_ref() {
+            self.process.show(&process());
+        }
         let sinks = self.sink_source.lock();
         if let Some(sinks) = sinks.as_ref() {
             self.sinks.show(&sinks());
         }
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        drop((source, keys, replicas, sinks));
+        drop((source, keys, replicas, process, sinks));
         Ok(text.into_bytes())
     }
 }

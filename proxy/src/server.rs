@@ -4,6 +4,7 @@
 //! process itself; here its services run on our runtime, and we know when the last request has gone.
 
 mod endpoints;
+mod shown;
 
 use std::{
     net::SocketAddr,
@@ -22,7 +23,10 @@ use mcp_core::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-use self::endpoints::{EdgeParts, mcp_endpoint, run};
+use self::{
+    endpoints::{EdgeParts, mcp_endpoint, run},
+    shown::{show, show_process},
+};
 use crate::{
     access_log::{AccessLog, AccessLogError},
     admin::{Phase, Readiness},
@@ -32,7 +36,7 @@ use crate::{
     hop::HopKeys,
     listener::Connections,
     live::{Current, Live, LiveError},
-    metrics::{Metrics, MetricsError, Subjects, labels::Limit},
+    metrics::{Bounds, Metrics, MetricsError, Subjects, labels::Limit},
     otlp::Resource,
     sessions::{Sessions, SessionsError, Terms},
     sockets::{CannotListen, Sockets},
@@ -156,7 +160,13 @@ pub fn metrics(config: &Config, tools: &[&'static str]) -> Result<Arc<Metrics>, 
     let backends: Vec<_> =
         config.backends.iter().map(|BackendConfig { name, .. }| name.clone()).collect();
     let workers = config.server.workers.map_or(0, |workers| workers.get().into());
-    Ok(Arc::new(Metrics::new(Subjects { tools, backends: &backends, workers })?))
+    let metrics = Metrics::new(Subjects { tools, backends: &backends, workers })?;
+    metrics.bound(&Bounds {
+        bodies_bytes_max: config.server.http.limits.bodies_bytes_max,
+        sessions_max: config.worker_limits.sessions_max,
+        calls_max: config.worker_limits.calls_max,
+    });
+    Ok(Arc::new(metrics))
 }
 
 /// Starts to serve. Must be called inside a multi-threaded tokio runtime. What is `inherited` comes from a process that
@@ -199,6 +209,7 @@ pub async fn start(
         drain: switches.drain.subscribe(),
     };
     let readiness = Readiness::default();
+    show_process(metrics, &parts.bodies, &readiness, &sessions);
     if let Some(news) = news {
         take_over(news, &sessions).await?;
         // Whoever served before was ready, and nobody is to hear otherwise in between.
@@ -240,15 +251,6 @@ pub async fn start(
 /// which clients do.
 fn instance(config: &Config, address: SocketAddr) -> String {
     config.cluster.as_ref().map_or_else(|| address.to_string(), |cluster| cluster.advertise.clone())
-}
-
-/// Says where the metrics find what is asked at a scrape.
-fn show(metrics: &Arc<Metrics>, live: &Current, sessions: &Arc<Sessions>) {
-    let live = Arc::clone(live);
-    metrics.read_keys_from(Box::new(move || live.load().key_figures()));
-    let (workers, replicas) = (Arc::clone(sessions), Arc::clone(sessions));
-    metrics.read_workers_from(Box::new(move || workers.workers.figures()));
-    metrics.read_replicas_from(Box::new(move || replicas.figures()));
 }
 
 async fn settle(sessions: &Sessions, patience: Duration) {

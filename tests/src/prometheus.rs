@@ -1,13 +1,15 @@
 //! A real Prometheus that scrapes itself and a node exporter.
 
 use std::{
+    fmt::Write as _,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -87,6 +89,65 @@ impl Prometheus {
         Self { address, scheme: "https", _server: server, _exporter: None, _data: data }
     }
 
+    /// Starts one that scrapes these addresses each second as one job, and follows the rules in these files.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn watching(job: &str, targets: &[SocketAddr], rules: &[PathBuf]) -> Self {
+        let (data, address) = (temporary_folder(), free_address());
+        let targets: Vec<String> = targets.iter().map(SocketAddr::to_string).collect();
+        let config = json!({
+            "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
+            "rule_files": rules,
+            "scrape_configs": [
+                { "job_name": job, "static_configs": [{ "targets": targets }] },
+            ],
+        });
+        let server = launch(&data, address, &config.to_string(), []);
+        let ready = |line: &str| line.contains("ready to receive web requests");
+        server.stderr().wait_for("that Prometheus is ready", ready);
+        Self { address, scheme: "http", _server: server, _exporter: None, _data: data }
+    }
+
+    /// What an expression gives now: a list of series.
+    ///
+    /// # Errors
+    /// What Prometheus says to an expression that it cannot evaluate.
+    ///
+    /// # Panics
+    /// When Prometheus does not answer.
+    pub fn evaluate(&self, expression: &str) -> Result<Vec<Value>, String> {
+        let answer = self.ask(&format!("/api/v1/query?query={}", encoded(expression)));
+        if answer["status"] != "success" {
+            return Err(answer["error"].to_string());
+        }
+        let series = answer["data"]["result"].as_array();
+        Ok(series.unwrap_or_else(|| panic!("{expression} gives {answer}")).clone())
+    }
+
+    /// The values of a label among the series that a selector chooses.
+    ///
+    /// # Panics
+    /// When Prometheus does not answer, or does not understand the selector.
+    #[must_use]
+    pub fn label_values(&self, selector: &str, label: &str) -> Vec<String> {
+        let path = format!("/api/v1/label/{label}/values?match[]={}", encoded(selector));
+        let answer = self.ask(&path);
+        let values = answer["data"].as_array().unwrap_or_else(|| panic!("{selector}: {answer}"));
+        values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The answer of its API at `path`.
+    ///
+    /// # Panics
+    /// When it is no JSON.
+    #[must_use]
+    pub fn ask(&self, path: &str) -> Value {
+        let answer = http::get(self.address, path);
+        serde_json::from_slice(&answer.body).expect("Prometheus answers in JSON")
+    }
+
     fn wait_for_samples(&self) {
         let deadline = Instant::now() + PATIENCE;
         let query = "/api/v1/query?query=count(count_over_time(up[1m])>=3)";
@@ -120,6 +181,19 @@ fn launch(
     ];
     all.extend(arguments);
     Process::start(&tool("prometheus/usr/bin/prometheus"), all)
+}
+
+/// A text as it may stand in a query of a URL.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("a text can be written to");
+        }
+    }
+    encoded
 }
 
 /// An address that nobody listens on right now.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 /// Makes the reasons, each with its word.
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
         /// Why a token is refused: for the log, never for the client, whom the difference would teach.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Reason { $($(#[$doc])* $variant,)+ }
+        pub enum Reason { $($(#[doc = $doc])+ $variant,)+ }
 
         impl Reason {
             /// All of them.
@@ -18,6 +18,12 @@ macro_rules! reasons {
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
             }
+
+            /// What the reason means, as a sentence for people.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
         }
     };
 }
@@ -25,7 +31,7 @@ macro_rules! reasons {
 reasons! {
     /// Longer than 8 KiB.
     TooLong = "too_long",
-    /// Not three parts (five parts are [`Reason::Encrypted`]).
+    /// Not three parts (five are `encrypted`).
     NotThreeParts = "not_three_parts",
     /// A JWE.
     Encrypted = "encrypted",

@@ -13,7 +13,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{config::WhenFull, metrics::SinkCounters};
+use crate::{
+    config::WhenFull,
+    metrics::{SinkCounters, SinkFigures},
+};
 
 /// Bytes that are written at once rather than waited with.
 const BATCH_BYTES: usize = 64 << 10;
@@ -233,11 +236,20 @@ impl Queue {
         state.waiting.len() + state.writing
     }
 
-    /// Bytes that wait or are being written, and for how long the thread has not been able to write any.
-    pub(super) fn figures(&self) -> (usize, Duration) {
+    /// What is known of it now, of the sink of this name.
+    pub(super) fn figures(&self, name: &str) -> SinkFigures {
         let state = self.state.lock();
         let stalled = state.stalled.map(|since| since.elapsed()).unwrap_or_default();
-        (state.waiting.len() + state.writing, stalled)
+        let queue_bytes = state.waiting.len() + state.writing;
+        drop(state);
+        let promised = self.room.as_ref().map(|room| room.available_permits());
+        SinkFigures {
+            name: name.to_owned(),
+            queue_bytes,
+            taken_bytes: promised.map_or(queue_bytes, |free| self.bytes_max.saturating_sub(free)),
+            queue_bytes_max: self.bytes_max,
+            stalled,
+        }
     }
 
     /// Waits for work, at most until `until`, and takes it; `spare` becomes the buffer that fills next.

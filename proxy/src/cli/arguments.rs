@@ -107,6 +107,11 @@ With --access-log it is that of one line of the access log, for whoever reads th
   promgate schema --access-log > access-record.schema.json")]
     Schema(SchemaArgs),
 
+    /// Print the table of all metrics: names, types, units, labels with their values, meanings.
+    #[command(after_help = "\
+The page is in Markdown, and says what `/metrics` on the admin listener shows.")]
+    Metrics,
+
     /// Show it at work: start a Prometheus with example data, ask it a question, serve clients.
     #[command(after_help = "\
 Needs the programs `prometheus` and `promtool`; Debian has both in the package `prometheus`.

@@ -145,6 +145,7 @@ impl Cluster {
             |wanted: NodeState| membership.nodes.iter().filter(|node| node.state == wanted).count();
         let own = membership.nodes.iter().find(|node| node.state == NodeState::Own);
         ReplicaFigures {
+            name: membership.me().as_str().to_owned(),
             ring_version: membership.ring.version(),
             nodes: vec![
                 (labels::NodeState::Up, count(NodeState::Up)),

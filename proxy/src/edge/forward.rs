@@ -4,7 +4,7 @@
 //! use depends on the message, and the answer streams back as it comes. Only what the other replica needs is passed
 //! on: no token, no cookie, no header that is not named here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, header};
@@ -52,6 +52,8 @@ pub(super) struct Forward {
     pub(super) looked_at: bool,
     /// Whether the other replica may have acted on it.
     pub(super) sent: bool,
+    /// When it had been passed on whole.
+    pub(super) sent_at: Option<Instant>,
     /// Whether it was tried once more.
     pub(super) retried: bool,
     /// How often the other replica said that it would not begin.
@@ -78,6 +80,7 @@ impl Forward {
             touched: false,
             looked_at: false,
             sent: false,
+            sent_at: None,
             retried: false,
             refusals: 0,
             ring_refused: None,
@@ -107,6 +110,12 @@ impl Forward {
         self.held.get_or_insert_with(|| Held::none_of(bodies)).add(piece.len())?;
         self.body.extend_from_slice(piece);
         Ok(())
+    }
+
+    /// Notes whether all of it is on its way to the other replica.
+    pub(super) fn note_sent(&mut self, is_whole: bool) {
+        self.sent |= is_whole;
+        self.sent_at = is_whole.then(Instant::now);
     }
 
     /// Begins anew: the body comes again from its first piece.

@@ -85,7 +85,8 @@ impl ProxyHttp for Edge {
         let hops = context.hops().saturating_add(1);
         let forward = context.forward.as_mut().ok_or_else(nowhere)?;
         forward.unconnected = false;
-        forward.sent = session.is_body_empty();
+        forward.sent = false;
+        forward.note_sent(session.is_body_empty());
         let hop = hop::Hop {
             from: self.sessions.cluster.me(),
             to: forward.away.node.clone(),
@@ -131,7 +132,7 @@ impl ProxyHttp for Edge {
                 let body = forward.body.split().freeze();
                 let passed =
                     self.may_pass(session.as_downstream_mut(), &body, context, &mut forward);
-                forward.sent |= passed.is_ok();
+                forward.note_sent(passed.is_ok());
                 *piece = Some(body);
                 passed
             }
@@ -157,6 +158,7 @@ impl ProxyHttp for Edge {
             forward.denied = Some(Refusal::BodyTimeout.into());
             return Err(not_passed_on());
         }
+        let took = forward.sent_at.map(|sent| sent.elapsed());
         noted::note_from(answer, context);
         if context.passed.is_none() {
             // No edge of a replica has answered this: it did not take the hop.
@@ -168,6 +170,9 @@ impl ProxyHttp for Edge {
             return Err(not_passed_on());
         }
         self.metrics.hop(Hop::Sent);
+        if let Some(took) = took {
+            self.metrics.hop_took(took);
+        }
         // Who only waits takes nobody's share. When it ends is the other replica's to see.
         let streams = is_stream(answer);
         if streams && !answer.headers.contains_key(header::CONTENT_LENGTH) {

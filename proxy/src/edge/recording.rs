@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     access_log::{Admission, Event, Record, Tls},
-    metrics::labels::HttpMethod,
+    metrics::{Finished, labels::HttpMethod},
     request_id::RequestId,
 };
 
@@ -29,9 +29,15 @@ impl Edge {
         let status = status(session);
         // What another replica passed on is counted there.
         if context.hop.is_none() {
-            let method = HttpMethod::from(&session.req_header().method);
-            let took = context.started.elapsed();
-            self.metrics.request_finished(method, status.unwrap_or(0), context.outcome, took);
+            self.metrics.request_finished(&Finished {
+                method: HttpMethod::from(&session.req_header().method),
+                status,
+                outcome: context.outcome,
+                rpc: context.rpc.as_ref().map(|rpc| rpc.method),
+                took: context.started.elapsed(),
+                bytes_in: wide(session.body_bytes_read()),
+                bytes_out: wide(session.body_bytes_sent()),
+            });
         }
         self.send_spans(session, context);
         let event = if context.stream.is_some() { Event::StreamEnd } else { Event::Request };

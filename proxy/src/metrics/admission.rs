@@ -3,11 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken_jwks::refused::Reason;
-use prometheus::{IntCounter, IntGauge, IntGaugeVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{
+    catalogue::Key,
     family::{Family, Maker},
-    labels::{ReloadOutcome, TokenOutcome},
+    labels::{Label as _, LoadOutcome, ReloadOutcome, TokenOutcome},
 };
 
 /// An issuer's keys at the moment of a scrape.
@@ -21,6 +22,10 @@ pub struct KeyFigures {
     pub rejected: usize,
     /// When they were last read from their source.
     pub read: Option<SystemTime>,
+    /// How often they were read.
+    pub loaded: u64,
+    /// How often they could not be read.
+    pub failed: u64,
 }
 
 #[derive(Debug)]
@@ -33,10 +38,12 @@ pub(super) struct Admission {
     usable: IntGaugeVec,
     rejected: IntGaugeVec,
     read: IntGaugeVec,
+    loads: IntCounterVec,
 }
 
 impl Admission {
     pub(super) fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
+        let issuer = Key::named("issuer", "a configured issuer of tokens");
         Ok(Self {
             tokens: make.counter_family(
                 "tokens_total",
@@ -53,7 +60,7 @@ impl Admission {
                 "Reloads of the configuration.",
                 "outcome",
             )?,
-            reload_is_good: make.gauge(
+            reload_is_good: make.switch(
                 "config_last_reload_successful",
                 "Whether the last load of the configuration was good.",
             )?,
@@ -61,16 +68,21 @@ impl Admission {
                 "config_last_reload_success_timestamp_seconds",
                 "When the configuration was last loaded.",
             )?,
-            usable: make.gauges("jwks_keys", "Signing keys in use.", &["issuer"])?,
+            usable: make.gauges("jwks_keys", "Signing keys in use.", &[issuer])?,
             rejected: make.gauges(
                 "jwks_keys_rejected",
                 "Keys of an issuer's document that are not used.",
-                &["issuer"],
+                &[issuer],
             )?,
             read: make.gauges(
                 "jwks_last_success_timestamp_seconds",
-                "When an issuer's keys were last read from their source.",
-                &["issuer"],
+                "When an issuer's keys were last read from their source; 0 if never, or if they are in the configuration.",
+                &[issuer],
+            )?,
+            loads: make.counters(
+                "jwks_loads_total",
+                "Attempts to read an issuer's keys from their source.",
+                &[issuer, Key::of::<LoadOutcome>("outcome")],
             )?,
         })
     }
@@ -94,11 +106,17 @@ impl Admission {
         for gauges in [&self.usable, &self.rejected, &self.read] {
             gauges.reset();
         }
-        for KeyFigures { issuer, usable, rejected, read } in issuers {
+        self.loads.reset();
+        for KeyFigures { issuer, usable, rejected, read, loaded, failed } in issuers {
             let count = |keys: usize| i64::try_from(keys).unwrap_or(i64::MAX);
             self.usable.with_label_values(&[issuer]).set(count(*usable));
             self.rejected.with_label_values(&[issuer]).set(count(*rejected));
             self.read.with_label_values(&[issuer]).set(read.map_or(0, seconds));
+            for (outcome, times) in [(LoadOutcome::Loaded, *loaded), (LoadOutcome::Failed, *failed)]
+            {
+                let labels = [issuer.as_str(), outcome.label()];
+                self.loads.with_label_values(&labels).inc_by(times);
+            }
         }
     }
 }

@@ -1,14 +1,21 @@
 //! Metrics that carry a label from a closed set, resolved once so that counting is one atomic add.
 
-use std::marker::PhantomData;
+use std::{cell::RefCell, marker::PhantomData};
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
+    process_collector::ProcessCollector,
 };
 
-use super::labels::Label;
+use super::{
+    catalogue::{Catalogue, Described, Key, Kind, Unit},
+    labels::Label,
+};
+
+/// What the name of each metric of ours begins with.
+const NAMESPACE: &str = "promgate";
 
 /// Bounds of the duration buckets, in seconds.
 ///
@@ -63,39 +70,99 @@ impl<L: Label> Family<L, IntCounter> {
     }
 }
 
-/// Makes metrics and puts them into a registry.
+/// Makes metrics, puts them into a registry, and keeps what each of them is.
 #[derive(Debug)]
-pub(super) struct Maker<'a>(pub(super) &'a Registry);
+pub(super) struct Maker<'a> {
+    registry: &'a Registry,
+    described: RefCell<Vec<Described>>,
+}
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    pub(super) fn new(registry: &'a Registry) -> Self {
+        Self { registry, described: RefCell::default() }
+    }
+
+    /// What was made.
+    pub(super) fn catalogue(self) -> Catalogue {
+        Catalogue::new(self.described.into_inner())
+    }
+
+    /// What another library counts of this process, under names of its own.
+    pub(super) fn process(&self, collector: ProcessCollector) -> prometheus::Result<()> {
+        for metric in collector.desc() {
+            let is_counter = metric.fq_name.ends_with("_total");
+            let kind = if is_counter { Kind::Counter } else { Kind::Gauge };
+            let name = metric.fq_name.clone();
+            let unit = Unit::of(&name);
+            self.describe(Described {
+                name,
+                kind,
+                unit,
+                keys: Vec::new(),
+                help: metric.help.clone(),
+            });
+        }
+        self.registry.register(Box::new(collector))
+    }
+
     pub(super) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.note((name, help), Kind::Counter, &[]);
         self.registered(IntCounter::with_opts(opts(name, help))?)
     }
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.note((name, help), Kind::Gauge, &[]);
         self.registered(IntGauge::with_opts(opts(name, help))?)
     }
 
+    /// A gauge that is 1 for yes and 0 for no.
+    pub(super) fn switch(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.note_as((name, help), (Kind::Gauge, Unit::Switch), &[]);
+        self.registered(IntGauge::with_opts(opts(name, help))?)
+    }
+
+    /// A gauge from 0 to 1.
     pub(super) fn share(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.note_as((name, help), (Kind::Gauge, Unit::Share), &[]);
         self.registered(Gauge::with_opts(opts(name, help))?)
+    }
+
+    /// One series of durations.
+    pub(super) fn duration(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
+        self.note((name, help), Kind::Histogram, &[]);
+        let opts = HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec());
+        self.registered(Histogram::with_opts(opts)?)
     }
 
     pub(super) fn counters(
         &self,
         name: &str,
         help: &str,
-        labels: &[&str],
+        keys: &[Key],
     ) -> prometheus::Result<IntCounterVec> {
-        self.registered(IntCounterVec::new(opts(name, help), labels)?)
+        self.note((name, help), Kind::Counter, keys);
+        self.registered(IntCounterVec::new(opts(name, help), &names(keys))?)
+    }
+
+    /// Counters of what is no whole number.
+    pub(super) fn sums(
+        &self,
+        name: &str,
+        help: &str,
+        keys: &[Key],
+    ) -> prometheus::Result<CounterVec> {
+        self.note((name, help), Kind::Counter, keys);
+        self.registered(CounterVec::new(opts(name, help), &names(keys))?)
     }
 
     pub(super) fn gauges(
         &self,
         name: &str,
         help: &str,
-        labels: &[&str],
+        keys: &[Key],
     ) -> prometheus::Result<IntGaugeVec> {
-        self.registered(IntGaugeVec::new(opts(name, help), labels)?)
+        self.note((name, help), Kind::Gauge, keys);
+        self.registered(IntGaugeVec::new(opts(name, help), &names(keys))?)
     }
 
     /// Gauges of times: moments or lengths, in seconds with their fraction.
@@ -103,19 +170,21 @@ impl Maker<'_> {
         &self,
         name: &str,
         help: &str,
-        labels: &[&str],
+        keys: &[Key],
     ) -> prometheus::Result<GaugeVec> {
-        self.registered(GaugeVec::new(opts(name, help), labels)?)
+        self.note((name, help), Kind::Gauge, keys);
+        self.registered(GaugeVec::new(opts(name, help), &names(keys))?)
     }
 
     pub(super) fn seconds(
         &self,
         name: &str,
         help: &str,
-        label: &str,
+        key: Key,
     ) -> prometheus::Result<HistogramVec> {
+        self.note((name, help), Kind::Histogram, &[key]);
         let opts = HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec());
-        self.registered(HistogramVec::new(opts, &[label])?)
+        self.registered(HistogramVec::new(opts, &[key.name])?)
     }
 
     /// A family of counters with the one label `label`.
@@ -123,9 +192,9 @@ impl Maker<'_> {
         &self,
         name: &str,
         help: &str,
-        label: &str,
+        label: &'static str,
     ) -> prometheus::Result<Family<L, IntCounter>> {
-        Family::resolve(&self.counters(name, help, &[label])?, &[])
+        Family::resolve(&self.counters(name, help, &[Key::of::<L>(label)])?, &[])
     }
 
     /// A family of gauges with the one label `label`.
@@ -133,9 +202,9 @@ impl Maker<'_> {
         &self,
         name: &str,
         help: &str,
-        label: &str,
+        label: &'static str,
     ) -> prometheus::Result<Family<L, IntGauge>> {
-        Family::resolve(&self.gauges(name, help, &[label])?, &[])
+        Family::resolve(&self.gauges(name, help, &[Key::of::<L>(label)])?, &[])
     }
 
     /// A family of durations with the one label `label`.
@@ -143,17 +212,35 @@ impl Maker<'_> {
         &self,
         name: &str,
         help: &str,
-        label: &str,
+        label: &'static str,
     ) -> prometheus::Result<Family<L, Histogram>> {
-        Family::resolve(&self.seconds(name, help, label)?, &[])
+        Family::resolve(&self.seconds(name, help, Key::of::<L>(label))?, &[])
+    }
+
+    fn note(&self, about: (&str, &str), kind: Kind, keys: &[Key]) {
+        self.note_as(about, (kind, Unit::of(about.0)), keys);
+    }
+
+    fn note_as(&self, (name, help): (&str, &str), (kind, unit): (Kind, Unit), keys: &[Key]) {
+        let name = format!("{NAMESPACE}_{name}");
+        let (keys, help) = (keys.to_vec(), help.to_owned());
+        self.describe(Described { name, kind, unit, keys, help });
+    }
+
+    fn describe(&self, metric: Described) {
+        self.described.borrow_mut().push(metric);
     }
 
     fn registered<C: Collector + Clone + 'static>(&self, metric: C) -> prometheus::Result<C> {
-        self.0.register(Box::new(metric.clone()))?;
+        self.registry.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 }
 
+fn names(keys: &[Key]) -> Vec<&'static str> {
+    keys.iter().map(|key| key.name).collect()
+}
+
 fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("promgate")
+    Opts::new(name, help).namespace(NAMESPACE)
 }

@@ -12,11 +12,15 @@ pub trait Label: Copy + 'static {
 
     /// The value as it stands in metrics and records.
     fn label(self) -> &'static str;
+
+    /// What the value means, as whole sentences for the table of all metrics.
+    fn meaning(self) -> &'static str;
 }
 
-/// Implements [`Label`] for an enum without fields, given the label of each variant.
+/// Implements [`Label`] for an enum without fields, given the label of each variant. The comments are
+/// the meanings.
 macro_rules! label_for {
-    ($name:ident { $($variant:ident = $label:literal,)+ }) => {
+    ($name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $label:literal,)+ }) => {
         impl Label for $name {
             const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -30,20 +34,29 @@ macro_rules! label_for {
                     $(Self::$variant => $label,)+
                 }
             }
+
+            fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
         }
     };
 }
 
 /// Makes an enum whose variants each have one label.
 macro_rules! closed_set {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)+ }) => {
+    (
+        $(#[$about:meta])*
+        $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $label:literal,)+ }
+    ) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
-            $($(#[$doc])* $variant,)+
+            $($(#[doc = $doc])+ $variant,)+
         }
 
-        label_for! { $name { $($variant = $label,)+ }}
+        label_for! { $name { $($(#[doc = $doc])+ $variant = $label,)+ }}
     };
 }
 
@@ -325,80 +338,37 @@ impl RpcMethod {
     }
 }
 
-closed_set! {
-    /// What became of a client's `sampled` flag, where it is trusted.
-    TraceFlag {
-        /// It decided.
-        Followed = "followed",
-        /// Too many had decided in this second.
-        Ignored = "ignored",
-    }
-}
-
-closed_set! {
-    /// What became of a span.
-    SpanFate {
-        /// The receiver took it.
-        Sent = "sent",
-        /// Too many waited.
-        QueueFull = "queue_full",
-        /// The receiver took nothing, however often it was sent.
-        Failed = "failed",
-        /// The receiver refused this one.
-        Refused = "refused",
-    }
-}
-
-closed_set! {
-    /// How a request to the receiver of traces ended.
-    ExportOutcome {
-        /// It was taken.
-        Ok = "ok",
-        /// It was not.
-        Failed = "failed",
-    }
-}
-
-closed_set! {
-    /// What became of a token.
-    TokenOutcome {
-        /// Seen before, and still good.
-        Remembered = "remembered",
-        /// Seen for the first time, and good.
-        Verified = "verified",
-        /// Not accepted.
-        Refused = "refused",
-    }
-}
-
-closed_set! {
-    /// What became of a reload.
-    ReloadOutcome {
-        /// The new configuration is at work.
-        Applied = "applied",
-        /// The new configuration has faults; the old one goes on.
-        Refused = "refused",
-    }
-}
+mod admission;
 
 mod foreign;
 
 mod limit;
 
+mod listener;
+
 mod replicas;
 
 mod sessions;
 
+mod store;
+
+mod traces;
+
 pub use self::{
+    admission::{LoadOutcome, ReloadOutcome, TokenOutcome},
     limit::Limit,
+    listener::Listener,
     replicas::{Hop, NodeState},
     sessions::{SessionEnd, StreamKind},
+    store::{StoreOperation, StoreOutcome},
+    traces::{ExportOutcome, SpanFate, TraceFlag},
 };
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
+    use jsonwebtoken_jwks::refused::Reason;
     use mcp_core::observe::BackendOutcome;
 
     use super::*;
@@ -406,8 +376,13 @@ mod tests {
     fn sound<L: Label>() {
         let labels: HashSet<&str> = L::ALL.iter().map(|value| value.label()).collect();
         assert_eq!(labels.len(), L::ALL.len(), "two values share a label");
+        let meanings: HashSet<&str> = L::ALL.iter().map(|value| value.meaning()).collect();
+        assert_eq!(meanings.len(), L::ALL.len(), "two values share a meaning");
         for (place, value) in L::ALL.iter().enumerate() {
             assert_eq!(value.index(), place, "{}", value.label());
+            let meaning = value.meaning();
+            let is_sentence = meaning.ends_with('.') && !meaning.starts_with(' ');
+            assert!(is_sentence && !meaning.contains("  "), "{}: {meaning:?}", value.label());
         }
     }
 
@@ -423,6 +398,18 @@ mod tests {
         sound::<Limit>();
         sound::<ToolOutcome>();
         sound::<BackendOutcome>();
+        sound::<Reason>();
+        sound::<TokenOutcome>();
+        sound::<ReloadOutcome>();
+        sound::<LoadOutcome>();
+        sound::<Listener>();
+        sound::<Hop>();
+        sound::<NodeState>();
+        sound::<StoreOperation>();
+        sound::<StoreOutcome>();
+        sound::<TraceFlag>();
+        sound::<SpanFate>();
+        sound::<ExportOutcome>();
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! The series of sessions over many replicas: the ring, the hops, and the store.
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge};
+use std::time::Duration;
+
+use prometheus::{CounterVec, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{
+    catalogue::Key,
     family::{Family, Maker},
-    labels::{Hop, NodeState},
-    series::raise,
+    labels::{Hop, Label as _, NodeState, StoreOperation, StoreOutcome},
+    series::{gauge_value, raise},
 };
 
 /// What is known of replicas and stored sessions at the moment of a scrape.
 #[derive(Debug, Clone, Default)]
 pub struct ReplicaFigures {
+    /// The name of this one among the replicas.
+    pub name: String,
     /// Version of the ring: equal on all replicas that see the same members.
     pub ring_version: u64,
     /// Other replicas by what they are.
@@ -19,22 +24,38 @@ pub struct ReplicaFigures {
     pub owned_share: f64,
     /// Sessions whose id was good and of which nothing was left.
     pub lost: u64,
-    /// Operations of the store and how they ended, both words of ours.
-    pub store: Vec<(&'static str, &'static str, u64)>,
+    /// Operations of the store and how often they ended how.
+    pub store: Vec<StoreCount>,
+    /// The time that all operations of a kind have taken.
+    pub store_times: Vec<(StoreOperation, Duration)>,
     /// How often the store came back without what was written.
     pub store_losses: u64,
     /// Whether the store answers; none where there is none.
     pub store_is_up: Option<bool>,
 }
 
+/// How often an operation of the store ended so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreCount {
+    /// What was asked.
+    pub operation: StoreOperation,
+    /// How it ended.
+    pub outcome: StoreOutcome,
+    /// How often.
+    pub count: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Replicas {
     pub(super) hops: Family<Hop, IntCounter>,
+    pub(super) hop_seconds: Histogram,
+    info: IntGaugeVec,
     ring_version: IntGauge,
     nodes: Family<NodeState, IntGauge>,
     owned_share: Gauge,
     lost: IntCounter,
     store: IntCounterVec,
+    store_seconds: CounterVec,
     store_losses: IntCounter,
     store_is_up: IntGauge,
 }
@@ -46,6 +67,15 @@ impl Replicas {
                 "hops_total",
                 "Requests passed on to another replica, or taken from one.",
                 "outcome",
+            )?,
+            hop_seconds: make.duration(
+                "hop_duration_seconds",
+                "Time from the moment at which a request was passed on whole to the header of the other replica's answer.",
+            )?,
+            info: make.gauges(
+                "replica_info",
+                "Who this process is to other replicas; always 1.",
+                &[Key::named("replica", "its name, as `cluster.advertise` has it; `local` where it is alone")],
             )?,
             ring_version: make.gauge(
                 "ring_version",
@@ -61,13 +91,18 @@ impl Replicas {
             store: make.counters(
                 "store_operations_total",
                 "Operations of the session store.",
-                &["operation", "outcome"],
+                &[Key::of::<StoreOperation>("operation"), Key::of::<StoreOutcome>("outcome")],
+            )?,
+            store_seconds: make.sums(
+                "store_operation_seconds_total",
+                "Time that operations of the session store have taken, however they ended.",
+                &[Key::of::<StoreOperation>("operation")],
             )?,
             store_losses: make.counter(
                 "store_losses_total",
                 "Times that the session store came back and may have lacked what was written.",
             )?,
-            store_is_up: make.gauge(
+            store_is_up: make.switch(
                 "store_up",
                 "Whether the session store answers; 1 where sessions are kept in memory alone.",
             )?,
@@ -76,7 +111,8 @@ impl Replicas {
 
     /// Brings the series up to date.
     pub(super) fn show(&self, figures: &ReplicaFigures) {
-        self.ring_version.set(i64::try_from(figures.ring_version).unwrap_or(i64::MAX));
+        self.info.with_label_values(&[&figures.name]).set(1);
+        self.ring_version.set(gauge_value(figures.ring_version));
         for (state, count) in &figures.nodes {
             if let Some(gauge) = self.nodes.of(*state) {
                 gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
@@ -84,9 +120,15 @@ impl Replicas {
         }
         self.owned_share.set(figures.owned_share);
         raise(&self.lost, figures.lost);
-        for (operation, outcome, count) in &figures.store {
-            if let Ok(counter) = self.store.get_metric_with_label_values(&[operation, outcome]) {
+        for StoreCount { operation, outcome, count } in &figures.store {
+            let labels = [operation.label(), outcome.label()];
+            if let Ok(counter) = self.store.get_metric_with_label_values(&labels) {
                 raise(&counter, *count);
+            }
+        }
+        for (operation, spent) in &figures.store_times {
+            if let Ok(sum) = self.store_seconds.get_metric_with_label_values(&[operation.label()]) {
+                sum.inc_by((spent.as_secs_f64() - sum.get()).max(0.0));
             }
         }
         raise(&self.store_losses, figures.store_losses);

@@ -11,9 +11,11 @@ use parking_lot::RwLock;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::{
+    catalogue::Key,
     family::{Family, Maker},
     labels::{
-        HttpMethod, Label, Limit, Outcome, Rejection, RpcMethod, SessionEnd, StatusCode, StreamKind,
+        HttpMethod, Label, Limit, Listener, Outcome, Rejection, RpcMethod, SessionEnd, StatusCode,
+        StreamKind,
     },
 };
 
@@ -23,14 +25,37 @@ const BACKENDS_MAX: usize = 256;
 /// Label of a tool or backend that is not known, or of backends beyond [`BACKENDS_MAX`].
 const OTHER: &str = "other";
 
+/// A client's request that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished {
+    /// Its method.
+    pub method: HttpMethod,
+    /// The status of its answer; none when no answer was begun.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The method of the message in it, if it was read so far.
+    pub rpc: Option<RpcMethod>,
+    /// Time from its header to the last byte of its answer.
+    pub took: Duration,
+    /// Size of its body, as far as it was read.
+    pub bytes_in: u64,
+    /// Size of the answer's body, as far as it was sent.
+    pub bytes_out: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Edge {
     pub(super) requests: Family<HttpMethod, Family<StatusCode, IntCounter>>,
     pub(super) seconds: Family<HttpMethod, Histogram>,
     pub(super) outcomes: Family<Outcome, IntCounter>,
+    pub(super) rpc_seconds: Family<RpcMethod, Histogram>,
+    pub(super) received_bytes: IntCounter,
+    pub(super) sent_bytes: IntCounter,
     pub(super) in_flight: IntGauge,
-    pub(super) connections: IntGauge,
-    pub(super) connections_refused: IntCounter,
+    pub(super) connections: Family<Listener, IntGauge>,
+    pub(super) connections_max: Family<Listener, IntGauge>,
+    pub(super) connections_refused: Family<Listener, IntCounter>,
     pub(super) rejections: Family<Rejection, IntCounter>,
     pub(super) rpc_calls: Family<RpcMethod, IntCounter>,
     pub(super) streams: Family<StreamKind, IntGauge>,
@@ -63,6 +88,8 @@ struct Backend {
 pub(super) struct Worker {
     pub(super) sessions: IntGauge,
     pub(super) calls: IntGauge,
+    pub(super) sessions_max: IntGauge,
+    pub(super) calls_max: IntGauge,
     pub(super) opened: IntCounter,
     pub(super) restored: IntCounter,
     pub(super) refused: IntCounter,
@@ -71,8 +98,8 @@ pub(super) struct Worker {
 
 impl Edge {
     pub(super) fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
-        let requests =
-            make.counters("requests_total", "Requests answered.", &["method", "code"])?;
+        let keys = [Key::of::<HttpMethod>("method"), Key::of::<StatusCode>("code")];
+        let requests = make.counters("requests_total", "Requests answered.", &keys)?;
         Ok(Self {
             requests: Family::fill(|method: HttpMethod| {
                 Family::resolve(&requests, &[method.label()])
@@ -87,10 +114,27 @@ impl Edge {
                 "Requests by how they ended.",
                 "outcome",
             )?,
+            rpc_seconds: make.seconds_family(
+                "rpc_duration_seconds",
+                "Time from a request's header to the last byte of its answer, by the message in it. A `subscriptions/listen` takes as long as its client listens.",
+                "rpc_method",
+            )?,
+            received_bytes: make
+                .counter("received_bytes_total", "Size of the bodies that clients sent.")?,
+            sent_bytes: make
+                .counter("sent_bytes_total", "Size of the bodies that clients were sent.")?,
             in_flight: make.gauge("requests_in_flight", "Requests being served.")?,
-            connections: make.gauge("connections_open", "Client connections open.")?,
-            connections_refused: make
-                .counter("connections_refused_total", "Client connections refused.")?,
+            connections: make.gauge_family("connections_open", "Connections open.", "listener")?,
+            connections_max: make.gauge_family(
+                "connections_max",
+                "Most connections that may be open at once.",
+                "listener",
+            )?,
+            connections_refused: make.counter_family(
+                "connections_refused_total",
+                "Connections that were closed unread, since there were too many.",
+                "listener",
+            )?,
             rejections: make.counter_family(
                 "rejected_total",
                 "Requests that the edge refused.",
@@ -111,15 +155,36 @@ impl Edge {
     }
 }
 
+impl Edge {
+    /// Counts a client's request.
+    pub(super) fn finished(&self, finished: &Finished) {
+        let Finished { method, status, outcome, rpc, took, bytes_in, bytes_out } = *finished;
+        if let Some(codes) = self.requests.of(method) {
+            codes.inc(StatusCode::of(status.unwrap_or(0)));
+        }
+        if let Some(seconds) = self.seconds.of(method) {
+            seconds.observe(took.as_secs_f64());
+        }
+        if let Some(seconds) = rpc.and_then(|rpc| self.rpc_seconds.of(rpc)) {
+            seconds.observe(took.as_secs_f64());
+        }
+        self.outcomes.inc(outcome);
+        self.received_bytes.inc_by(bytes_in);
+        self.sent_bytes.inc_by(bytes_out);
+    }
+}
+
 impl Tool {
     /// One for each of `names`, and one for the rest.
     pub(super) fn all(
         make: &Maker<'_>,
         names: &[&'static str],
     ) -> prometheus::Result<(Vec<Self>, Self)> {
-        let calls = make.counters("tool_calls_total", "Tool calls.", &["tool", "outcome"])?;
+        let tool = Key::named("tool", "a tool of ours, or `other`");
+        let keys = [tool, Key::of::<ToolOutcome>("outcome")];
+        let calls = make.counters("tool_calls_total", "Tool calls.", &keys)?;
         let seconds =
-            make.seconds("tool_call_duration_seconds", "Duration of tool calls.", "tool")?;
+            make.seconds("tool_call_duration_seconds", "Duration of tool calls.", tool)?;
         let one = |name: &'static str| {
             Ok(Self {
                 name,
@@ -135,15 +200,16 @@ impl Tool {
 impl Backends {
     /// One for each of `names`, and one for the rest.
     pub(super) fn new(make: &Maker<'_>, names: &[BackendName]) -> prometheus::Result<Self> {
+        let backend = Key::named("backend", "a configured backend, or `other` beyond 256 of them");
         let requests = make.counters(
             "backend_requests_total",
             "Requests to metrics backends.",
-            &["backend", "outcome"],
+            &[backend, Key::of::<BackendOutcome>("outcome")],
         )?;
         let seconds = make.seconds(
             "backend_request_duration_seconds",
             "Duration of requests to metrics backends.",
-            "backend",
+            backend,
         )?;
         let other = Backend::new(&requests, &seconds, OTHER)?;
         let backends = Self { requests, seconds, known: RwLock::default(), other };
@@ -187,9 +253,16 @@ impl Backend {
 
 impl Worker {
     pub(super) fn all(make: &Maker<'_>, count: usize) -> prometheus::Result<Vec<Self>> {
-        let by_worker = ["worker"];
+        let by_worker = [Key::named("worker", "the number of a worker, from 0")];
         let sessions = make.gauges("sessions_open", "MCP sessions open.", &by_worker)?;
         let calls = make.gauges("calls_in_flight", "Calls being served.", &by_worker)?;
+        let sessions_max = make.gauges(
+            "sessions_max",
+            "Most MCP sessions that may be open in a worker.",
+            &by_worker,
+        )?;
+        let calls_max =
+            make.gauges("calls_max", "Most calls that a worker serves at once.", &by_worker)?;
         let opened = make.counters("sessions_opened_total", "MCP sessions opened.", &by_worker)?;
         let restored = make.counters(
             "sessions_restored_total",
@@ -201,14 +274,17 @@ impl Worker {
             "MCP sessions refused because there were too many.",
             &by_worker,
         )?;
-        let ended =
-            make.counters("sessions_ended_total", "MCP sessions ended.", &["worker", "reason"])?;
+        let [worker] = by_worker;
+        let keys = [worker, Key::of::<SessionEnd>("reason")];
+        let ended = make.counters("sessions_ended_total", "MCP sessions ended.", &keys)?;
         let one = |number: usize| {
             let number = number.to_string();
             let label = [number.as_str()];
             Ok(Self {
                 sessions: sessions.get_metric_with_label_values(&label)?,
                 calls: calls.get_metric_with_label_values(&label)?,
+                sessions_max: sessions_max.get_metric_with_label_values(&label)?,
+                calls_max: calls_max.get_metric_with_label_values(&label)?,
                 opened: opened.get_metric_with_label_values(&label)?,
                 restored: restored.get_metric_with_label_values(&label)?,
                 refused: refused.get_metric_with_label_values(&label)?,
@@ -239,7 +315,8 @@ impl Worker {
     }
 }
 
-fn gauge_value(count: u64) -> i64 {
+/// A count as a gauge holds it.
+pub(super) fn gauge_value(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::family::Maker;
+use super::{catalogue::Key, family::Maker, process::wide};
 
 /// What one sink counts.
 #[derive(Debug, Clone)]
@@ -36,6 +36,11 @@ pub struct SinkFigures {
     pub name: String,
     /// Bytes that wait or are being written.
     pub queue_bytes: usize,
+    /// Bytes of the queue that are taken: by what waits and, where requests wait or are refused, by what those in
+    /// flight may still need.
+    pub taken_bytes: usize,
+    /// Most bytes that may wait.
+    pub queue_bytes_max: usize,
     /// How long it has not been able to write what it has.
     pub stalled: Duration,
 }
@@ -56,12 +61,15 @@ pub(super) struct Sinks {
     sequence: IntGaugeVec,
     last_write: GaugeVec,
     queue_bytes: IntGaugeVec,
+    taken_bytes: IntGaugeVec,
+    queue_bytes_max: IntGaugeVec,
     stalled: GaugeVec,
 }
 
 impl Sinks {
     pub(super) fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
-        let counters = |name: &str, help: &str| make.counters(name, help, &["sink"]);
+        let by_sink = [Key::named("sink", "a configured sink of the access log")];
+        let counters = |name: &str, help: &str| make.counters(name, help, &by_sink);
         Ok(Self {
             written: counters("access_log_records_total", "Access records written.")?,
             dropped: counters(
@@ -85,22 +93,32 @@ impl Sinks {
             sequence: make.gauges(
                 "access_log_chain_sequence",
                 "Number of the last line of the sink's chain; 0 without a chain.",
-                &["sink"],
+                &by_sink,
             )?,
             last_write: make.moments(
                 "access_log_last_write_timestamp_seconds",
                 "When something was last written; 0 for never.",
-                &["sink"],
+                &by_sink,
             )?,
             queue_bytes: make.gauges(
                 "access_log_queue_bytes",
                 "Bytes of access records that wait to be written.",
-                &["sink"],
+                &by_sink,
+            )?,
+            taken_bytes: make.gauges(
+                "access_log_queue_taken_bytes",
+                "Bytes of access records that wait to be written and, under `block` and `refuse`, what the records of requests in flight may still need.",
+                &by_sink,
+            )?,
+            queue_bytes_max: make.gauges(
+                "access_log_queue_bytes_max",
+                "Most bytes of the queue that can be taken.",
+                &by_sink,
             )?,
             stalled: make.moments(
                 "access_log_stalled_seconds",
                 "How long the sink has not been able to write what it has; 0 when it has nothing or writes.",
-                &["sink"],
+                &by_sink,
             )?,
         })
     }
@@ -109,6 +127,8 @@ impl Sinks {
     pub(super) fn of(&self, name: &str) -> prometheus::Result<SinkCounters> {
         let label = &[name];
         self.queue_bytes.get_metric_with_label_values(label)?;
+        self.taken_bytes.get_metric_with_label_values(label)?;
+        self.queue_bytes_max.get_metric_with_label_values(label)?;
         self.stalled.get_metric_with_label_values(label)?;
         let counter = |vec: &IntCounterVec| vec.get_metric_with_label_values(label);
         Ok(SinkCounters {
@@ -127,8 +147,15 @@ impl Sinks {
     pub(super) fn show(&self, figures: &[SinkFigures]) {
         for sink in figures {
             let label = &[sink.name.as_str()];
-            if let Ok(gauge) = self.queue_bytes.get_metric_with_label_values(label) {
-                gauge.set(i64::try_from(sink.queue_bytes).unwrap_or(i64::MAX));
+            let sizes = [
+                (&self.queue_bytes, sink.queue_bytes),
+                (&self.taken_bytes, sink.taken_bytes),
+                (&self.queue_bytes_max, sink.queue_bytes_max),
+            ];
+            for (gauges, bytes) in sizes {
+                if let Ok(gauge) = gauges.get_metric_with_label_values(label) {
+                    gauge.set(wide(bytes));
+                }
             }
             if let Ok(gauge) = self.stalled.get_metric_with_label_values(label) {
                 gauge.set(sink.stalled.as_secs_f64());

@@ -1,8 +1,15 @@
-use std::{fmt::Write as _, time::SystemTime};
+use std::time::SystemTime;
 
-use prometheus::core::Collector as _;
+use prometheus::{
+    core::Collector as _,
+    proto::{LabelPair, MetricFamily},
+};
 
-use super::{labels::Label as _, *};
+use super::{
+    catalogue::Kind,
+    labels::{HttpMethod, Label as _, Outcome, StoreOperation, StoreOutcome},
+    *,
+};
 
 fn metrics() -> Metrics {
     let backends = [BackendName::parse("eu").unwrap()];
@@ -22,37 +29,61 @@ fn shows(metrics: &Metrics, line: &str) {
 }
 
 #[test]
-fn every_metric_stands_in_the_checked_in_list() {
-    let mut found = String::new();
+fn the_page_in_the_repository_is_what_the_code_says() {
+    let page = Metrics::catalogue().unwrap().to_string();
+    let listed = include_str!("../../../docs/metrics.md");
+    assert!(page == listed, "write it anew: promgate metrics > docs/metrics.md");
+}
+
+#[test]
+fn every_series_is_of_a_described_metric_and_every_described_metric_has_series() {
     let metrics = metrics();
     metrics.read_keys_from(Box::new(|| vec![figures("https://id.example.com")]));
-    // A store names all its operations from the first scrape on.
-    let store = vec![("save", "done", 0)];
+    let count =
+        StoreCount { operation: StoreOperation::Load, outcome: StoreOutcome::Done, count: 1 };
     metrics.read_replicas_from(Box::new(move || ReplicaFigures {
-        store: store.clone(),
+        store: vec![count],
+        store_times: vec![(StoreOperation::Load, Duration::from_millis(1))],
         ..ReplicaFigures::default()
     }));
     metrics.sink("audit").unwrap();
     drop(metrics.render().unwrap());
-    for family in metrics.registry.gather() {
-        let mut labels: Vec<String> = family
-            .get_metric()
-            .iter()
-            .flat_map(|metric| metric.get_label().iter().map(|l| l.name().to_owned()))
-            .collect();
-        labels.sort_unstable();
-        labels.dedup();
+    let catalogue = Metrics::catalogue().unwrap();
+    let families = metrics.registry.gather();
+    let shown: Vec<_> = families.iter().map(MetricFamily::name).collect();
+    let described: Vec<_> = catalogue.all().iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(shown, described);
+    for (family, described) in families.iter().zip(catalogue.all()) {
+        let name = family.name();
+        assert_eq!(family.help(), described.help, "{name}");
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();
-        let line = format!("{} {kind} {}", family.name(), labels.join(","));
-        writeln!(found, "{}", line.trim_end()).unwrap();
+        assert_eq!(kind, described.kind.word(), "{name}");
+        for series in family.get_metric() {
+            let mut keys: Vec<_> = described.keys.iter().collect();
+            keys.sort_by_key(|key| key.name);
+            let labels: Vec<_> = series.get_label().iter().map(LabelPair::name).collect();
+            assert_eq!(labels, keys.iter().map(|key| key.name).collect::<Vec<_>>(), "{name}");
+            for (label, key) in series.get_label().iter().zip(keys) {
+                assert!(key.allows(label.value()), "{name} {}={}", label.name(), label.value());
+            }
+        }
     }
-    let listed = include_str!("names.txt");
-    assert_eq!(found, listed, "metrics/names.txt should be:\n{found}");
+}
+
+#[test]
+fn names_follow_the_conventions_of_prometheus() {
+    for metric in Metrics::catalogue().unwrap().all() {
+        let name = metric.name.as_str();
+        assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+        assert_eq!(name.ends_with("_duration_seconds"), metric.kind == Kind::Histogram, "{name}");
+        assert!(metric.help.ends_with('.') && !metric.help.contains(['|', '\n']), "{name}");
+    }
 }
 
 fn figures(issuer: &str) -> KeyFigures {
     let read = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-    KeyFigures { issuer: issuer.to_owned(), usable: 2, rejected: 1, read: Some(read) }
+    let issuer = issuer.to_owned();
+    KeyFigures { issuer, usable: 2, rejected: 1, read: Some(read), loaded: 5, failed: 3 }
 }
 
 #[test]
@@ -62,6 +93,8 @@ fn an_issuer_that_is_configured_no_longer_is_shown_no_longer() {
     shows(&metrics, "promgate_jwks_keys{issuer=\"https://a.example\"} 2");
     shows(&metrics, "promgate_jwks_keys_rejected{issuer=\"b\"} 1");
     shows(&metrics, "promgate_jwks_last_success_timestamp_seconds{issuer=\"b\"} 100");
+    shows(&metrics, "promgate_jwks_loads_total{issuer=\"b\",outcome=\"failed\"} 3");
+    shows(&metrics, "promgate_jwks_loads_total{issuer=\"b\",outcome=\"loaded\"} 5");
     metrics.read_keys_from(Box::new(|| vec![figures("b")]));
     shows(&metrics, "promgate_jwks_keys{issuer=\"b\"} 2");
     assert!(!text(&metrics).contains("a.example"));
@@ -81,15 +114,32 @@ fn a_reload_that_was_refused_shows_until_one_is_applied() {
 #[test]
 fn a_finished_request_is_counted_by_method_code_and_outcome() {
     let metrics = metrics();
-    metrics.request_finished(HttpMethod::Post, 200, Outcome::Ok, Duration::from_millis(3));
-    metrics.request_finished(HttpMethod::Post, 299, Outcome::ClientGone, Duration::ZERO);
+    metrics.request_finished(&Finished { took: Duration::from_millis(3), ..finished(Some(200)) });
+    metrics.request_finished(&Finished { outcome: Outcome::ClientGone, ..finished(Some(299)) });
     shows(&metrics, r#"promgate_requests_total{code="200",method="POST"} 1"#);
     shows(&metrics, r#"promgate_requests_total{code="other",method="POST"} 1"#);
     shows(&metrics, r#"promgate_requests_total{code="200",method="GET"} 0"#);
     shows(&metrics, r#"promgate_request_outcomes_total{outcome="client_gone"} 1"#);
     shows(&metrics, r#"promgate_request_duration_seconds_count{method="POST"} 2"#);
+    shows(&metrics, r#"promgate_rpc_duration_seconds_count{rpc_method="tools/list"} 2"#);
+    shows(&metrics, r#"promgate_rpc_duration_seconds_count{rpc_method="ping"} 0"#);
+    shows(&metrics, "promgate_received_bytes_total 60");
+    shows(&metrics, "promgate_sent_bytes_total 80");
     shows(&metrics, r#"promgate_request_duration_seconds_bucket{method="POST",le="0.0025"} 1"#);
     shows(&metrics, r#"promgate_request_duration_seconds_bucket{method="POST",le="0.005"} 2"#);
+}
+
+/// A request that was over at once.
+fn finished(status: Option<u16>) -> Finished {
+    Finished {
+        method: HttpMethod::Post,
+        status,
+        outcome: Outcome::Ok,
+        rpc: Some(RpcMethod::ToolsList),
+        took: Duration::ZERO,
+        bytes_in: 30,
+        bytes_out: 40,
+    }
 }
 
 #[test]
@@ -97,14 +147,15 @@ fn what_is_held_is_counted_until_it_is_dropped() {
     let metrics = metrics();
     let request = metrics.request_started();
     let stream = metrics.stream_opened(StreamKind::Listen);
-    let connection = metrics.connection_opened();
+    let connection = metrics.connection_opened(Listener::Clients);
     shows(&metrics, "promgate_requests_in_flight 1");
     shows(&metrics, r#"promgate_streams_open{kind="listen"} 1"#);
-    shows(&metrics, "promgate_connections_open 1");
+    shows(&metrics, r#"promgate_connections_open{listener="clients"} 1"#);
+    shows(&metrics, r#"promgate_connections_open{listener="admin"} 0"#);
     drop((request, stream, connection));
     shows(&metrics, "promgate_requests_in_flight 0");
     shows(&metrics, r#"promgate_streams_open{kind="listen"} 0"#);
-    shows(&metrics, "promgate_connections_open 0");
+    shows(&metrics, r#"promgate_connections_open{listener="clients"} 0"#);
 }
 
 #[test]
@@ -161,14 +212,16 @@ fn counting_makes_no_series_that_was_not_there() {
     let before = text(&metrics).lines().count();
     let took = Duration::from_secs(1);
     for status in 0..700 {
-        metrics.request_finished(HttpMethod::Other, status, Outcome::Rejected, took);
+        let method = HttpMethod::Other;
+        let rpc = Some(RpcMethod::of("made/up"));
+        metrics.request_finished(&Finished { method, rpc, took, ..finished(Some(status)) });
     }
     for reason in Rejection::ALL {
         metrics.rejected(*reason);
     }
     metrics.rpc_called(RpcMethod::of("x\"} 1\nevil 2"));
     metrics.limit_reached(Limit::BodyBytes);
-    metrics.connection_refused();
+    metrics.connection_refused(Listener::Clients);
     metrics.panicked();
     assert_eq!(text(&metrics).lines().count(), before);
 }
@@ -205,4 +258,36 @@ fn the_build_and_the_process_are_described() {
     shows(&metrics, &format!("promgate_build_info{{version=\"{version}\"}} 1"));
     assert_eq!(ProcessCollector::for_self().desc().len(), 7);
     assert!(text(&metrics).contains("\nprocess_resident_memory_bytes "));
+}
+
+#[test]
+fn bounds_stand_beside_what_is_used_of_them() {
+    let metrics = metrics();
+    metrics.bound(&Bounds { bodies_bytes_max: 100, sessions_max: 7, calls_max: 5 });
+    metrics.connections_bounded(Listener::Clients, 9);
+    metrics.read_process_from(Box::new(|| ProcessFigures { is_ready: true, bodies_bytes: 30 }));
+    shows(&metrics, "promgate_bodies_bytes 30");
+    shows(&metrics, "promgate_bodies_bytes_max 100");
+    shows(&metrics, r#"promgate_sessions_max{worker="1"} 7"#);
+    shows(&metrics, r#"promgate_calls_max{worker="0"} 5"#);
+    shows(&metrics, r#"promgate_connections_max{listener="clients"} 9"#);
+    shows(&metrics, "promgate_ready 1");
+}
+
+#[test]
+fn the_store_is_shown_by_operation() {
+    let metrics = metrics();
+    let count =
+        StoreCount { operation: StoreOperation::Save, outcome: StoreOutcome::Full, count: 4 };
+    metrics.read_replicas_from(Box::new(move || ReplicaFigures {
+        store: vec![count],
+        store_times: vec![(StoreOperation::Save, Duration::from_millis(250))],
+        store_is_up: Some(false),
+        ..ReplicaFigures::default()
+    }));
+    for _scrape in 0..2 {
+        shows(&metrics, r#"promgate_store_operations_total{operation="save",outcome="full"} 4"#);
+        shows(&metrics, r#"promgate_store_operation_seconds_total{operation="save"} 0.25"#);
+        shows(&metrics, "promgate_store_up 0");
+    }
 }

@@ -24,7 +24,7 @@ use crate::{
     edge::{Bodies, Edge, Side},
     listener::{Bounded, Connections},
     live::Current,
-    metrics::Metrics,
+    metrics::{Metrics, labels::Listener},
     request_id::RequestIds,
     sessions::Sessions,
     sockets::Sockets,
@@ -116,7 +116,7 @@ pub(super) fn mcp_endpoint(
     h2c: bool,
 ) -> (listening::Service<Bounded<HttpProxy<Edge>>>, Arc<Connections>) {
     let (limits, metrics) = (edge.limits, Arc::clone(&edge.metrics));
-    let app = Bounded::new(proxy(edge, h2c), metrics, &limits);
+    let app = Bounded::new(proxy(edge, h2c), metrics, (Listener::Clients, &limits));
     let connections = app.connections();
     let mut endpoint = listening::Service::new("mcp".to_owned(), app);
     // Pingora's buffers live as long as the connection; the guard's own are there while needed.
@@ -136,7 +136,7 @@ fn admin_endpoint(
         ..limits
     };
     let metrics = Arc::clone(&state.metrics);
-    let app = Bounded::new(Admin(state), metrics, &limits);
+    let app = Bounded::new(Admin(state), metrics, (Listener::Admin, &limits));
     let mut endpoint = listening::Service::new("admin".to_owned(), app);
     endpoint.add_tcp(&address.to_string());
     endpoint
@@ -155,7 +155,7 @@ fn peer_endpoint(
     };
     let metrics = Arc::clone(&edge.metrics);
     // HTTP/2 in both cases: with TLS too it is told by its first bytes.
-    let app = Bounded::new(proxy(edge, true), metrics, &limits);
+    let app = Bounded::new(proxy(edge, true), metrics, (Listener::Replicas, &limits));
     let connections = app.connections();
     let mut endpoint = listening::Service::new("replicas".to_owned(), app);
     match tls {

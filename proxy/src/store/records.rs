@@ -18,6 +18,7 @@ use super::{
     script::{RECORD_BYTES_MAX, Scripts, Sealed},
     seal::{SessionDigest, StoreKeys, Unreadable},
 };
+use crate::metrics::labels::Label as _;
 
 /// How often the same complaint is written at most.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -77,6 +78,7 @@ impl Records {
         record: Record<'_>,
         of_principal_max: usize,
     ) -> Result<Saved, StoreDown> {
+        let began = Instant::now();
         let saved = self.try_save(record, of_principal_max).await;
         let outcome = match saved {
             Ok(Saved::Kept) => Outcome::Done,
@@ -88,7 +90,7 @@ impl Records {
                 self.fault(Operation::Save, down)
             }
         };
-        self.tally.add(Operation::Save, outcome);
+        self.tally.add(Operation::Save, outcome, began.elapsed());
         saved
     }
 
@@ -116,24 +118,25 @@ impl Records {
         id: &SessionId,
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<Option<T>, StoreDown> {
+        let began = Instant::now();
         let session = SessionDigest::of(id);
         let found: Result<Option<Vec<u8>>, _> = self.line.ask(&self.scripts.load(&session)).await;
         let sealed = match found {
             Ok(Some(sealed)) => sealed,
             Ok(None) => {
-                self.tally.add(Operation::Load, Outcome::Absent);
+                self.tally.add(Operation::Load, Outcome::Absent, began.elapsed());
                 return Ok(None);
             }
             Err(down) => {
                 let outcome = self.fault(Operation::Load, down);
-                self.tally.add(Operation::Load, outcome);
+                self.tally.add(Operation::Load, outcome, began.elapsed());
                 return Err(down);
             }
         };
         let opened = self.keys.load().open(&session, &sealed);
         let found = opened.and_then(|record| read(&record).ok_or(Unreadable::Malformed));
         let outcome = if found.is_ok() { Outcome::Done } else { Outcome::Garbage };
-        self.tally.add(Operation::Load, outcome);
+        self.tally.add(Operation::Load, outcome, began.elapsed());
         if let Err(why) = &found
             && self.garbage.due()
         {
@@ -147,6 +150,7 @@ impl Records {
         id: &SessionId,
         principal: Option<PrincipalId>,
     ) -> Result<(), StoreDown> {
+        let began = Instant::now();
         let removal = Removal { session: SessionDigest::of(id), principal };
         let removed = self.try_remove(removal).await;
         let outcome = match removed {
@@ -157,7 +161,7 @@ impl Records {
                 self.fault(Operation::Remove, down)
             }
         };
-        self.tally.add(Operation::Remove, outcome);
+        self.tally.add(Operation::Remove, outcome, began.elapsed());
         removed.map(|_how_many| ())
     }
 
@@ -188,13 +192,14 @@ impl Records {
     }
 
     pub(super) async fn end_of(&self, principal: PrincipalId) -> Result<u64, StoreDown> {
+        let began = Instant::now();
         let ended = self.try_end_of(principal).await;
         let outcome = match ended {
             Ok(0) => Outcome::Absent,
             Ok(_) => Outcome::Done,
             Err(down) => self.fault(Operation::EndOf, down),
         };
-        self.tally.add(Operation::EndOf, outcome);
+        self.tally.add(Operation::EndOf, outcome, began.elapsed());
         ended
     }
 
@@ -216,7 +221,7 @@ impl Records {
     fn fault(&self, operation: Operation, down: StoreDown) -> Outcome {
         let outcome = down.outcome();
         if down != StoreDown::Known && self.refusals.due() {
-            let (operation, reason) = (operation.word(), down.word());
+            let (operation, reason) = (operation.label(), down.word());
             tracing::warn!(operation, reason, "session store did not do what it was asked");
         }
         outcome

@@ -33,8 +33,7 @@ fn send_until_cut(server: &Server, connection: &mut Connection, bytes: &[u8]) {
     assert!(!is_late(&error), "the server neither reads nor cuts: {error}");
     server.wait_for_metric("promgate_requests_in_flight", 0.0);
     server.wait_for_metric(WRITE_TIME, 1.0);
-    // The one that asks for it is left.
-    server.wait_for_metric("promgate_connections_open", 1.0);
+    server.wait_for_metric(r#"promgate_connections_open{listener="clients"}"#, 0.0);
 }
 
 #[test]
