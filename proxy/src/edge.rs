@@ -54,20 +54,20 @@ use self::{
     context::Context,
     forward::Forward,
     plan::{Astray, Parts, Plan, Wish},
-    respond::{StreamTerms, control, document, left, reply},
+    respond::{StreamTerms, document, left, reply},
 };
 use crate::{
     access_log::AccessLog,
     config::HttpLimits,
     guard::Guarded,
-    hop::{self, HopChecker},
+    hop::HopChecker,
     live::{Current, Live},
     media,
     metrics::{Metrics, labels::Hop},
     refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
-    telemetry::{Chain, mark_request},
+    telemetry::mark_request,
     trace::Tracer,
 };
 
@@ -231,49 +231,6 @@ impl Edge {
     ) -> Result<Destination, Denial> {
         self.let_in(context).await?;
         admit::admit(session, live, context.client_address).await
-    }
-
-    /// The request came through another replica, which gave it its name.
-    fn arrived(&self, context: &mut Context, hop: Box<hop::Hop>) {
-        self.metrics.hop(Hop::Received);
-        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
-        if let Some(id) = &context.id {
-            mark_request(id.as_value());
-        }
-        context.client_address = hop.client;
-        context.hop = Some(hop);
-        self.trace_arrived(context);
-    }
-
-    /// Answers something between replicas.
-    async fn control(
-        &self,
-        session: &mut ServerSession,
-        context: &mut Context,
-        hop: &hop::Hop,
-    ) -> Result<Next> {
-        context.is_no_clients();
-        let patience = self.limits.body_timeout;
-        let body = tokio::time::timeout(patience, arrive::control_body(session)).await;
-        let heard = match body.unwrap_or(Err(Refusal::BodyTimeout.into())) {
-            Ok(body) => {
-                let path = session.req_header().uri.path().to_owned();
-                let heard = self.sessions.heard(&path, hop, &body).await;
-                heard.map_err(|why| {
-                    tracing::warn!(error = %Chain(&why), from = %hop.from, "a replica said what is not taken");
-                    arrive::refused("message")
-                })
-            }
-            Err(denial) => Err(denial),
-        };
-        match heard {
-            Ok(answer) => {
-                context.unremarkable = true;
-                control(session, context, answer).await?;
-            }
-            Err(denial) => self.refuse(session, context, &denial, None).await?,
-        }
-        Ok(Next::Answered)
     }
 
     async fn answer(

@@ -4,15 +4,19 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::Method;
-use pingora::protocols::http::ServerSession;
+use pingora::{Result, protocols::http::ServerSession};
 
+use super::{Edge, Next, context::Context, respond::control};
 use crate::{
     cluster::{CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX},
     gate::Pass,
     hop::{self, Hop, HopChecker},
     hygiene,
     live::Live,
+    metrics::labels,
     refusal::{Denial, Refusal},
+    request_id::RequestId,
+    telemetry::{Chain, mark_request},
 };
 
 /// What a replica asks for.
@@ -46,6 +50,51 @@ pub(super) fn admit(
     let mut pass = live.gate.arrived(hop.caller.clone());
     pass.caller.edition = live.edition.clone();
     Ok(Arrival::Request(pass, Box::new(hop)))
+}
+
+impl Edge {
+    /// The request came through another replica, which gave it its name.
+    pub(super) fn arrived(&self, context: &mut Context, hop: Box<Hop>) {
+        self.metrics.hop(labels::Hop::Received);
+        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
+        if let Some(id) = &context.id {
+            mark_request(id.as_value());
+        }
+        context.client_address = hop.client;
+        context.hop = Some(hop);
+        self.trace_arrived(context);
+    }
+
+    /// Answers something between replicas.
+    pub(super) async fn control(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+        hop: &Hop,
+    ) -> Result<Next> {
+        context.is_no_clients();
+        let patience = self.limits.body_timeout;
+        let body = tokio::time::timeout(patience, control_body(session)).await;
+        let heard = match body.unwrap_or(Err(Refusal::BodyTimeout.into())) {
+            Ok(body) => {
+                let path = session.req_header().uri.path().to_owned();
+                let heard = self.sessions.heard(&path, hop, &body).await;
+                heard.map_err(|why| {
+                    tracing::warn!(error = %Chain(&why), from = %hop.from, "a replica said what is not taken");
+                    refused("message")
+                })
+            }
+            Err(denial) => Err(denial),
+        };
+        match heard {
+            Ok(answer) => {
+                context.unremarkable = true;
+                control(session, context, answer).await?;
+            }
+            Err(denial) => self.refuse(session, context, &denial, None).await?,
+        }
+        Ok(Next::Answered)
+    }
 }
 
 /// Reads the body of a control message.
