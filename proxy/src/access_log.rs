@@ -71,6 +71,7 @@ use crate::{
     config::{self, Share},
     expression::Filter,
     metrics::{Metrics, SinkFigures, labels::Outcome},
+    otlp::Resource,
 };
 
 /// How long a log that is dropped without an end may try to write what is left.
@@ -108,15 +109,20 @@ thread_local! {
 }
 
 impl AccessLog {
-    /// Opens all sinks and starts their threads.
+    /// Opens all sinks and starts their threads. `resource` is who sends, for those that are told.
     ///
     /// # Errors
     /// [`AccessLogError`] when one cannot be opened or its thread not be started.
-    pub fn start(config: &config::AccessLog, metrics: &Metrics) -> Result<Self, AccessLogError> {
+    pub fn start(
+        config: &config::AccessLog,
+        resource: Resource<'_>,
+        metrics: &Metrics,
+    ) -> Result<Self, AccessLogError> {
         if config.sinks.is_empty() {
             return Ok(Self(None));
         }
-        let sinks = config.sinks.iter().map(|sink| open::sink(sink, &config.audit, metrics));
+        let told = (resource, metrics);
+        let sinks = config.sinks.iter().map(|sink| open::sink(sink, &config.audit, told));
         let open = Arc::new(Open::new(config, sinks.collect::<Result<_, _>>()?));
         let shown = Arc::downgrade(&open);
         metrics.read_sinks_from(Box::new(move || {

@@ -54,20 +54,20 @@ use self::{
     context::Context,
     forward::Forward,
     plan::{Astray, Parts, Plan, Wish},
-    respond::{StreamTerms, document, left, reply},
+    respond::{StreamTerms, control, document, left, reply},
 };
 use crate::{
     access_log::AccessLog,
     config::HttpLimits,
     guard::Guarded,
-    hop::HopChecker,
+    hop::{self, HopChecker},
     live::{Current, Live},
     media,
     metrics::{Metrics, labels::Hop},
     refusal::{Denial, Refusal},
     request_id::{RequestId, RequestIds},
     sessions::Sessions,
-    telemetry::mark_request,
+    telemetry::{Chain, mark_request},
     trace::Tracer,
 };
 
@@ -231,6 +231,37 @@ impl Edge {
     ) -> Result<Destination, Denial> {
         self.let_in(context).await?;
         admit::admit(session, live, context.client_address).await
+    }
+
+    /// Answers something between replicas.
+    async fn control(
+        &self,
+        session: &mut ServerSession,
+        context: &mut Context,
+        hop: &hop::Hop,
+    ) -> Result<Next> {
+        context.is_no_clients();
+        let patience = self.limits.body_timeout;
+        let body = tokio::time::timeout(patience, arrive::control_body(session)).await;
+        let heard = match body.unwrap_or(Err(Refusal::BodyTimeout.into())) {
+            Ok(body) => {
+                let path = session.req_header().uri.path().to_owned();
+                let heard = self.sessions.heard(&path, hop, &body).await;
+                heard.map_err(|why| {
+                    tracing::warn!(error = %Chain(&why), from = %hop.from, "a replica said what is not taken");
+                    arrive::refused("message")
+                })
+            }
+            Err(denial) => Err(denial),
+        };
+        match heard {
+            Ok(answer) => {
+                context.unremarkable = true;
+                control(session, context, answer).await?;
+            }
+            Err(denial) => self.refuse(session, context, &denial, None).await?,
+        }
+        Ok(Next::Answered)
     }
 
     async fn answer(

@@ -176,8 +176,11 @@ pub async fn start(
     let live = Live::new(config, edition, None, metrics)?;
     live.loaded(None, KEYS_PATIENCE).await;
     let live: Current = Arc::new(ArcSwap::from_pointee(live));
-    let access_log = AccessLog::start(&config.access_log, metrics)?;
-    let tracer = tracer(config, sockets.mcp.address, metrics)?;
+    let instance = instance(config, sockets.mcp.address);
+    let resource = Resource { service: &config.server.name, instance: &instance };
+    let access_log = AccessLog::start(&config.access_log, resource, metrics)?;
+    let traces = config.telemetry.traces.as_ref();
+    let tracer: Arc<Tracer> = Tracer::start(traces, resource, metrics.traces())?;
     let sessions = Arc::new(sessions(config, service)?);
     show(metrics, &live, &sessions);
     let switches = Switches::default();
@@ -230,18 +233,10 @@ pub async fn start(
     })
 }
 
-/// Begins to trace. A replica is told from others by the address at which they reach it, and one that is alone by that at
+/// What a replica is called where it tells of itself: the address at which others reach it, and where it is alone that at
 /// which clients do.
-fn tracer(
-    config: &Config,
-    address: SocketAddr,
-    metrics: &Metrics,
-) -> Result<Arc<Tracer>, StartError> {
-    let traces = config.telemetry.traces.as_ref();
-    let address = address.to_string();
-    let instance = config.cluster.as_ref().map_or(&*address, |cluster| &cluster.advertise);
-    let resource = Resource { service: &config.server.name, instance };
-    Ok(Tracer::start(traces, resource, metrics.traces())?)
+fn instance(config: &Config, address: SocketAddr) -> String {
+    config.cluster.as_ref().map_or_else(|| address.to_string(), |cluster| cluster.advertise.clone())
 }
 
 /// Says where the metrics find what is asked at a scrape.

@@ -50,6 +50,9 @@ pub enum AccessLogError {
     /// TLS towards a sink cannot be set up.
     #[error("TLS towards a sink of the access log cannot be set up")]
     Tls(#[source] rustls::Error),
+    /// The client of an OTLP receiver cannot be made.
+    #[error("a sink of the access log cannot be set up")]
+    Otlp(#[from] crate::otlp::ClientError),
     /// A PEM text of a sink cannot be read.
     #[error("a PEM text for a sink of the access log cannot be read")]
     Pem(#[source] pem::Error),

@@ -8,12 +8,13 @@ use super::{
     chain::{AuditKeys, ChainId},
     output::Output,
     queue::Queue,
-    sink::{file::LogFileOutput, stdout::Stream, syslog::SyslogOutput},
+    sink::{file::LogFileOutput, otlp::OtlpOutput, stdout::Stream, syslog::SyslogOutput},
     writer::{Sealing, Writer},
 };
 use crate::{
     config::{self, Audit, Records, Target, WhenFull},
     metrics::{Metrics, SinkCounters},
+    otlp::Resource,
 };
 
 /// Bytes of a record around its fields.
@@ -33,13 +34,13 @@ const ARGUMENT_BYTES: usize = 2048;
 pub(super) fn sink(
     config: &config::Sink,
     audit: &Audit,
-    metrics: &Metrics,
+    (resource, metrics): (Resource<'_>, &Metrics),
 ) -> Result<Sink, AccessLogError> {
     let output: Box<dyn Output> = match &config.target {
         Target::Stdout => Box::new(Stream::stdout()?),
         Target::File(file) => Box::new(LogFileOutput::open(file, config.chain)?),
         Target::Syslog(syslog) => Box::new(SyslogOutput::new(syslog)?),
-        Target::Otlp(_) => Box::new(Stream::stdout()?),
+        Target::Otlp(otlp) => Box::new(OtlpOutput::new(otlp, resource)?),
     };
     onto(output, config, audit, metrics.sink(config.name.as_str())?)
 }

@@ -4,6 +4,8 @@ pub(super) mod file;
 
 mod keep;
 
+pub(super) mod otlp;
+
 pub(super) mod stdout;
 
 pub(super) mod syslog;

@@ -22,10 +22,13 @@ use crate::{
 mod admission;
 mod chained;
 mod choice;
+mod otlp;
 mod rotation;
 mod syslog;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const RESOURCE: Resource<'static> = Resource { service: "promgate", instance: "a" };
 
 fn metrics() -> Metrics {
     Metrics::new(Subjects { tools: &[], backends: &[], workers: 0 }).unwrap()
@@ -42,7 +45,7 @@ fn plain(queue_bytes_max: usize) -> config::Sink {
 
 fn to_file(path: &Path) -> AccessLog {
     let config = config::AccessLog::to(Target::File(LogFile::at(path.to_owned())), 1 << 20);
-    AccessLog::start(&config, &metrics()).unwrap()
+    AccessLog::start(&config, RESOURCE, &metrics()).unwrap()
 }
 
 /// A log of one sink that writes to this output.
@@ -274,7 +277,7 @@ fn what_a_disk_that_stays_full_costs_at_the_end_is_counted() {
 fn a_device_that_is_always_full_harms_nobody() {
     let config = config::AccessLog::to(Target::File(LogFile::at("/dev/full".into())), 1 << 16);
     let metrics = metrics();
-    let log = AccessLog::start(&config, &metrics).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics).unwrap();
     for number in 0..1000 {
         write(&log, &number.to_string());
     }
@@ -385,7 +388,7 @@ fn an_output_that_cannot_be_opened_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let start = |path: PathBuf| {
         let config = config::AccessLog::to(Target::File(LogFile::at(path)), 1 << 20);
-        AccessLog::start(&config, &metrics()).unwrap_err()
+        AccessLog::start(&config, RESOURCE, &metrics()).unwrap_err()
     };
     let missing = start(directory.path().join("no/such/access.log"));
     assert!(matches!(missing, AccessLogError::Open { .. }), "{missing}");
@@ -397,7 +400,7 @@ fn an_output_that_cannot_be_opened_is_an_error_that_names_it() {
 
 #[test]
 fn an_access_log_that_is_off_takes_nothing() {
-    let log = AccessLog::start(&config::AccessLog::off(), &metrics()).unwrap();
+    let log = AccessLog::start(&config::AccessLog::off(), RESOURCE, &metrics()).unwrap();
     assert!(!log.is_on());
     write(&log, "a");
     log.reopen();

@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::Method;
-use pingora::{Result, protocols::http::ServerSession};
+use pingora::protocols::http::ServerSession;
 
-use super::{Edge, Next, context::Context, respond::control};
+use super::{Edge, context::Context};
 use crate::{
     cluster::{CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX},
     gate::Pass,
@@ -16,7 +16,7 @@ use crate::{
     metrics::labels,
     refusal::{Denial, Refusal},
     request_id::RequestId,
-    telemetry::{Chain, mark_request},
+    telemetry::mark_request,
 };
 
 /// What a replica asks for.
@@ -52,51 +52,6 @@ pub(super) fn admit(
     Ok(Arrival::Request(pass, Box::new(hop)))
 }
 
-impl Edge {
-    /// The request came through another replica, which gave it its name.
-    pub(super) fn arrived(&self, context: &mut Context, hop: Box<Hop>) {
-        self.metrics.hop(labels::Hop::Received);
-        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
-        if let Some(id) = &context.id {
-            mark_request(id.as_value());
-        }
-        context.client_address = hop.client;
-        context.hop = Some(hop);
-        self.trace_arrived(context);
-    }
-
-    /// Answers something between replicas.
-    pub(super) async fn control(
-        &self,
-        session: &mut ServerSession,
-        context: &mut Context,
-        hop: &Hop,
-    ) -> Result<Next> {
-        context.is_no_clients();
-        let patience = self.limits.body_timeout;
-        let body = tokio::time::timeout(patience, control_body(session)).await;
-        let heard = match body.unwrap_or(Err(Refusal::BodyTimeout.into())) {
-            Ok(body) => {
-                let path = session.req_header().uri.path().to_owned();
-                let heard = self.sessions.heard(&path, hop, &body).await;
-                heard.map_err(|why| {
-                    tracing::warn!(error = %Chain(&why), from = %hop.from, "a replica said what is not taken");
-                    refused("message")
-                })
-            }
-            Err(denial) => Err(denial),
-        };
-        match heard {
-            Ok(answer) => {
-                context.unremarkable = true;
-                control(session, context, answer).await?;
-            }
-            Err(denial) => self.refuse(session, context, &denial, None).await?,
-        }
-        Ok(Next::Answered)
-    }
-}
-
 /// Reads the body of a control message.
 pub(super) async fn control_body(session: &mut ServerSession) -> Result<Vec<u8>, Denial> {
     let mut body = Vec::new();
@@ -115,4 +70,18 @@ pub(super) async fn control_body(session: &mut ServerSession) -> Result<Vec<u8>,
 
 pub(super) fn refused(why: &'static str) -> Denial {
     Denial { why: Some(why), ..Refusal::HopRefused.into() }
+}
+
+impl Edge {
+    /// The request came through another replica, which gave it its name.
+    pub(super) fn arrived(&self, context: &mut Context, hop: Box<Hop>) {
+        self.metrics.hop(labels::Hop::Received);
+        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
+        if let Some(id) = &context.id {
+            mark_request(id.as_value());
+        }
+        context.client_address = hop.client;
+        context.hop = Some(hop);
+        self.trace_arrived(context);
+    }
 }

@@ -29,7 +29,7 @@ pub(super) fn config(path: &Path, change: impl FnOnce(&mut LogFile)) -> config::
 }
 
 fn start(path: &Path) -> AccessLog {
-    AccessLog::start(&config(path, |_| ()), &metrics()).unwrap()
+    AccessLog::start(&config(path, |_| ()), RESOURCE, &metrics()).unwrap()
 }
 
 pub(super) fn verify(path: &Path) -> (Vec<(u64, Fault)>, Ending) {
@@ -169,7 +169,7 @@ fn keys_are_changed_without_a_break() {
     for keys in [&[KEY][..], &[new, KEY], &[new]] {
         let mut config = config(&path, |_| ());
         config.audit.keys = secrets(keys);
-        let log = AccessLog::start(&config, &metrics()).unwrap();
+        let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
         write(&log, "a");
         flush(&log);
     }
@@ -184,7 +184,7 @@ fn two_processes_write_to_one_log_in_turn() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let config = config(&path, |file| file.rotate_bytes = Some(64 << 10));
-    let logs = [0; 2].map(|_| AccessLog::start(&config, &metrics()).unwrap());
+    let logs = [0; 2].map(|_| AccessLog::start(&config, RESOURCE, &metrics()).unwrap());
     std::thread::scope(|scope| {
         for log in &logs {
             scope.spawn(move || {
@@ -210,7 +210,7 @@ fn checkpoints_come_after_so_many_records_and_after_a_time() {
     let mut config = config(&path, |_| ());
     config.audit.checkpoint_records = 10;
     config.audit.checkpoint_interval = Duration::from_millis(100);
-    let log = AccessLog::start(&config, &metrics()).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
     let checkpoints =
         || fs::read_to_string(&path).unwrap_or_default().matches("\"reason\":\"interval\"").count();
     until("the first", || checkpoints() == 1);
@@ -230,7 +230,8 @@ fn what_is_forced_onto_the_disk_is_written_all_the_same() {
     for fsync in [Fsync::Always, Fsync::Every(Duration::from_millis(20))] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
-        let log = AccessLog::start(&config(&path, |file| file.fsync = fsync), &metrics()).unwrap();
+        let log = AccessLog::start(&config(&path, |file| file.fsync = fsync), RESOURCE, &metrics())
+            .unwrap();
         for number in 0..100 {
             write(&log, &number.to_string());
         }

@@ -27,7 +27,7 @@ fn each_sink_takes_what_its_filter_takes_in_its_own_form() {
         ],
         ..config::AccessLog::off()
     };
-    let log = AccessLog::start(&config, &metrics()).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
     for (id, status) in [("a", 200), ("b", 403), ("c", 200)] {
         log.write(&Record { status: Some(status), ..record(id) }, &mut Admission::default());
     }
@@ -48,7 +48,7 @@ fn a_sample_leaves_out_what_went_well_and_nothing_else() {
         ],
         ..config::AccessLog::off()
     };
-    let log = AccessLog::start(&config, &metrics()).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
     let write = |record: Record<'_>| log.write(&record, &mut Admission::default());
     for number in 0..2000 {
         write(record(&number.to_string()));
@@ -74,7 +74,7 @@ fn what_each_sink_does_is_counted_under_its_name() {
     let sinks = vec![sink("one", folder.path(), |_| ()), sink("two", folder.path(), |_| ())];
     let config = config::AccessLog { sinks, ..config::AccessLog::off() };
     let metrics = metrics();
-    let log = AccessLog::start(&config, &metrics).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics).unwrap();
     write(&log, "a");
     log.flush_and_stop(PATIENCE).unwrap();
     let text = String::from_utf8(metrics.render().unwrap()).unwrap();

@@ -29,7 +29,7 @@ fn a_chain_is_unbroken_over_files_that_are_full_under_load() {
         file.rotate_bytes = Some(64 << 10);
         file.compress = true;
     });
-    let log = AccessLog::start(&config, &metrics).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| many(&log, 1000));
@@ -61,7 +61,7 @@ fn full_files_are_compressed_and_the_oldest_removed() {
         file.compress = true;
         file.keep_files = Some(3);
     });
-    let log = AccessLog::start(&config, &metrics()).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
     for _ in 0..20 {
         many(&log, 100);
         std::thread::park_timeout(Duration::from_millis(30));
@@ -86,7 +86,7 @@ fn a_file_is_full_at_its_age_if_it_holds_something() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let config = config(&path, |file| file.rotate_age = Some(Duration::from_millis(300)));
-    let log = AccessLog::start(&config, &metrics()).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
     write(&log, "a");
     until("it was full", || full(&path).len() == 1);
     std::thread::park_timeout(Duration::from_secs(1));
@@ -104,7 +104,7 @@ fn a_plain_log_is_put_aside_at_whole_lines() {
     let path = folder.path().join("access.log");
     let mut config = config(&path, |file| file.rotate_bytes = Some(64 << 10));
     config.sinks[0].chain = false;
-    let log = AccessLog::start(&config, &metrics()).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
     many(&log, 2000);
     flush(&log);
     let files = log_files(&path).unwrap();
@@ -123,7 +123,7 @@ fn a_plain_log_is_put_aside_at_whole_lines() {
 fn a_file_that_others_move_is_gone_on_with_in_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let log = AccessLog::start(&config(&path, |_| ()), &metrics()).unwrap();
+    let log = AccessLog::start(&config(&path, |_| ()), RESOURCE, &metrics()).unwrap();
     for number in (1..=3).rev() {
         many(&log, 50);
         until("written", || fs::read_to_string(&path).is_ok_and(|text| text.contains("000049")));
@@ -141,7 +141,7 @@ fn a_file_that_others_move_is_gone_on_with_in_a_new_one() {
 fn a_file_that_another_program_has_replaced_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let log = AccessLog::start(&config(&path, |_| ()), &metrics()).unwrap();
+    let log = AccessLog::start(&config(&path, |_| ()), RESOURCE, &metrics()).unwrap();
     many(&log, 50);
     until("written", || fs::read_to_string(&path).is_ok_and(|text| text.contains("000049")));
     fs::rename(&path, folder.path().join("audit.log.1")).unwrap();
@@ -161,7 +161,7 @@ fn a_folder_that_takes_no_new_file_keeps_the_log_going() {
     // A folder in the place of the next file cannot be removed as a file.
     fs::create_dir(folder.path().join("audit.log.next")).unwrap();
     let config = config(&path, |file| file.rotate_bytes = Some(64 << 10));
-    let log = AccessLog::start(&config, &metrics).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics).unwrap();
     many(&log, 1000);
     flush(&log);
     let (faults, end) = verify(&path);

@@ -21,7 +21,7 @@ fn start(address: SyslogAddress, when_full: WhenFull) -> (AccessLog, SinkCounter
     let sink = config::Sink { target: Target::Syslog(syslog), when_full, ..plain(1 << 20) };
     let metrics = metrics();
     let config = config::AccessLog { sinks: vec![sink], ..config::AccessLog::off() };
-    let log = AccessLog::start(&config, &metrics).unwrap();
+    let log = AccessLog::start(&config, RESOURCE, &metrics).unwrap();
     (log, metrics.sink("access").unwrap())
 }
 
