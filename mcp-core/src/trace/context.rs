@@ -49,6 +49,12 @@ impl TraceId {
         NonZeroU128::new(number).map(Self)
     }
 
+    /// The trace of the greatest number.
+    #[must_use]
+    pub const fn last() -> Self {
+        Self(NonZeroU128::MAX)
+    }
+
     /// Its bytes.
     #[must_use]
     pub const fn bytes(self) -> [u8; 16] {
