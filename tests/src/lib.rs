@@ -22,6 +22,8 @@
 //! 18. [`replicas`]: several servers that share sessions
 //! 19. [`crowd`]: many clients that ask at once
 //! 20. [`collector`]: a real OpenTelemetry collector
+//! 21. [`syslog`]: a syslog server that goes away and comes back
+//! 22. [`canary`]: secrets, and the search for them
 
 #![expect(
     clippy::expect_used,
@@ -70,3 +72,7 @@ pub mod replicas;
 pub mod crowd;
 
 pub mod collector;
+
+pub mod syslog;
+
+pub mod canary;

@@ -1,4 +1,5 @@
-//! The access log as evidence, end to end: what the real program writes, and what its commands say of it.
+//! The access log as evidence, end to end: what the real program writes, what never gets into it, what it survives, and
+//! what its commands say of it.
 //!
 //! Every file holds one topic.
 
@@ -9,7 +10,9 @@
 
 #[cfg(test)]
 mod audit {
+    mod canaries;
     mod incident;
+    mod load;
     mod read_back;
     mod tamper;
 }

@@ -31,7 +31,7 @@ fn a_refused_call_is_found_explained_and_the_log_verified() {
         assert_eq!(alice.call_tool("prometheus_query", query.clone()).status(), 200);
     }
     let refused = bob.call_tool("prometheus_query", query);
-    let request_id = refused.http.header("x-request-id").unwrap();
+    let request_id = refused.http.head.header("x-request-id").unwrap();
     server.terminate();
     assert!(server.exit(Duration::from_secs(60)).success());
 
