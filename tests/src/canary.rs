@@ -158,11 +158,12 @@ impl Form {
             Self::Raw => vec![String::from_utf8_lossy(secret).into_owned()],
             Self::Base64 => (0..3).flat_map(|before| base64(secret, before)).collect(),
             Self::Hex => vec![secret.iter().map(|byte| format!("{byte:02x}")).collect()],
-            // Once with everything encoded, once with what has to be.
-            Self::Url => vec![
-                secret.iter().map(|byte| format!("%{byte:02X}")).collect(),
-                secret.iter().map(|byte| url_encoded(*byte)).collect(),
-            ],
+            // Once with everything encoded, once with what has to be, if there is such.
+            Self::Url => {
+                let all: String = secret.iter().map(|byte| format!("%{byte:02X}")).collect();
+                let needed: String = secret.iter().map(|byte| url_encoded(*byte)).collect();
+                [all, needed].into_iter().filter(|text| text.contains('%')).collect()
+            }
         }
     }
 }

@@ -355,14 +355,19 @@ impl Asker<'_> {
                 format!("/nowhere?{}={}", word("key"), word("value")),
                 format!("/mcp?a=%7B{}%7D#{}", word("encoded query"), word("fragment")),
                 format!("http://{}@localhost/mcp?{}", word("user of an address"), word("query of an address")),
-                format!("//{}/mcp", word("address without a scheme")),
+                // A path, and so shown.
+                format!("//{}/mcp", self.random("target: address without a scheme")),
             ] {
                 requests.push(Request::new(method, &target));
             }
         }
         for secret in detectable(&self.stage.client, "path") {
-            let path: String = secret.chars().map(|c| if c.is_ascii_graphic() && c != '#' && c != '?' { c } else { '_' }).collect();
+            let encoded: String = secret.bytes().map(|byte| {
+                if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+            }).collect();
+            let path = if secret.contains([' ', '\\']) { &encoded } else { &secret };
             requests.push(Request::new("GET", &format!("/{path}")));
+            requests.push(Request::new("GET", &format!("/{encoded}/more")));
         }
         let verb = self.random("HTTP method");
         requests.push(Request::new(&verb, "/mcp"));
