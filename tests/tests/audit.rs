@@ -11,8 +11,12 @@
 #[cfg(test)]
 mod audit {
     mod canaries;
+    mod faults;
     mod incident;
     mod load;
+    mod parts;
     mod read_back;
+    mod runs;
+    mod syslog;
     mod tamper;
 }
