@@ -96,6 +96,8 @@ pub struct Report {
     strange: u64,
     /// Records that were counted: requests that ended.
     records: u64,
+    /// Requests that another replica passed on. They count where their client reached us, or they would count twice.
+    relayed: u64,
     /// Streams that opened, and those that ended.
     streams: (u64, u64),
     /// Places at which the log tells of lost records, and how many.
@@ -148,6 +150,7 @@ impl Report {
             unread: None,
             strange: 0,
             records: 0,
+            relayed: 0,
             streams: (0, 0),
             dropped: (0, 0),
             times: None,
@@ -190,6 +193,10 @@ impl Report {
     }
 
     fn count(&mut self, facts: &Facts<'_>) {
+        if facts.number(Field::Hop).is_some_and(|hop| hop > 0) {
+            self.relayed += 1;
+            return;
+        }
         match facts.event() {
             "stream_open" => {
                 self.streams.0 += 1;
@@ -281,6 +288,7 @@ impl Report {
             "unread": self.unread,
             "strange_lines": self.strange,
             "records": self.records,
+            "relayed": self.relayed,
             "first": first,
             "last": last,
             "streams": { "opened": self.streams.0, "ended": self.streams.1 },

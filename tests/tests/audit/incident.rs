@@ -48,10 +48,15 @@ fn a_refused_call_is_found_explained_and_the_log_verified() {
     let report: Value = serde_json::from_str(&asked(&["report", log, "--json"])).unwrap();
     assert_eq!(report["faults"], 0, "{report}");
     let refusal = &report["tables"]["refusals"]["rows"][0];
-    assert_eq!((&refusal["outcome"], &refusal["requests"]), (&json!("forbidden"), &json!(1)), "{report}");
+    assert_eq!(
+        (&refusal["outcome"], &refusal["requests"]),
+        (&json!("forbidden"), &json!(1)),
+        "{report}"
+    );
     assert_eq!(refusal["last_request_id"], request_id);
     // Who was it, and why?
-    let record: Value = serde_json::from_str(&asked(&["grep", log, "--outcome", "forbidden"])).unwrap();
+    let record: Value =
+        serde_json::from_str(&asked(&["grep", log, "--outcome", "forbidden"])).unwrap();
     assert_eq!(record["tool"], "prometheus_query");
     assert_eq!(record["request_id"], request_id);
     let pseudonym = record["subject"].as_str().unwrap();

@@ -150,7 +150,8 @@ fn record(lines: &[String], from: usize) -> usize {
 #[test]
 fn the_log_as_it_was_written_is_good_and_whole() {
     let copy = Copy::new();
-    let said = verified(&copy.log(), SECRET, &["--checkpoint", head_path(&copy.log()).to_str().unwrap()]);
+    let said =
+        verified(&copy.log(), SECRET, &["--checkpoint", head_path(&copy.log()).to_str().unwrap()]);
     assert_eq!(said["good"], true, "{said}");
     assert_eq!(said["records"], RECORDS, "{said}");
     assert!(said["files"].as_array().unwrap().len() > FILES, "{said}");

@@ -62,6 +62,10 @@ impl Report {
             writeln!(f, "of which    {refused} refused, {failed} failed")?;
             writeln!(f, "cost        {bytes_out} bytes, {rows} rows, {}", span(*time_us))?;
         }
+        if self.relayed > 0 {
+            let what = "passed on by other replicas, in whose logs they count";
+            writeln!(f, "relayed     {} more, {what}", self.relayed)?;
+        }
         if self.streams.0 > 0 {
             writeln!(f, "streams     {} opened, {} ended", self.streams.0, self.streams.1)?;
         }

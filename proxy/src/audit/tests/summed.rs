@@ -45,6 +45,7 @@ fn busy(format: SinkFormat) -> Written {
         })
         .record(&Record { event: RecordEvent::StreamOpen, ..record("s", Some(&bob)) })
         .event(&Event::RecordsDropped(12))
+        .record(&Record { owner: Some(("r2", 1)), hop: 1, ..record("passed-on", None) })
         .record(&Record {
             event: RecordEvent::StreamEnd,
             bytes_out: 70_000,
@@ -59,10 +60,11 @@ fn a_report_sums_up_usage_refusals_and_costs() {
         let report = report_of(&busy(format), &ReportOptions::default());
         let json = report.json();
         assert_eq!(json["records"], 5, "{format:?}");
+        assert_eq!(json["relayed"], 1);
         assert_eq!(json["streams"], json!({ "opened": 1, "ended": 1 }));
         assert_eq!(json["dropped"], json!({ "places": 1, "records": 12 }));
         assert_eq!(json["first"], "2026-11-30T00:00:01.000Z");
-        assert_eq!(json["last"], "2026-11-30T00:00:06.000Z");
+        assert_eq!(json["last"], "2026-11-30T00:00:07.000Z");
         assert_eq!(json["faults"], Value::Null);
         let people = rows(&json, "person");
         assert_eq!((&people[0]["person"], &people[0]["requests"]), (&json!("bob"), &json!(3)));
