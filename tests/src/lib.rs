@@ -23,6 +23,8 @@
 //! 19. [`replicas`]: several servers that share sessions
 //! 20. [`crowd`]: many clients that ask at once
 //! 21. [`collector`]: a real OpenTelemetry collector
+//! 22. [`syslog`]: a syslog server that goes away and comes back
+//! 23. [`canary`]: secrets, and the search for them
 
 #![expect(
     clippy::expect_used,
@@ -73,3 +75,7 @@ pub mod replicas;
 pub mod crowd;
 
 pub mod collector;
+
+pub mod syslog;
+
+pub mod canary;

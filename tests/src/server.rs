@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::ExitStatus,
+    process::{ChildStdout, ExitStatus},
     sync::LazyLock,
     time::Duration,
 };
@@ -90,6 +90,23 @@ impl Server {
     pub fn promgate_with(config: &Value, environment: &[(&str, &str)]) -> Self {
         let arguments = |file| vec!["serve".to_owned(), "--config".to_owned(), file];
         Self::start("promgate", write_config(config), arguments, environment)
+    }
+
+    /// Starts Promgate by way of another program, which is given the command as its last arguments, and leaves it to
+    /// the caller to read its standard output.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn promgate_by(launcher: &[&str], config: &Value) -> (Self, ChildStdout) {
+        let files = write_config(config);
+        let (promgate, file) = (program("promgate"), files.path().join("config.yaml"));
+        let command = [promgate.as_os_str(), "serve".as_ref(), "--config".as_ref(), file.as_os_str()];
+        let all: Vec<&OsStr> = launcher.iter().map(AsRef::as_ref).chain(command).collect();
+        let (first, rest) = all.split_first().expect("a command");
+        let level = [("PROMGATE_LOG", OsStr::new("info"))];
+        let (process, stdout) = Process::start_unread(Path::new(first), rest, &level);
+        (Starting { process, files }.listening(), stdout)
     }
 
     /// Starts Promgate in front of one backend.

@@ -1,5 +1,5 @@
-//! The access log as evidence, end to end: sinks that fail, processes that die, a chain that holds, and what the
-//! commands say of what the real program wrote.
+//! The access log as evidence, end to end: what the real program writes, what never gets into it, what it survives, and
+//! what its commands say of it.
 //!
 //! Every file holds one topic.
 
@@ -10,8 +10,10 @@
 
 #[cfg(test)]
 mod audit {
+    mod canaries;
     mod faults;
     mod incident;
+    mod load;
     mod parts;
     mod read_back;
     mod runs;

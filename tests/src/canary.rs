@@ -1,0 +1,256 @@
+//! Secrets that stand nowhere else, and the search for them in all that a server says.
+//!
+//! A secret counts as found when a piece of ten characters of it is, in whatever case, as it is or in base64, in
+//! hexadecimal digits or encoded for a URL: so half a secret that was cut, or one inside of a larger text that was
+//! encoded, is found as well.
+
+use std::{collections::HashMap, fmt};
+
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
+};
+use parking_lot::Mutex;
+
+/// Characters of a piece that betrays its secret.
+const PIECE_CHARS: usize = 10;
+/// The same in hexadecimal digits. Ids are made of these too: fewer could be alike by chance.
+const HEX_PIECE_CHARS: usize = 16;
+/// The same encoded for a URL: five characters.
+const URL_PIECE_CHARS: usize = 15;
+
+/// Secrets, each planted in a place of its own.
+#[derive(Debug, Default)]
+pub struct Canaries(Mutex<Vec<Canary>>);
+
+#[derive(Debug, Clone)]
+struct Canary {
+    place: String,
+    secret: String,
+}
+
+/// Where a secret was found.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Where it had been planted.
+    pub place: String,
+    /// How it is written.
+    pub form: &'static str,
+    /// What stands around it.
+    pub around: String,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n  {} ({}): {}", self.place, self.form, self.around)
+    }
+}
+
+impl Canaries {
+    /// A secret that looks like a word, so that only who does not show it at all keeps it. The same for the same place.
+    pub fn word(&self, place: &str) -> String {
+        self.planted(place, || {
+            let letters = |kind: &[u8], byte: u8| char::from(kind[usize::from(byte) % kind.len()]);
+            let syllable = |pair: &[u8]| {
+                [letters(b"bdfgklmnprstvz", pair[0]), letters(b"aeiou", pair[1])]
+            };
+            random::<18>().chunks(2).flat_map(syllable).collect()
+        })
+    }
+
+    /// A secret as machines make them: letters of both cases and digits, 48 in all. The same for the same place.
+    pub fn random(&self, place: &str) -> String {
+        self.planted(place, || {
+            let mut kinds: Vec<&[u8]> = Vec::new();
+            for kind in [&b"ABCDEFGHJKLMNPQRSTUVWXYZ"[..], b"abcdefghjkmnpqrstuvwxyz", b"23456789"] {
+                kinds.extend([kind; 16]);
+            }
+            let mut secret = String::new();
+            for pair in random::<96>().chunks(2) {
+                let kind = kinds.swap_remove(usize::from(pair[0]) % kinds.len());
+                secret.push(char::from(kind[usize::from(pair[1]) % kind.len()]));
+            }
+            secret
+        })
+    }
+
+    /// A secret of another form.
+    pub fn plant(&self, place: &str, secret: &str) {
+        let (place, secret) = (place.to_owned(), secret.to_owned());
+        self.0.lock().push(Canary { place, secret });
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// What finds them.
+    pub fn search(&self) -> Search {
+        let canaries = self.0.lock().clone();
+        let mut forms = Form::ALL.map(|form| (form, HashMap::new()));
+        for (number, canary) in canaries.iter().enumerate() {
+            for (form, pieces) in &mut forms {
+                for text in form.written(canary.secret.as_bytes()) {
+                    for piece in text.as_bytes().windows(form.piece_chars()) {
+                        let _known = pieces.insert(form.folded(piece), number);
+                    }
+                }
+            }
+        }
+        Search { canaries, forms }
+    }
+
+    fn planted(&self, place: &str, make: impl FnOnce() -> String) -> String {
+        let mut all = self.0.lock();
+        if let Some(known) = all.iter().find(|canary| canary.place == place) {
+            return known.secret.clone();
+        }
+        let secret = make();
+        all.push(Canary { place: place.to_owned(), secret: secret.clone() });
+        secret
+    }
+}
+
+fn random<const BYTES: usize>() -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
+    bytes
+}
+
+/// How a secret may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Raw,
+    Base64,
+    Hex,
+    Url,
+}
+
+impl Form {
+    const ALL: [Self; 4] = [Self::Raw, Self::Base64, Self::Hex, Self::Url];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "as it is",
+            Self::Base64 => "base64",
+            Self::Hex => "hexadecimal",
+            Self::Url => "URL-encoded",
+        }
+    }
+
+    const fn piece_chars(self) -> usize {
+        match self {
+            Self::Raw | Self::Base64 => PIECE_CHARS,
+            Self::Hex => HEX_PIECE_CHARS,
+            Self::Url => URL_PIECE_CHARS,
+        }
+    }
+
+    /// Upper and lower case are the same but for base64, which tells them apart.
+    fn folded(self, text: &[u8]) -> Vec<u8> {
+        if self == Self::Base64 { text.to_vec() } else { text.to_ascii_lowercase() }
+    }
+
+    /// All texts of this form that hold the secret.
+    fn written(self, secret: &[u8]) -> Vec<String> {
+        match self {
+            Self::Raw => vec![String::from_utf8_lossy(secret).into_owned()],
+            Self::Base64 => (0..3).flat_map(|before| base64(secret, before)).collect(),
+            Self::Hex => vec![secret.iter().map(|byte| format!("{byte:02x}")).collect()],
+            // Once with everything encoded, once with what has to be, if there is such.
+            Self::Url => {
+                let all: String = secret.iter().map(|byte| format!("%{byte:02X}")).collect();
+                let needed: String = secret.iter().map(|byte| url_encoded(*byte)).collect();
+                [all, needed].into_iter().filter(|text| text.contains('%')).collect()
+            }
+        }
+    }
+}
+
+fn url_encoded(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
+/// The characters that tell of the secret alone where it stands in something that is encoded as a whole, after so many
+/// bytes: in both alphabets.
+fn base64(secret: &[u8], before: usize) -> [String; 2] {
+    let whole = [&vec![0; before], secret].concat();
+    // The first characters hold bits of what stands before, the last of what follows.
+    let start = [0, 2, 3][before];
+    let end_cut = usize::from(!whole.len().is_multiple_of(3));
+    [BASE64_STANDARD_NO_PAD.encode(&whole), BASE64_URL_SAFE_NO_PAD.encode(&whole)]
+        .map(|text| text[start..text.len() - end_cut].to_owned())
+}
+
+/// Finds secrets.
+pub struct Search {
+    canaries: Vec<Canary>,
+    forms: [(Form, HashMap<Vec<u8>, usize>); 4],
+}
+
+impl Search {
+    /// Those that are in `text`, each once in each form.
+    pub fn find(&self, text: &[u8]) -> Vec<Found> {
+        let mut found: Vec<Found> = Vec::new();
+        for (form, pieces) in &self.forms {
+            let folded = form.folded(text);
+            for (at, piece) in folded.windows(form.piece_chars()).enumerate() {
+                let Some(number) = pieces.get(piece) else { continue };
+                let place = &self.canaries[*number].place;
+                if !found.iter().any(|found| found.place == *place && found.form == form.name()) {
+                    let around = &text[at.saturating_sub(100)..text.len().min(at + 100)];
+                    let around = String::from_utf8_lossy(around).into_owned();
+                    found.push(Found { place: place.clone(), form: form.name(), around });
+                }
+            }
+        }
+        found
+    }
+}
+
+impl fmt::Debug for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Search").field("canaries", &self.canaries.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_in_every_form_and_in_part() {
+        let canaries = Canaries::default();
+        let secrets = [canaries.word("word"), canaries.random("random")];
+        assert_eq!(canaries.word("word"), secrets[0], "the same for the same place");
+        let search = canaries.search();
+        for (secret, place) in secrets.iter().zip(["word", "random"]) {
+            let mut texts = vec![
+                secret.clone(),
+                secret.to_uppercase(),
+                secret[..PIECE_CHARS].to_owned(),
+                secret[5..5 + PIECE_CHARS].to_owned(),
+            ];
+            for before in ["", "a", "ab", "abc"] {
+                for after in ["", "x", "xy"] {
+                    let whole = format!("{before}{secret}{after}");
+                    texts.push(BASE64_STANDARD_NO_PAD.encode(&whole));
+                    texts.push(BASE64_URL_SAFE_NO_PAD.encode(&whole));
+                }
+            }
+            let hex: String = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
+            let url: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            texts.extend([hex.to_lowercase(), hex, url]);
+            for text in texts {
+                let found = search.find(format!("before{text}after").as_bytes());
+                assert!(found.iter().any(|found| found.place == place), "{text}");
+            }
+        }
+        assert_eq!(search.find(b"nothing of it, however long this may go on"), Vec::new());
+    }
+}
