@@ -284,7 +284,7 @@ impl Starting {
     #[must_use]
     pub fn listening(self) -> Server {
         let Self { process, files } = self;
-        let line = process.stderr().wait_for("`listening`", |line| is_start(line));
+        let line = process.stderr().wait_for("`listening`", is_start);
         let (mcp, admin) = (address(&line, "mcp"), address(&line, "admin"));
         Server { mcp, admin, process, files }
     }

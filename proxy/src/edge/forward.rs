@@ -93,6 +93,12 @@ impl Forward {
 }
 
 impl Forward {
+    /// Has Pingora try once more, or not.
+    pub(super) fn try_again(&mut self, again: bool, error: &mut Error) {
+        self.retried = true;
+        error.set_retry(again);
+    }
+
     /// Takes the next piece of the body.
     ///
     /// # Errors

@@ -199,7 +199,8 @@ impl ProxyHttp for Edge {
             forward.ring_refused = Some(self.sessions.cluster.membership().ring.version());
             self.sessions.cluster.refused(&forward.away.node);
         }
-        self.try_again(forward, !forward.retried, &mut error);
+        let again = !forward.retried;
+        forward.try_again(again, &mut error);
         error
     }
 
@@ -226,7 +227,7 @@ impl ProxyHttp for Edge {
             && forward.denied.is_none()
             && !forward::is_of_client(&error)
             && !session.as_downstream().retry_buffer_truncated();
-        self.try_again(forward, again, &mut error);
+        forward.try_again(again, &mut error);
         error
     }
 

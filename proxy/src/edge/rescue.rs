@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 use mcp_core::server::Asker;
-use pingora::{Error, Result, protocols::http::ServerSession};
+use pingora::{Result, protocols::http::ServerSession};
 
 use super::{
     Edge, Next,
@@ -65,12 +65,6 @@ impl Edge {
                 Err(Refusal::Internal.into())
             }
         }
-    }
-
-    /// Has Pingora try once more, or not.
-    pub(super) fn try_again(&self, forward: &mut Forward, again: bool, error: &mut Error) {
-        forward.retried = true;
-        error.set_retry(again);
     }
 
     /// Asks the ring again who serves the request. `false` when that is not another replica.

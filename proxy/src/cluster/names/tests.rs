@@ -134,6 +134,8 @@ fn ip(last: u8) -> IpAddr {
     Ipv4Addr::new(192, 0, 2, last).into()
 }
 
+const NOBODY: [IpAddr; 0] = [];
+
 fn nothing() -> Said {
     Said::Nothing(ResponseCode::NXDomain)
 }
@@ -177,7 +179,7 @@ async fn nothing_is_believed_when_it_is_said_of_each_name_that_may_be_meant() {
     for code in [ResponseCode::NXDomain, ResponseCode::NoError] {
         let server = Server::start(move |_, _, _| Said::Nothing(code)).await;
         let (names, _files) = machine(&server, "search corp.test", "");
-        assert_eq!(names.addresses("peers", Family::V4).await.unwrap(), [ip(0); 0]);
+        assert_eq!(names.addresses("peers", Family::V4).await.unwrap(), NOBODY);
         assert_eq!(server.asked(), ["peers.corp.test.", "peers."]);
     }
 }
@@ -221,7 +223,7 @@ async fn a_full_name_is_not_completed_and_the_targets_of_a_service_are_full() {
     let (names, _files) = machine(&server, "search corp.test\noptions ndots:5", "");
     let targets = names.services("_peer._tcp.test.").await.unwrap();
     assert_eq!(targets, [Target { host: "a.test.".into(), port: 7 }]);
-    assert_eq!(names.addresses("a.test.", Family::V4).await.unwrap(), [ip(0); 0]);
+    assert_eq!(names.addresses("a.test.", Family::V4).await.unwrap(), NOBODY);
     assert_eq!(server.asked(), ["_peer._tcp.test.", "a.test."]);
 }
 
@@ -251,8 +253,8 @@ async fn of_chosen_servers_those_count_that_know_something() {
     for _ in 0..8 {
         assert_eq!(names.addresses("peers.test", Family::V4).await.unwrap(), [ip(1)]);
     }
-    assert_eq!(names.addresses("peers.test", Family::V6).await.unwrap(), [ip(0); 0]);
-    assert_eq!(names.addresses("others.test", Family::V4).await.unwrap(), [ip(0); 0]);
+    assert_eq!(names.addresses("peers.test", Family::V6).await.unwrap(), NOBODY);
+    assert_eq!(names.addresses("others.test", Family::V4).await.unwrap(), NOBODY);
     let names = chosen([&fails]);
     assert!(names.addresses("peers.test", Family::V4).await.is_err());
 }
@@ -268,14 +270,13 @@ async fn chosen_servers_are_asked_by_tcp_where_answers_are_whole() {
     let server = server.await;
     let found = chosen([&server]).addresses("peers.test", Family::V4).await.unwrap();
     assert_eq!(found.len(), 60);
-    let server = Server::without_tcp(|_, kind, _| match kind {
-        RecordType::A => Said::Records(vec![a(1)]),
-        _ => nothing(),
+    let server = Server::without_tcp(|_, kind, _| {
+        if kind == RecordType::A { Said::Records(vec![a(1)]) } else { nothing() }
     });
     let server = server.await;
     let names = chosen([&server]);
     assert_eq!(names.addresses("peers.test", Family::V4).await.unwrap(), [ip(1)]);
-    assert_eq!(names.addresses("peers.test", Family::V6).await.unwrap(), [ip(0); 0]);
+    assert_eq!(names.addresses("peers.test", Family::V6).await.unwrap(), NOBODY);
 }
 
 #[tokio::test]
@@ -286,5 +287,5 @@ async fn a_silent_server_does_not_hide_what_another_says() {
     let answer = timeout(super::super::discovery::LOOKUP_TIMEOUT, async {
         names.addresses("peers.test", Family::V4).await
     });
-    assert_eq!(answer.await.expect("in time").unwrap(), [ip(0); 0]);
+    assert_eq!(answer.await.expect("in time").unwrap(), NOBODY);
 }
