@@ -178,14 +178,15 @@ impl Gate {
         }
     }
 
-    /// The rule that lets the caller use the tool; none where there are no rules.
+    /// The rule that lets the caller use the tool on the backend, or on some backend where none was chosen. None where none
+    /// does, or where there are no rules.
     #[must_use]
-    pub fn deciding(&self, pass: &Pass, tool: &str) -> Option<Arc<str>> {
+    pub fn deciding(&self, pass: &Pass, tool: &str, backend: Option<&str>) -> Option<Arc<str>> {
         if let Some(Sent { rules: Rules::Named(names), .. }) = &pass.sent {
-            return self.policy.deciding(names, tool);
+            return self.policy.deciding(names, tool, backend);
         }
         let names = self.policy.holding(pass.accepted.as_ref().map(|it| &it.judgement))?;
-        self.policy.deciding(&names, tool)
+        self.policy.deciding(&names, tool, backend)
     }
 
     /// What another replica has to know of a caller who was let in here.

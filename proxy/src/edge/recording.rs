@@ -64,7 +64,7 @@ impl Edge {
             client: hexadecimal(&digest.cert_digest, &mut hex),
         });
         let header = session.req_header();
-        let rpc = context.rpc.as_ref();
+        let (rpc, rule) = (context.rpc.as_ref(), context.rule());
         let trace_id = context.trace.as_ref().map(|traced| traced.trace().digits());
         let mut told = Record {
             event,
@@ -97,7 +97,7 @@ impl Edge {
             session: context.session.as_ref(),
             auth: context.auth,
             identity: context.identity(),
-            rule: context.rule.as_deref(),
+            rule: rule.as_deref(),
             limit: context.limit,
             worker: context.worker.map(|worker| worker.0),
             owner: context.owner.as_ref().map(|(node, worker)| (node.as_str(), worker.0)),
