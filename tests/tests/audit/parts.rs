@@ -68,7 +68,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn on(address: SocketAddr, clients: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (served, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (answered, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let threads = (0..clients).map(|_| {
             let (stop, served, refused) =
                 (Arc::clone(&stop), Arc::clone(&served), Arc::clone(&refused));
