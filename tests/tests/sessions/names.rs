@@ -198,6 +198,8 @@ fn who_starts_while_no_name_server_answers_waits_for_one() {
     });
     let both = [replicas.at(0), replicas.at(1)];
     assert!(sees(both[1], &both), "who started last has met the first before it was ready");
+    // The first one finds the last one when it asks again.
+    replicas.settle();
     serve_one_another(&both);
 }
 
