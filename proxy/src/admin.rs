@@ -183,7 +183,11 @@ impl ServeHttp for Admin {
         }
         if header.uri.path() == log::LOG {
             session.set_keepalive(None);
-            return into_http(log::answer(session, &self.0).await, false);
+            let mut response = into_http(log::answer(session, &self.0).await, false);
+            if let Some(allow) = response.headers_mut().get_mut(ALLOW) {
+                *allow = HeaderValue::from_static(log::METHODS);
+            }
+            return response;
         }
         let answer = answer(&header.method, header.uri.path(), &self.0);
         let is_head = header.method == Method::HEAD;

@@ -233,18 +233,6 @@ impl Edge {
         admit::admit(session, live, context.client_address).await
     }
 
-    /// The request came through another replica, which gave it its name.
-    fn arrived(&self, context: &mut Context, hop: Box<hop::Hop>) {
-        self.metrics.hop(Hop::Received);
-        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
-        if let Some(id) = &context.id {
-            mark_request(id.as_value());
-        }
-        context.client_address = hop.client;
-        context.hop = Some(hop);
-        self.trace_arrived(context);
-    }
-
     /// Answers something between replicas.
     async fn control(
         &self,

@@ -154,11 +154,14 @@ impl Field {
     /// Longest text written of it, in bytes; what is longer is cut and ends with `…`.
     #[must_use]
     pub const fn bytes_max(self) -> usize {
-        match self {
-            Self::Query => 2048,
-            Self::Path | Self::Resource => 512,
-            Self::UserAgent | Self::Subject | Self::Issuer => 256,
-            _ => 128,
+        if matches!(self, Self::Query) {
+            2048
+        } else if matches!(self, Self::Path | Self::Resource) {
+            512
+        } else if matches!(self, Self::UserAgent | Self::Subject | Self::Issuer) {
+            256
+        } else {
+            128
         }
     }
 }

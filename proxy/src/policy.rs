@@ -177,10 +177,15 @@ impl Policy {
         Self { identities, ..self }
     }
 
-    /// The first rule of these names that allows the tool.
+    /// The first rule of these names that allows the tool on the backend or, where none is named, on some.
     #[must_use]
-    pub fn deciding(&self, names: &[Arc<str>], tool: &str) -> Option<Arc<str>> {
-        let decides = |rule: &&Rule| names.contains(rule.name()) && rule.allows(tool);
+    pub fn deciding(
+        &self,
+        names: &[Arc<str>],
+        tool: &str,
+        backend: Option<&str>,
+    ) -> Option<Arc<str>> {
+        let decides = |rule: &&Rule| names.contains(rule.name()) && rule.allows(tool, backend);
         self.rules.as_ref()?.iter().find(decides).map(|rule| Arc::clone(rule.name()))
     }
 

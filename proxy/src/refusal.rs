@@ -173,12 +173,16 @@ impl Denial {
     /// What it says of authentication, in one word for the record; none where it was not reached or is not concerned.
     #[must_use]
     pub const fn authenticated(&self) -> Option<&'static str> {
-        match self.refusal {
-            Refusal::TokenMissing => Some("missing"),
-            Refusal::TokenRefused | Refusal::TokenMisplaced => Some("refused"),
-            Refusal::TokenUncheckable => Some("uncheckable"),
-            _ if self.identity.is_some() => Some("verified"),
-            _ => None,
+        if matches!(self.refusal, Refusal::TokenMissing) {
+            Some("missing")
+        } else if matches!(self.refusal, Refusal::TokenRefused | Refusal::TokenMisplaced) {
+            Some("refused")
+        } else if matches!(self.refusal, Refusal::TokenUncheckable) {
+            Some("uncheckable")
+        } else if self.identity.is_some() {
+            Some("verified")
+        } else {
+            None
         }
     }
 

@@ -46,6 +46,13 @@ use crate::{
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// What is derived from the span of a request: one number for all is drawn for each request, whatever it needs.
+const WORKER: u64 = 1;
+const HOP: u64 = 2;
+const TRACE_HIGH: u64 = 3;
+const TRACE_LOW: u64 = 4;
+const DRAW: u64 = 5;
+
 /// Traces requests, or only finds out which trace they belong to.
 #[derive(Debug)]
 pub struct Tracer {
@@ -153,13 +160,14 @@ impl Tracer {
         let Some(On { sampler, .. }) = &self.on else {
             return parent.map(|parent| self.of_client(parent, None, false));
         };
-        let sampled = sampler.draws(self.ids.draw());
+        let span = self.ids.span();
+        let sampled = sampler.draws(Ids::draw_of(span));
         let state = || single(headers, &TRACESTATE).and_then(TraceState::parse);
         Some(match parent {
-            Some(parent) => self.of_client(parent, state(), sampled),
+            Some(parent) => Traced { span, ..self.of_client(parent, state(), sampled) },
             None => Traced {
-                trace: self.ids.trace(),
-                span: self.ids.span(),
+                trace: Ids::trace_of(span),
+                span,
                 parent: None,
                 sampled,
                 state: None,
@@ -311,8 +319,8 @@ impl Traced {
     pub const fn at(&self, place: Place) -> Parent {
         let span = match place {
             Place::Edge => self.span,
-            Place::Worker => self.span.derived(1),
-            Place::Hop => self.span.derived(2),
+            Place::Worker => self.span.derived(WORKER),
+            Place::Hop => self.span.derived(HOP),
         };
         Parent { trace: self.trace, span, sampled: self.sampled }
     }
@@ -359,19 +367,17 @@ impl Ids {
         self.process.derived(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn next(&self) -> u64 {
-        u64::from_be_bytes(self.span().bytes())
+    /// The trace of a request without one, of which this is the span.
+    fn trace_of(span: SpanId) -> TraceId {
+        let half = |number| u128::from(u64::from_be_bytes(span.derived(number).bytes()));
+        // Never zero, as both halves are of spans, which are not; but a type cannot say so.
+        TraceId::new(half(TRACE_HIGH) << 64 | half(TRACE_LOW)).unwrap_or_else(TraceId::last)
     }
 
-    fn draw(&self) -> u32 {
-        let [a, b, c, d, ..] = self.span().bytes();
+    /// A number that decides whether the request of this span is sampled.
+    fn draw_of(span: SpanId) -> u32 {
+        let [a, b, c, d, ..] = span.derived(DRAW).bytes();
         u32::from_be_bytes([a, b, c, d])
-    }
-
-    fn trace(&self) -> TraceId {
-        let number = u128::from(self.next()) << 64 | u128::from(self.next());
-        // Never zero: both halves are of spans, which are not.
-        TraceId::new(number).unwrap_or_else(|| self.trace())
     }
 }
 

@@ -1,4 +1,5 @@
-//! The access log as evidence, end to end: what the real program writes, and what its commands say of it.
+//! The access log as evidence, end to end: sinks that fail, processes that die, a chain that holds, and what the
+//! commands say of what the real program wrote.
 //!
 //! Every file holds one topic.
 
@@ -9,7 +10,11 @@
 
 #[cfg(test)]
 mod audit {
+    mod faults;
     mod incident;
+    mod parts;
     mod read_back;
+    mod runs;
+    mod syslog;
     mod tamper;
 }

@@ -49,6 +49,12 @@ impl TraceId {
         NonZeroU128::new(number).map(Self)
     }
 
+    /// The trace of the greatest number.
+    #[must_use]
+    pub const fn last() -> Self {
+        Self(NonZeroU128::MAX)
+    }
+
     /// Its bytes.
     #[must_use]
     pub const fn bytes(self) -> [u8; 16] {
@@ -91,7 +97,7 @@ impl SpanId {
 /// Odd, and near 2^64 divided by the golden ratio, so that the multiples of it lie far apart.
 pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Mixes all bits of a number, each number into another. It is the finaliser of Vigna's SplitMix64.
+/// Mixes all bits of a number, each number into another. It is the finaliser of Vigna's `SplitMix64`.
 pub(crate) const fn mixed(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -110,12 +116,14 @@ impl Parent {
         if lengths != (2, 32, 16, 2) || more.is_some() {
             return None;
         }
-        match (number(version)?, rest) {
-            (0xff, _) => return None,
-            (0, []) => {}
-            (0, _) => return None,
-            (_, [] | [b'-', ..]) => {}
-            (_, _) => return None,
+        let is_whole = match number(version)? {
+            0xff => false,
+            0 => rest.is_empty(),
+            // A later version may have more to say.
+            _ => matches!(rest, [] | [b'-', ..]),
+        };
+        if !is_whole {
+            return None;
         }
         let trace = TraceId::new(number(trace)?)?;
         let span = SpanId::new(u64::try_from(number(span)?).ok()?)?;

@@ -27,7 +27,7 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
 
 /// Appends an address and its port.
 pub(super) fn socket(out: &mut Vec<u8>, socket: SocketAddr) {
-    if let IpAddr::V4(_) = socket.ip() {
+    if socket.is_ipv4() {
         address(out, socket.ip());
         out.push(b':');
         json::number(out, u64::from(socket.port()));

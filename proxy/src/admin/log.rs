@@ -13,6 +13,9 @@ use crate::{
 /// Path of the log.
 pub(super) const LOG: &str = "/admin/log";
 
+/// Methods that it takes.
+pub(super) const METHODS: &str = "GET, PUT";
+
 /// What is logged.
 #[derive(Debug, Serialize)]
 struct Shown {

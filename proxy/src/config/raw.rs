@@ -20,6 +20,7 @@ mod schema;
 mod sessions;
 mod sinks;
 mod telemetry;
+mod tools;
 
 pub(super) use admission::{Authorization, RateLimits, RateText, ToolLimit, Who};
 pub(super) use backend::{Auth, AuthKind, Backend};
@@ -35,6 +36,7 @@ pub(super) use sinks::{
     Audit, Facility, Fraction, Fsync, OtlpProtocol, Sink, SinkFormat, SinkKind, SinkTls, WhenFull,
 };
 pub(super) use telemetry::{Log, LogFormat, Propagate, Telemetry, Traces};
+pub(super) use tools::Tools;
 
 /// A length of time: numbers with units (`ms`, `s`, `m`, `h`, `d`), as in `30s` or `1h30m`.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -303,33 +305,6 @@ impl Default for WorkerLimits {
             call_timeout: span("2m"),
             stream_after: span("5s"),
             keep_alive: span("15s"),
-        }
-    }
-}
-
-/// Bounds of the tools' questions and answers.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the bound stands last in a name")]
-pub(super) struct Tools {
-    /// Longest PromQL text accepted.
-    pub(super) query_bytes_max: Size,
-    /// Largest answer, its text and its JSON together (4KiB to 64MiB). What is over it is cut, a
-    /// result at a whole series, and the answer says so.
-    pub(super) answer_bytes_max: Size,
-    /// Most points in each series of a range query that names no step.
-    pub(super) points_default_max: u64,
-    /// Most metric names on one page.
-    pub(super) page_max: u64,
-}
-
-impl Default for Tools {
-    fn default() -> Self {
-        Self {
-            query_bytes_max: size("16KiB"),
-            answer_bytes_max: size("64KiB"),
-            points_default_max: 250,
-            page_max: 1000,
         }
     }
 }

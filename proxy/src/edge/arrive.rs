@@ -6,13 +6,17 @@ use bytes::Bytes;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 
+use super::{Edge, context::Context};
 use crate::{
     cluster::{CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX},
     gate::Pass,
     hop::{self, Hop, HopChecker},
     hygiene,
     live::Live,
+    metrics::labels,
     refusal::{Denial, Refusal},
+    request_id::RequestId,
+    telemetry::mark_request,
 };
 
 /// What a replica asks for.
@@ -66,4 +70,18 @@ pub(super) async fn control_body(session: &mut ServerSession) -> Result<Vec<u8>,
 
 pub(super) fn refused(why: &'static str) -> Denial {
     Denial { why: Some(why), ..Refusal::HopRefused.into() }
+}
+
+impl Edge {
+    /// The request came through another replica, which gave it its name.
+    pub(super) fn arrived(&self, context: &mut Context, hop: Box<Hop>) {
+        self.metrics.hop(labels::Hop::Received);
+        context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
+        if let Some(id) = &context.id {
+            mark_request(id.as_value());
+        }
+        context.client_address = hop.client;
+        context.hop = Some(hop);
+        self.trace_arrived(context);
+    }
 }

@@ -15,6 +15,7 @@ use http::HeaderMap;
 use mcp_core::{
     access::Caller,
     call::Call,
+    config::BackendName,
     observe::ToolOutcome,
     server::{Bound, Client, Ending, era, wire::Message},
     session::SessionId,
@@ -50,8 +51,10 @@ pub struct Context {
     pub(super) auth: Option<&'static str>,
     /// Who was refused.
     denied: Option<Arc<Identity>>,
-    /// The rule that decided.
-    pub(super) rule: Option<Arc<str>>,
+    /// What kept the caller out.
+    rule: Option<Arc<str>>,
+    /// Who let the caller use the tool, and knows by which rule.
+    pub(super) decider: Option<Arc<Gate>>,
     /// The bound that was reached.
     pub(super) limit: Option<Limit>,
     /// Pseudonym of the session.
@@ -119,6 +122,7 @@ impl Context {
             auth: None,
             denied: None,
             rule: None,
+            decider: None,
             limit: None,
             session: None,
             stream: None,
@@ -171,6 +175,17 @@ impl Context {
     pub(super) fn note_session(&mut self, id: &SessionId, rules: Option<&Rules>) {
         let pseudonyms = rules.and_then(Rules::pseudonyms);
         self.session = pseudonyms.map(|pseudonyms| pseudonyms.session(id));
+    }
+
+    /// The rule that let the caller use the tool where it was used, or what kept the caller out.
+    pub(super) fn rule(&self) -> Option<Arc<str>> {
+        if self.rule.is_some() {
+            return self.rule.clone();
+        }
+        let (gate, pass) = (self.decider.as_ref()?, self.pass.as_ref()?);
+        let here = self.call.as_ref().and_then(Call::backend).map(BackendName::as_str);
+        let backend = here.or_else(|| self.there.as_ref()?.backend.as_deref());
+        gate.deciding(pass, self.rpc.as_ref()?.tool.as_deref()?, backend)
     }
 
     /// Who calls, as records name it.

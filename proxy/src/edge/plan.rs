@@ -30,7 +30,7 @@ use crate::{
 pub(super) struct Parts<'a> {
     pub(super) sessions: &'a Sessions,
     pub(super) metrics: &'a Metrics,
-    pub(super) gate: &'a Gate,
+    pub(super) gate: &'a Arc<Gate>,
     /// The rules of the record, where one is kept.
     pub(super) rules: Option<&'a Rules>,
     pub(super) tracer: &'a Tracer,
@@ -119,7 +119,7 @@ pub(super) fn read<'a>(
         (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
     {
         gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
-        context.rule = rules.and_then(|_| gate.deciding(pass, tool));
+        context.decider = rules.map(|_| Arc::clone(gate));
     }
     Ok((message, route))
 }

@@ -64,9 +64,9 @@ impl Edge {
             client: hexadecimal(&digest.cert_digest, &mut hex),
         });
         let header = session.req_header();
-        let rpc = context.rpc.as_ref();
+        let (rpc, rule) = (context.rpc.as_ref(), context.rule());
         let trace_id = context.trace.as_ref().map(|traced| traced.trace().digits());
-        let told = Record {
+        let mut told = Record {
             event,
             time: SystemTime::now(),
             request_id: context.id.as_ref().map_or("", RequestId::as_str),
@@ -97,7 +97,7 @@ impl Edge {
             session: context.session.as_ref(),
             auth: context.auth,
             identity: context.identity(),
-            rule: context.rule.as_deref(),
+            rule: rule.as_deref(),
             limit: context.limit,
             worker: context.worker.map(|worker| worker.0),
             owner: context.owner.as_ref().map(|(node, worker)| (node.as_str(), worker.0)),
@@ -109,75 +109,68 @@ impl Edge {
             headers: rules.headers(&header.headers),
             ..Record::default()
         };
-        self.access_log.write(&with_served(told, context), admission);
+        add_served(&mut told, context);
+        self.access_log.write(&told, admission);
     }
 }
 
-/// The record with what is known of who served the request, here or at another replica.
-fn with_served<'a>(record: Record<'a>, context: &'a Context) -> Record<'a> {
-    let record = match &context.client {
-        Some(client) => Record {
-            protocol_version: Some(client.protocol_version()),
-            client_name: client.name(),
-            client_version: client.version(),
-            ..record
-        },
-        None => record,
-    };
+/// Adds what is known of who served the request, here or at another replica.
+fn add_served<'a>(record: &mut Record<'a>, context: &'a Context) {
+    if let Some(client) = &context.client {
+        record.protocol_version = Some(client.protocol_version());
+        record.client_name = client.name();
+        record.client_version = client.version();
+    }
     match (&context.call, &context.there) {
-        (Some(call), _) => with_call(record, call.notes()),
-        (None, Some(there)) => with_there(record, there),
-        (None, None) => record,
+        (Some(call), _) => add_call(record, call.notes()),
+        (None, Some(there)) => add_there(record, there),
+        (None, None) => {}
     }
 }
 
-fn with_call<'a>(record: Record<'a>, noted: Noted<'a>) -> Record<'a> {
-    Record {
-        backend: noted.backend,
-        tenant: noted.tenant,
-        upstream_status: noted.upstream_status,
-        upstream_time: noted.upstream_time,
-        retries: noted.retries,
-        query_fingerprint: noted.fingerprint,
-        query_form: noted.query_form.map(Form::label),
-        query_metrics: noted.shape.map_or(&[], |shape| &shape.metrics),
-        query_functions: noted.shape.map_or(&[], |shape| &shape.functions),
-        query_labels: noted.shape.map_or(&[], |shape| &shape.labels),
-        query: noted.query,
-        range: noted.range,
-        step: noted.step,
-        rows: noted.rows,
-        rows_total: noted.rows_total,
-        answer_bytes: noted.bytes,
-        truncated: noted.truncation.map(Truncation::label),
-        ..record
+fn add_call<'a>(record: &mut Record<'a>, noted: Noted<'a>) {
+    record.backend = noted.backend;
+    record.tenant = noted.tenant;
+    record.upstream_status = noted.upstream_status;
+    record.upstream_time = noted.upstream_time;
+    record.retries = noted.retries;
+    record.query_fingerprint = noted.fingerprint;
+    record.query_form = noted.query_form.map(Form::label);
+    if let Some(shape) = noted.shape {
+        record.query_metrics = &shape.metrics;
+        record.query_functions = &shape.functions;
+        record.query_labels = &shape.labels;
     }
+    record.query = noted.query;
+    record.range = noted.range;
+    record.step = noted.step;
+    record.rows = noted.rows;
+    record.rows_total = noted.rows_total;
+    record.answer_bytes = noted.bytes;
+    record.truncated = noted.truncation.map(Truncation::label);
 }
 
-fn with_there<'a>(record: Record<'a>, there: &'a There) -> Record<'a> {
-    Record {
-        backend: there.backend.as_deref(),
-        tenant: there.tenant.as_deref(),
-        upstream_status: there.status,
-        upstream_time: there.time,
-        retries: there.retries,
-        query_fingerprint: there.fingerprint.as_deref(),
-        query_form: there.form(),
-        query_metrics: &there.metrics,
-        query_functions: &there.functions,
-        query_labels: &there.labels,
-        query: there.query.as_deref(),
-        range: there.range,
-        step: there.step,
-        rows: there.rows,
-        rows_total: there.rows_total,
-        answer_bytes: there.bytes,
-        truncated: there.truncation(),
-        protocol_version: there.protocol_version.as_deref().or(record.protocol_version),
-        client_name: there.client_name.as_deref().or(record.client_name),
-        client_version: there.client_version.as_deref().or(record.client_version),
-        ..record
-    }
+fn add_there<'a>(record: &mut Record<'a>, there: &'a There) {
+    record.backend = there.backend.as_deref();
+    record.tenant = there.tenant.as_deref();
+    record.upstream_status = there.status;
+    record.upstream_time = there.time;
+    record.retries = there.retries;
+    record.query_fingerprint = there.fingerprint.as_deref();
+    record.query_form = there.form();
+    record.query_metrics = &there.metrics;
+    record.query_functions = &there.functions;
+    record.query_labels = &there.labels;
+    record.query = there.query.as_deref();
+    record.range = there.range;
+    record.step = there.step;
+    record.rows = there.rows;
+    record.rows_total = there.rows_total;
+    record.answer_bytes = there.bytes;
+    record.truncated = there.truncation();
+    record.protocol_version = there.protocol_version.as_deref().or(record.protocol_version);
+    record.client_name = there.client_name.as_deref().or(record.client_name);
+    record.client_version = there.client_version.as_deref().or(record.client_version);
 }
 
 /// The status answered; none while only a 100 was.

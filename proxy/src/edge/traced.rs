@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use http::{HeaderMap, Version};
 use mcp_core::{
-    server::wire::Message,
+    server::{Client, wire::Message},
     tools::TOOL_NAMES,
     trace::{Parent, Trace},
 };
@@ -60,8 +60,8 @@ impl Context {
     /// The trace for the call that is about to begin, if it asks backends.
     pub(super) fn begin_call(&mut self, tracer: &Tracer) -> Option<Arc<Trace>> {
         let calls = self.rpc.as_ref().is_some_and(|rpc| rpc.method == RpcMethod::ToolsCall);
-        let traced = self.trace.as_ref().filter(|_| calls)?;
-        self.spent.call = tracer.call(traced);
+        let of = self.trace.as_ref().filter(|_| calls)?;
+        self.spent.call = tracer.call(of);
         self.spent.call.clone()
     }
 
@@ -240,7 +240,7 @@ impl Over<'_> {
                 to.text(&attribute::GEN_AI_OPERATION, "execute_tool");
                 to.text(&attribute::GEN_AI_TOOL, tool);
             }
-            let revision = context.client.as_ref().map(|client| client.protocol_version());
+            let revision = context.client.as_ref().map(Client::protocol_version);
             if let Some(revision) = revision.filter(|revision| is_revision(revision)) {
                 to.text(&attribute::MCP_VERSION, revision);
             }
@@ -264,10 +264,8 @@ const fn is_ours(outcome: Outcome) -> bool {
 
 /// An answer that says of itself that it is an error is a `tool_error`.
 fn mcp_error(outcome: Outcome, is_tool: bool) -> &'static str {
-    match outcome {
-        Outcome::CallerError | Outcome::BackendError if is_tool => "tool_error",
-        other => other.label(),
-    }
+    let said = matches!(outcome, Outcome::CallerError | Outcome::BackendError);
+    if is_tool && said { "tool_error" } else { outcome.label() }
 }
 
 /// The method, if it is a usual one.
@@ -289,10 +287,7 @@ const fn version(version: Version) -> &'static str {
 }
 
 fn rpc_method(rpc: &Rpc) -> &'static str {
-    match rpc.method {
-        RpcMethod::Other => "_OTHER",
-        known => known.label(),
-    }
+    if rpc.method == RpcMethod::Other { "_OTHER" } else { rpc.method.label() }
 }
 
 /// The tool, if it is one of ours; another name is a client's text.

@@ -74,7 +74,7 @@ fields! {
     Groups = "groups", "user.roles", "user.roles", List,
         "Groups of the caller, as `identity.groups` says.";
     Rule = "rule", "rule.name", "promgate.rule", Text,
-        "The rule that let the caller use the tool, or the place of the condition that kept the caller out.";
+        "The rule that let the caller use the tool on this backend. Of a refusal: the place of the condition that does not hold, or the rule that would allow it but for scopes.";
     Limit = "limit", "promgate.limit", "promgate.limit", Word,
         "The configured bound that was reached.";
     Backend = "backend", "promgate.backend.name", "promgate.backend.name", Text,

@@ -31,3 +31,30 @@ pub(super) fn is_forgery(reason: Reason) -> bool {
         | Reason::KeysUnavailable => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_signed_well_is_no_attempt_at_forging() {
+        let harmless: Vec<&str> = Reason::ALL
+            .iter()
+            .filter(|reason| !is_forgery(**reason))
+            .map(|reason| reason.word())
+            .collect();
+        assert_eq!(
+            harmless,
+            [
+                "missing_claim",
+                "expired",
+                "not_yet_valid",
+                "issued_in_future",
+                "lifetime_too_long",
+                "wrong_audience",
+                "wrong_claim",
+                "keys_unavailable"
+            ]
+        );
+    }
+}

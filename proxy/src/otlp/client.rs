@@ -36,7 +36,7 @@ pub enum Signal {
 /// The client of one receiver. Its connections belong to the runtime in which the first request is sent.
 #[derive(Debug)]
 pub struct Client {
-    client: reqwest::Client,
+    http: reqwest::Client,
     receiver: Url,
     protocol: OtlpProtocol,
     /// Those that are configured; their values are marked sensitive.
@@ -97,7 +97,7 @@ impl Client {
             }
         }
         Ok(Self {
-            client: builder.build()?,
+            http: builder.build()?,
             receiver,
             protocol: config.protocol,
             headers: config.headers.clone(),
@@ -125,7 +125,7 @@ impl Client {
 
     async fn post(&self, request: Bytes) -> Result<Taken, SendError> {
         const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
-        let sent = self.client.post(self.receiver.clone()).headers(self.headers.clone());
+        let sent = self.http.post(self.receiver.clone()).headers(self.headers.clone());
         let sent = sent.header(header::CONTENT_TYPE, PROTOBUF).body(request).send().await;
         let answer: http::Response<reqwest::Body> = sent.map_err(no_answer)?.into();
         let (head, body) = answer.into_parts();
@@ -149,7 +149,7 @@ impl Client {
         framed.put_u32(length);
         framed.extend_from_slice(request);
         let sent = self
-            .client
+            .http
             .post(url)
             .headers(self.headers.clone())
             .header(header::CONTENT_TYPE, GRPC)

@@ -63,9 +63,10 @@ impl Rule {
         &self.name
     }
 
-    /// Whether it allows the tool on some backend.
-    pub(super) fn allows(&self, tool: &str) -> bool {
-        self.grant.tools.is_match(tool)
+    /// Whether it allows the tool on the backend or, where none is named, on some.
+    pub(super) fn allows(&self, tool: &str, backend: Option<&str>) -> bool {
+        let Grant { tools, backends } = &*self.grant;
+        tools.is_match(tool) && backend.is_none_or(|backend| backends.is_match(backend))
     }
 
     pub(super) fn grant(&self) -> Arc<Grant> {

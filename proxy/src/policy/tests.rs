@@ -251,6 +251,21 @@ fn the_scopes_that_would_open_a_tool_are_known() {
 }
 
 #[test]
+fn the_rule_that_decided_is_the_first_that_allows_tool_and_backend() {
+    let policy = policy(vec![
+        rule("eu", anybody_with_a_token(), &["prometheus_query"], &["eu"]),
+        rule("us", anybody_with_a_token(), &["*"], &["us"]),
+        rule("bob", who(&["bob"], &[], &[]), &["*"], &["*"]),
+    ]);
+    let ann = judged(&policy, principal("ann", &[], &[]));
+    let decided = |tool, backend| policy.deciding(&ann.rules, tool, backend);
+    assert_eq!(decided("prometheus_query", Some("eu")).as_deref(), Some("eu"));
+    assert_eq!(decided("prometheus_query", Some("us")).as_deref(), Some("us"));
+    assert_eq!(decided("prometheus_query", None).as_deref(), Some("eu"));
+    assert_eq!(decided("prometheus_range_query", Some("eu")), None, "bob's rule does not hold");
+}
+
+#[test]
 fn callers_for_whom_the_same_rules_hold_share_one_access() {
     let policy = policy(vec![
         rule("a", who(&[], &["a"], &[]), &["*"], &["eu"]),

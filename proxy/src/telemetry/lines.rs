@@ -143,7 +143,7 @@ impl Fields {
         self.others.push(',');
         push_text(&mut self.others, field.name());
         // Writing to a text does not fail.
-        let _: fmt::Result = write!(self.others, ":{value}");
+        write!(self.others, ":{value}").unwrap_or_default();
     }
 }
 

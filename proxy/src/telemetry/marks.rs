@@ -31,12 +31,12 @@ pub async fn in_request<F: Future>(work: F) -> F::Output {
 /// Marks what is logged from now on with the request's id, as long as the current request lasts.
 pub fn mark_request(id: &HeaderValue) {
     // Outside a request there is nothing to mark.
-    let _: Result<(), _> = REQUEST.try_with(|marks| *marks.id.borrow_mut() = Some(id.clone()));
+    REQUEST.try_with(|marks| *marks.id.borrow_mut() = Some(id.clone())).unwrap_or_default();
 }
 
 /// Marks what is logged from now on with the request's trace.
 pub fn mark_trace(trace: TraceId) {
-    let _: Result<(), _> = REQUEST.try_with(|marks| marks.trace.set(Some(trace)));
+    REQUEST.try_with(|marks| marks.trace.set(Some(trace))).unwrap_or_default();
 }
 
 /// The marks of the request in whose service we are.

@@ -60,17 +60,14 @@ impl Queue {
                 && chunk.bytes.len() + bytes.len() <= CHUNK_BYTES_MAX
         };
         let is_first = waiting.chunks.is_empty();
-        let is_full = match waiting.chunks.back_mut().filter(has_room) {
-            Some(chunk) => {
-                chunk.bytes.extend_from_slice(bytes);
-                chunk.spans += spans;
-                false
-            }
-            None => {
-                waiting.chunks.push_back(Chunk { bytes: bytes.to_vec(), spans });
-                waiting.chunks.len() > 1
-            }
-        };
+        let mut is_full = false;
+        if let Some(chunk) = waiting.chunks.back_mut().filter(has_room) {
+            chunk.bytes.extend_from_slice(bytes);
+            chunk.spans += spans;
+        } else {
+            is_full = !is_first;
+            waiting.chunks.push_back(Chunk { bytes: bytes.to_vec(), spans });
+        }
         drop(waiting);
         if is_first {
             self.begun.notify_one();

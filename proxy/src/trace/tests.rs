@@ -60,9 +60,9 @@ fn off() -> Arc<Tracer> {
 async fn without_a_receiver_only_the_traces_that_clients_name_are_found() {
     let tracer = off();
     assert!(tracer.begin(&HeaderMap::new()).is_none());
-    let traced = tracer.begin(&headers(&[("traceparent", &named(TRACE, "01"))])).unwrap();
-    assert_eq!((traced.trace().to_string(), traced.is_sampled()), (TRACE.to_owned(), false));
-    assert!(tracer.call(&traced).is_none());
+    let request = tracer.begin(&headers(&[("traceparent", &named(TRACE, "01"))])).unwrap();
+    assert_eq!((request.trace().to_string(), request.is_sampled()), (TRACE.to_owned(), false));
+    assert!(tracer.call(&request).is_none());
     let mut none = None;
     tracer.named(&mut none, &named(OTHER, "01"), None);
     assert_eq!(none.unwrap().trace().to_string(), OTHER);
@@ -85,9 +85,9 @@ async fn a_malformed_or_repeated_parent_is_none() {
     let mut twice = headers(&[("traceparent", &named(TRACE, "01"))]);
     twice.append(TRACEPARENT, HeaderValue::from_str(&named(OTHER, "01")).unwrap());
     for headers in [headers(&[("traceparent", "00-abc-def-01")]), twice] {
-        let traced = tracer.begin(&headers).unwrap();
-        assert!(traced.parent().is_none());
-        assert!(![TRACE, OTHER].contains(&traced.trace().to_string().as_str()));
+        let request = tracer.begin(&headers).unwrap();
+        assert!(request.parent().is_none());
+        assert!(![TRACE, OTHER].contains(&request.trace().to_string().as_str()));
     }
 }
 
@@ -95,10 +95,10 @@ async fn a_malformed_or_repeated_parent_is_none() {
 async fn an_untrusted_flag_decides_nothing() {
     for (ratio, flag) in [("0", "01"), ("1", "00")] {
         let tracer = tracer(&config(ratio, false));
-        let mut traced = tracer.begin(&headers(&[("traceparent", &named(TRACE, flag))])).unwrap();
-        tracer.let_in(&mut traced);
-        assert_eq!(traced.is_sampled(), ratio == "1", "{flag}");
-        assert_eq!(traced.trace().to_string(), TRACE, "the trace is the client's all the same");
+        let mut request = tracer.begin(&headers(&[("traceparent", &named(TRACE, flag))])).unwrap();
+        tracer.let_in(&mut request);
+        assert_eq!(request.is_sampled(), ratio == "1", "{flag}");
+        assert_eq!(request.trace().to_string(), TRACE, "the trace is the client's all the same");
     }
 }
 
@@ -107,15 +107,15 @@ async fn a_trusted_flag_decides_once_the_client_is_let_in_and_not_too_often() {
     let config = Traces { trusted_per_second_max: 1, ..config("0", true) };
     let tracer = tracer(&config);
     let begin = || tracer.begin(&headers(&[("traceparent", &named(TRACE, "01"))])).unwrap();
-    let mut traced = begin();
-    assert!(!traced.is_sampled(), "whoever is refused switches nothing on");
-    tracer.let_in(&mut traced);
-    assert!(traced.is_sampled());
+    let mut request = begin();
+    assert!(!request.is_sampled(), "whoever is refused switches nothing on");
+    tracer.let_in(&mut request);
+    assert!(request.is_sampled());
     // Within the same second, or the one after it: of many at most two more.
     let more = (0..100).filter(|_| {
-        let mut traced = begin();
-        tracer.let_in(&mut traced);
-        traced.is_sampled()
+        let mut request = begin();
+        tracer.let_in(&mut request);
+        request.is_sampled()
     });
     assert!(more.count() <= 2);
 }
@@ -123,31 +123,31 @@ async fn a_trusted_flag_decides_once_the_client_is_let_in_and_not_too_often() {
 #[tokio::test]
 async fn a_message_names_its_trace_and_what_the_header_names_is_linked() {
     let tracer = tracer(&config("1", false));
-    let mut traced = tracer.begin(&headers(&[("traceparent", &named(OTHER, "01"))]));
-    tracer.named(&mut traced, &named(TRACE, "01"), None);
-    let traced = traced.unwrap();
-    assert_eq!(traced.trace().to_string(), TRACE);
-    assert_eq!(traced.parent().unwrap().to_string(), SPAN);
-    assert_eq!(traced.link().unwrap().trace.to_string(), OTHER);
+    let mut request = tracer.begin(&headers(&[("traceparent", &named(OTHER, "01"))]));
+    tracer.named(&mut request, &named(TRACE, "01"), None);
+    let request = request.unwrap();
+    assert_eq!(request.trace().to_string(), TRACE);
+    assert_eq!(request.parent().unwrap().to_string(), SPAN);
+    assert_eq!(request.link().unwrap().trace.to_string(), OTHER);
 
     // One trace in both: the header's span is the nearer one.
     let nearer = format!("00-{TRACE}-1111111111111111-01");
-    let mut traced = tracer.begin(&headers(&[("traceparent", &nearer)]));
-    tracer.named(&mut traced, &named(TRACE, "01"), None);
-    let traced = traced.unwrap();
-    assert_eq!(traced.parent().unwrap().to_string(), "1111111111111111");
-    assert_eq!(traced.link(), None);
+    let mut request = tracer.begin(&headers(&[("traceparent", &nearer)]));
+    tracer.named(&mut request, &named(TRACE, "01"), None);
+    let request = request.unwrap();
+    assert_eq!(request.parent().unwrap().to_string(), "1111111111111111");
+    assert_eq!(request.link(), None);
 }
 
 #[tokio::test]
 async fn a_message_decides_where_no_header_does() {
     let tracer = tracer(&config("0", true));
-    let mut traced = tracer.begin(&HeaderMap::new());
-    tracer.named(&mut traced, &named(TRACE, "01"), None);
-    assert!(traced.unwrap().is_sampled());
-    let mut traced = tracer.begin(&headers(&[("traceparent", &named(OTHER, "00"))]));
-    tracer.named(&mut traced, &named(TRACE, "01"), None);
-    assert!(!traced.unwrap().is_sampled());
+    let mut request = tracer.begin(&HeaderMap::new());
+    tracer.named(&mut request, &named(TRACE, "01"), None);
+    assert!(request.unwrap().is_sampled());
+    let mut request = tracer.begin(&headers(&[("traceparent", &named(OTHER, "00"))]));
+    tracer.named(&mut request, &named(TRACE, "01"), None);
+    assert!(!request.unwrap().is_sampled());
 }
 
 #[tokio::test]
@@ -185,8 +185,8 @@ async fn a_state_goes_to_backends_only_if_it_is_configured() {
         (Propagate::Tracestate, true, true),
     ] {
         let tracer = tracer(&Traces { propagate, ..config("1", false) });
-        let traced = tracer.begin(&headers(&given)).unwrap();
-        let trace = tracer.call(&traced).unwrap();
+        let request = tracer.begin(&headers(&given)).unwrap();
+        let trace = tracer.call(&request).unwrap();
         let told = trace.tool("t").headers();
         assert_eq!(told.is_some(), parent, "{propagate:?}");
         assert_eq!(told.and_then(|(_, state)| state).is_some(), state, "{propagate:?}");
@@ -194,7 +194,7 @@ async fn a_state_goes_to_backends_only_if_it_is_configured() {
 }
 
 /// The values of a field.
-fn all<'a>(message: &'a [u8], number: u32) -> Vec<&'a [u8]> {
+fn all(message: &[u8], number: u32) -> Vec<&[u8]> {
     let values = fields(message).filter_map(|field| match field {
         (found, Field::Bytes(bytes)) if found == number => Some(bytes),
         _ => None,
@@ -265,12 +265,12 @@ async fn a_receiver_that_is_down_costs_spans_and_no_more() {
     let counters = counters();
     let config = Traces { queue_max: 64, ..config("1", false) };
     let tracer = Tracer::start(Some(&config), RESOURCE, counters.clone()).unwrap();
-    let traced = tracer.begin(&HeaderMap::new()).unwrap();
+    let request = tracer.begin(&HeaderMap::new()).unwrap();
     for _ in 0..100 {
         tracer.send(|spans| {
             let now = std::time::Instant::now();
             let head = span::Head {
-                at: traced.at(Place::Edge),
+                at: request.at(Place::Edge),
                 parent: None,
                 is_remote: false,
                 name: ["a", ""],

@@ -16,7 +16,7 @@ use super::parts::{TRACE, parent};
 const TOKEN: &str = "an-admin-token-that-nobody-guesses";
 
 /// A configuration with a backend that is not there, so that there is something to log.
-fn broken(log: Value) -> Value {
+fn broken(log: &Value) -> Value {
     let mut config =
         config(&json!({ "main": { "url": "http://127.0.0.1:9", "connect_timeout": "1s" } }));
     config["telemetry"] = json!({ "log": log });
@@ -52,7 +52,7 @@ fn answered(answer: &Answer) -> Value {
 fn a_line_of_json_is_an_object_that_says_which_request_it_belongs_to() {
     // The variable that the tests set has priority; none is none.
     let server =
-        Server::promgate_with(&broken(json!({ "format": "json" })), &[("PROMGATE_LOG", "")]);
+        Server::promgate_with(&broken(&json!({ "format": "json" })), &[("PROMGATE_LOG", "")]);
     ask(&Client::stateless(server.mcp));
     let stderr = server.process().stderr();
     let line = stderr.wait_for("the failure", |line| line.contains("backend failed"));
@@ -72,7 +72,7 @@ fn a_line_of_json_is_an_object_that_says_which_request_it_belongs_to() {
 
 #[test]
 fn a_line_of_text_says_it_too() {
-    let server = Server::promgate(&broken(json!({})));
+    let server = Server::promgate(&broken(&json!({})));
     ask(&Client::stateless(server.mcp));
     let line =
         server.process().stderr().wait_for("the failure", |line| line.contains("backend failed"));
@@ -82,20 +82,20 @@ fn a_line_of_text_says_it_too() {
 #[test]
 fn levels_come_from_the_configuration_and_a_reload_changes_them() {
     let server = Server::promgate_with(
-        &broken(json!({ "level": "warn,promgate::run=info" })),
+        &broken(&json!({ "level": "warn,promgate::run=info" })),
         &[("PROMGATE_LOG", "")],
     );
     let shown = || answered(&admin(server.admin, "GET", Some(TOKEN), None));
     assert_eq!(shown()["level"], "warn,promgate::run=info");
     assert_eq!(shown()["by"], "configuration");
-    server.rewrite_config(&broken(json!({ "level": "debug" })));
+    server.rewrite_config(&broken(&json!({ "level": "debug" })));
     server.process().signal(Signal::HUP);
     e2e::process::until("the new level", || shown()["level"] == "debug");
 }
 
 #[test]
 fn an_operator_changes_what_is_logged_while_it_runs() {
-    let server = Server::promgate(&broken(json!({})));
+    let server = Server::promgate(&broken(&json!({})));
     let put =
         |level: Value| admin(server.admin, "PUT", Some(TOKEN), Some(&json!({ "level": level })));
     let shown = answered(&admin(server.admin, "GET", Some(TOKEN), None));
@@ -125,13 +125,15 @@ fn an_operator_changes_what_is_logged_while_it_runs() {
 
 #[test]
 fn only_who_has_the_token_sees_or_changes_what_is_logged() {
-    let server = Server::promgate(&broken(json!({})));
+    let server = Server::promgate(&broken(&json!({})));
     let body = json!({ "level": "trace" });
     for token in [None, Some("wrong")] {
         assert_eq!(admin(server.admin, "GET", token, None).head.status, 401);
         assert_eq!(admin(server.admin, "PUT", token, Some(&body)).head.status, 401);
     }
-    assert_eq!(admin(server.admin, "DELETE", Some(TOKEN), None).head.status, 405);
+    let refused = admin(server.admin, "DELETE", Some(TOKEN), None);
+    assert_eq!(refused.head.status, 405);
+    assert!(refused.head.says("allow", "GET, PUT"), "{:?}", refused.head);
     let closed = Server::promgate(&config(&json!({ "main": { "url": "http://127.0.0.1:9" } })));
     assert_eq!(admin(closed.admin, "PUT", Some(TOKEN), Some(&body)).head.status, 403);
     assert_eq!(admin(closed.admin, "GET", Some(TOKEN), None).head.status, 403);
@@ -139,7 +141,7 @@ fn only_who_has_the_token_sees_or_changes_what_is_logged() {
 
 #[test]
 fn a_level_that_cannot_be_read_is_a_fault_of_the_configuration() {
-    let files = write_config(&broken(json!({ "level": "promgate=loud" })));
+    let files = write_config(&broken(&json!({ "level": "promgate=loud" })));
     let file = files.path().join("config.yaml").display().to_string();
     let process = Process::start(
         &e2e::paths::program("promgate"),
@@ -153,7 +155,7 @@ fn a_level_that_cannot_be_read_is_a_fault_of_the_configuration() {
 #[test]
 fn over_stdio_the_settings_of_the_log_hold() {
     let mut config =
-        broken(json!({ "format": "json", "level": "info,promgate=debug,mcp_core=debug" }));
+        broken(&json!({ "format": "json", "level": "info,promgate=debug,mcp_core=debug" }));
     config["server"]["transport"] = json!({ "type": "stdio" });
     let files = write_config(&config);
     let file = files.path().join("config.yaml").display().to_string();
@@ -182,7 +184,7 @@ fn over_stdio_the_settings_of_the_log_hold() {
 
 #[test]
 fn lines_of_two_requests_are_told_apart() {
-    let server = Server::promgate(&broken(json!({})));
+    let server = Server::promgate(&broken(&json!({})));
     let [one, other] = [Client::stateless(server.mcp), Client::stateless(server.mcp)];
     ask(&one);
     let stderr = server.process().stderr();

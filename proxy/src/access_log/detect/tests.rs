@@ -6,11 +6,11 @@ fn shown(text: &str, detectors: Detectors) -> String {
     let mut out = String::new();
     let mut from = 0;
     for found in Findings::in_text(text.as_bytes(), text.len(), detectors).into_iter().flatten() {
-        out.push_str(&text[from..found.start]);
+        out.push_str(text.get(from..found.start).unwrap());
         out.push_str(found.mark);
         from = found.end;
     }
-    out.push_str(&text[from..]);
+    out.push_str(text.get(from..).unwrap());
     out
 }
 
@@ -247,7 +247,7 @@ proptest! {
                 let doubled = u32::from(*digit) * 2;
                 if place % 2 == 1 { doubled / 10 + doubled % 10 } else { u32::from(*digit) }
             }).sum();
-            sum % 10 == 0
+            sum.is_multiple_of(10)
         }).unwrap();
         number.push(check);
         let text: String = number.iter().map(|digit| char::from(b'0' + digit)).collect();

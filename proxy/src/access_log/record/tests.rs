@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::{access_log::trial, config::Records};
+use crate::{
+    access_log::{Field, trial},
+    config::Records,
+};
 
 fn line(record: &Record<'_>) -> String {
     trial::written(record, Format::Json, &trial::rules(Records::default()))

@@ -28,7 +28,12 @@ struct OfTool {
 
 /// The arguments of one call that rules name, as text and in the form in which they are written. `Debug` shows nothing
 /// of them.
-pub struct Arguments(Box<[(Arc<str>, Box<[u8]>)]>);
+pub struct Arguments(Box<[Argument]>);
+
+struct Argument {
+    name: Arc<str>,
+    text: Box<[u8]>,
+}
 
 impl ArgumentRules {
     pub(super) fn new(config: &[ToolArguments]) -> Self {
@@ -67,10 +72,12 @@ impl Rules {
                 *place = Some(value);
             }
         });
-        let ruled = rules.arguments.iter().zip(given);
-        let shown: Box<[_]> = ruled
+        let shown: Box<[_]> = rules
+            .arguments
+            .iter()
+            .zip(given)
             .filter_map(|((name, form), value)| {
-                Some((Arc::clone(name), self.argument(value?, *form)))
+                Some(Argument { name: Arc::clone(name), text: self.argument(value?, *form) })
             })
             .collect();
         (!shown.is_empty()).then_some(Arguments(shown))
@@ -103,7 +110,7 @@ impl Rules {
 impl Arguments {
     /// Each name with its text, in the order of the rules.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(name, text)| (&**name, &**text))
+        self.0.iter().map(|Argument { name, text }| (&**name, &**text))
     }
 }
 

@@ -231,7 +231,7 @@ fn forms(secret: &str) -> Vec<String> {
         let whole = BASE64_STANDARD.encode([&vec![b'x'; shift][..], secret.as_bytes()].concat());
         // Without what depends on the bytes beside it.
         let whole = whole.trim_end_matches('=');
-        forms.push(whole[4.min(whole.len())..whole.len() - 2].to_owned());
+        forms.push(whole.get(4..whole.len() - 2).unwrap().to_owned());
     }
     forms
 }

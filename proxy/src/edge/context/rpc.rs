@@ -49,20 +49,21 @@ impl Rpc {
         let mut rpc = Self::of_method(&request.method);
         rpc.id = RpcId::of(request.id_raw);
         let head = &request.head;
-        match rpc.method {
-            RpcMethod::ToolsCall => {
-                rpc.tool = head.name().map(Into::into);
-                let named = rules.zip(rpc.tool.as_deref());
-                rpc.arguments = named
-                    .and_then(|(rules, tool)| rules.arguments(tool, |see| head.each_argument(see)));
-            }
-            RpcMethod::PromptsGet => rpc.prompt = head.name().map(|name| bounded(&name)),
+        let names_resource = matches!(
+            rpc.method,
             RpcMethod::ResourcesRead
-            | RpcMethod::ResourcesSubscribe
-            | RpcMethod::ResourcesUnsubscribe => {
-                rpc.resource = head.uri().map(|uri| bounded(&uri));
-            }
-            _ => {}
+                | RpcMethod::ResourcesSubscribe
+                | RpcMethod::ResourcesUnsubscribe
+        );
+        if rpc.method == RpcMethod::ToolsCall {
+            rpc.tool = head.name().map(Into::into);
+            let named = rules.zip(rpc.tool.as_deref());
+            rpc.arguments = named
+                .and_then(|(rules, tool)| rules.arguments(tool, |see| head.each_argument(see)));
+        } else if rpc.method == RpcMethod::PromptsGet {
+            rpc.prompt = head.name().map(|name| bounded(&name));
+        } else if names_resource {
+            rpc.resource = head.uri().map(|uri| bounded(&uri));
         }
         rpc
     }

@@ -88,7 +88,7 @@ async fn a_call_has_the_size_of_its_answer_and_the_query_as_the_service_wants_it
         let anyone = caller(None);
         let id = open(&worker, &anyone).await;
         let message = wire::parse(body).unwrap();
-        let asker = Asker { accepts: JSON, caller: &anyone };
+        let asker = Asker { accepts: JSON, caller: &anyone, trace: None };
         let replies = [
             say(&worker, &id, body, &anyone).await,
             worker.stateless(message, &ProtocolVersion::LATEST, asker).await,

@@ -35,7 +35,7 @@ fn written(rules: &Rules, headers: &HeaderMap) -> String {
     serde_json::from_str::<serde_json::Value>(&line).unwrap();
     let place = line.find(",\"headers\"");
     place
-        .map(|place| line[place..].trim_end().strip_suffix('}').unwrap().to_owned())
+        .map(|place| line.split_at(place).1.trim_end().strip_suffix('}').unwrap().to_owned())
         .unwrap_or_default()
 }
 
