@@ -41,10 +41,13 @@ use mcp_core::{
     session::{Seats, SessionId, SessionKeys},
 };
 use promgate::{
-    access_log::{AccessLog, Format, Record, Rules, identity::Identities, pseudonym::Pseudonyms},
+    access_log::{
+        AccessLog, Admission, Format, Record, Rules, identity::Identities, pseudonym::Pseudonyms,
+    },
     config,
-    hop::{Hop, HopChecker, HopKeys, HopSigner, Rules, Traveller},
+    hop::{Hop, HopChecker, HopKeys, HopSigner, Rules as HopRules, Traveller},
     metrics::{Metrics, Subjects, labels::Outcome},
+    otlp::Resource,
     ring::{NodeName, Ring},
 };
 use rmcp::model::ProtocolVersion;
@@ -107,10 +110,11 @@ fn hop(criterion: &mut Criterion) {
         opens: false,
         caller: Traveller {
             principal: Some(PrincipalId([7; 16])),
-            rules: Rules::Named(vec!["readers".into(), "on-call".into()]),
+            rules: HopRules::Named(vec!["readers".into(), "on-call".into()]),
             until: Some(now),
         },
         client: Some(Ipv4Addr::new(192, 168, 100, 200).into()),
+        trace: None,
         body_sha256: None,
     };
     let sign = || signer.sign(black_box(&hop), "POST", "/mcp", now).expect("it fits");
@@ -124,16 +128,21 @@ fn hop(criterion: &mut Criterion) {
 }
 
 /// An access log onto the null device, so that the writer thread's work counts and a disk's not.
-fn log(included_headers: Vec<HeaderName>) -> AccessLog {
+fn log(included_headers: Vec<HeaderName>, chain: bool) -> AccessLog {
     let metrics = Metrics::new(Subjects { tools: &[], backends: &[], workers: 0 })
         .expect("the metrics are well formed");
     let null = config::Target::File(config::LogFile::at(PathBuf::from("/dev/null")));
-    let config = config::AccessLog {
+    let mut config = config::AccessLog {
         included_headers,
         redacted_headers: vec![http::header::AUTHORIZATION],
         ..config::AccessLog::to(null, 8 << 20)
     };
-    AccessLog::start(&config, metrics.access_log()).expect("the null device can be opened")
+    config.audit.keys = vec![Secret::new("0123456789abcdef0123456789abcdef")];
+    for sink in &mut config.sinks {
+        sink.chain = chain;
+    }
+    let resource = Resource { service: "bench", instance: "bench" };
+    AccessLog::start(&config, resource, &metrics).expect("the null device can be opened")
 }
 
 /// The record of a usual call.
@@ -190,11 +199,15 @@ fn access_log(criterion: &mut Criterion) {
     let mut headers = HeaderMap::new();
     headers.insert(http::header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer abc"));
-    for (name, included) in [("plain", Vec::new()), ("header", vec![http::header::ACCEPT])] {
-        let log = log(included);
+    let accept = vec![http::header::ACCEPT];
+    for (name, included, chain) in
+        [("plain", Vec::new(), false), ("header", accept, false), ("chain", Vec::new(), true)]
+    {
+        let log = log(included, chain);
         let rules = log.rules().expect("the log is on");
         criterion.bench_function(&format!("access_log/record_{name}"), |bencher| {
-            bencher.iter(|| log.write(black_box(&record(rules, &headers))));
+            bencher
+                .iter(|| log.write(black_box(&record(rules, &headers)), &mut Admission::default()));
         });
         log.flush_and_stop(Duration::from_secs(5)).expect("the null device takes everything");
     }

@@ -161,6 +161,27 @@ impl ExpressionError {
             }
         }
     }
+
+    /// How to mend it where it is a filter of records.
+    #[must_use]
+    pub const fn mend_filter(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "write one such as `record.status >= 400`, all in single quotes",
+            Self::UnknownName(_) => {
+                "facts are members of `record`, as in `record.status`; text stands in quotes"
+            }
+            Self::NotTrueOrFalse => "compare it with something, as in `record.tool == \"x\"`",
+            Self::TooLong | Self::TooDeep => {
+                "write a shorter one, or another sink with a part of it"
+            }
+            Self::Empty
+            | Self::NoThread
+            | Self::UnknownFunction(_)
+            | Self::FailsOnSamples
+            | Self::UnknownFact(_)
+            | Self::FailsOnRecords => self.mend(),
+        }
+    }
 }
 
 /// A place in an expression, both counted from 1.

@@ -78,8 +78,9 @@ impl Check<'_> {
 
     fn syslog_address(&mut self, at: &At, text: &str, tls: SinkTls) -> Option<SyslogAddress> {
         if let Some(path) = text.strip_prefix("unix://") {
+            let named = !path.is_empty() && !path.ends_with('/');
             let path = self.folder.join(path);
-            if path.as_os_str().len() > SOCKET_BYTES_MAX || path.file_name().is_none() {
+            if path.as_os_str().len() > SOCKET_BYTES_MAX || !named {
                 let what = format!("not the path of a socket of at most {SOCKET_BYTES_MAX} bytes");
                 self.faults.push(at, what, "write `unix:///run/log.sock`");
                 return None;

@@ -14,6 +14,9 @@ use crate::{
 /// Bytes that may wait for a sink: enough for some records, and not a machine's memory.
 pub(super) const QUEUE_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
+/// The same where requests are let in only if their records will have room: some ten kilobytes each.
+const GATED_BYTES_MIN: u64 = 256 << 10;
+
 /// Most sinks: each has a thread and a queue, and costs every request a copy of its record.
 const SINKS_MAX: usize = 16;
 
@@ -136,10 +139,19 @@ impl Check<'_> {
             raw::WhenFull::Refuse => WhenFull::Refuse,
         };
         let queue = at.key("queue_bytes_max");
+        let least =
+            if when_full == WhenFull::Drop { *QUEUE_BYTES.start() } else { GATED_BYTES_MIN };
         let queue_bytes_max = match &raw.queue_bytes_max {
-            Some(size) => self.size(&queue, size, QUEUE_BYTES),
+            Some(size) => self.size(&queue, size, least..=*QUEUE_BYTES.end()),
             None => terms.queue_bytes_max,
         };
+        if u64::try_from(queue_bytes_max).is_ok_and(|bytes| bytes < least) {
+            self.faults.push_unless_known(
+                &queue,
+                "holds the records of too few requests, of which no more can be in flight",
+                "write a size of 256KiB or more; the default is 8MiB",
+            );
+        }
         let chain = raw.chain;
         let kind = kind?;
         self.meaningless(at, &raw, kind);
@@ -226,7 +238,9 @@ impl Check<'_> {
 
     fn filter(&mut self, at: &At, text: &str) -> Option<Filter> {
         Filter::read(text)
-            .map_err(|error| self.faults.push_unless_known(at, error.to_string(), error.mend()))
+            .map_err(|error| {
+                self.faults.push_unless_known(at, error.to_string(), error.mend_filter())
+            })
             .ok()
     }
 
