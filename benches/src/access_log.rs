@@ -22,33 +22,41 @@ pub struct AccessLogFile {
     mark: String,
     /// The beginning of a record whose end was not there yet.
     begun: Vec<u8>,
+    /// Whether it is emptied when its records were counted. A chain would notice.
+    emptied: bool,
 }
 
 impl AccessLogFile {
-    /// Opens the file at `path`, which the server appends to. Only records that contain `mark` count.
+    /// Opens the file at `path`, which the server appends to. Only lines that contain `mark` count. It is emptied now
+    /// and then, if it may be.
     ///
     /// # Errors
     /// [`Failure`] when it cannot be opened.
-    pub fn open(path: &Path, mark: String) -> Result<Self, Failure> {
+    pub fn open(path: &Path, mark: String, emptied: bool) -> Result<Self, Failure> {
         let file = OpenOptions::new().read(true).write(true).open(path);
         let file = file.map_err(Failure::system("open the access log"))?;
-        Ok(Self { file, mark, begun: Vec::new() })
+        Ok(Self { file, mark, begun: Vec::new(), emptied })
     }
 
-    /// Waits until the file holds `records`, and empties it.
+    /// Waits until the file holds `records` more.
     ///
     /// # Errors
     /// [`Failure::Records`] when they do not come.
     pub async fn take(&mut self, records: u64) -> Result<(), Failure> {
         let began = Instant::now();
         let mut found = 0;
-        self.file.seek(SeekFrom::Start(0)).map_err(Failure::system("read the access log"))?;
+        if self.emptied {
+            self.file.seek(SeekFrom::Start(0)).map_err(Failure::system("read the access log"))?;
+        }
         while found < records {
             found += self.more().map_err(Failure::system("read the access log"))?;
             if began.elapsed() > PATIENCE {
                 return Err(Failure::Records { found, expected: records });
             }
             tokio::time::sleep(LOOK).await;
+        }
+        if !self.emptied {
+            return Ok(());
         }
         // The server appends, so it goes on at the new end.
         self.begun.clear();

@@ -20,6 +20,12 @@ pub enum Case {
     PingSessionHop,
     /// `tools/list` without a session.
     ToolsListStateless,
+    /// The same where nothing is recorded.
+    ToolsListAuditOff,
+    /// The same where each request is recorded, and its record sealed.
+    ToolsListAuditChain,
+    /// The same where each request is traced, and nothing recorded.
+    ToolsListTraced,
     /// `tools/call` without a session, of a tool that answers in process.
     ToolsCallStub,
     /// The same call in a session.
@@ -49,11 +55,14 @@ pub enum Credential {
 
 impl Case {
     /// All cases, the unit first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Static200,
         Self::PingSession,
         Self::PingSessionHop,
         Self::ToolsListStateless,
+        Self::ToolsListAuditOff,
+        Self::ToolsListAuditChain,
+        Self::ToolsListTraced,
         Self::ToolsCallStub,
         Self::ToolsCallStubSession,
         Self::ToolsListRs256First,
@@ -70,6 +79,9 @@ impl Case {
             Self::PingSession => "ping_session",
             Self::PingSessionHop => "ping_session_hop",
             Self::ToolsListStateless => "tools_list_stateless",
+            Self::ToolsListAuditOff => "tools_list_audit_off",
+            Self::ToolsListAuditChain => "tools_list_audit_chain",
+            Self::ToolsListTraced => "tools_list_traced",
             Self::ToolsCallStub => "tools_call_stub",
             Self::ToolsCallStubSession => "tools_call_stub_session",
             Self::ToolsListRs256First => "tools_list_rs256_first",
@@ -85,6 +97,9 @@ impl Case {
         match self {
             Self::Static200 => Contender::Bare,
             Self::PingSessionHop => Contender::Replica,
+            Self::ToolsListAuditOff => Contender::Silent,
+            Self::ToolsListAuditChain => Contender::Audited,
+            Self::ToolsListTraced => Contender::Traced,
             Self::PingSession
             | Self::ToolsListStateless
             | Self::ToolsCallStub
@@ -106,10 +121,26 @@ impl Case {
             Self::ToolsListStateless | Self::ToolsCallStub => Some(1.8),
             Self::Static200
             | Self::PingSessionHop
+            | Self::ToolsListAuditOff
+            | Self::ToolsListAuditChain
+            | Self::ToolsListTraced
             | Self::ToolsCallStubSession
             | Self::ToolsListRs256First
             | Self::ToolsListEs256First => None,
         }
+    }
+
+    /// How many microseconds of CPU it may cost beyond [`Case::silent`]; none where nothing is promised.
+    #[must_use]
+    pub fn extra_us_max(self) -> Option<f64> {
+        (self == Self::ToolsListAuditChain).then_some(1.5)
+    }
+
+    /// The case that asks the same where nothing is recorded.
+    #[must_use]
+    pub fn silent(self) -> Option<Self> {
+        matches!(self, Self::ToolsListAuditChain | Self::ToolsListTraced)
+            .then_some(Self::ToolsListAuditOff)
     }
 
     /// The case that asks the same of whoever owns the session.
@@ -128,9 +159,13 @@ impl Case {
             Self::ToolsListRs256First => Credential::FreshToken(Signed::Rs256),
             Self::ToolsListRs256Cached => Credential::Token(Signed::Rs256),
             Self::ToolsListEs256First => Credential::FreshToken(Signed::Es256),
-            Self::Static200 | Self::ToolsListStateless | Self::ToolsCallStub | Self::Refused401 => {
-                Credential::None
-            }
+            Self::Static200
+            | Self::ToolsListStateless
+            | Self::ToolsListAuditOff
+            | Self::ToolsListAuditChain
+            | Self::ToolsListTraced
+            | Self::ToolsCallStub
+            | Self::Refused401 => Credential::None,
         }
     }
 
@@ -152,9 +187,11 @@ impl Case {
             Self::Static200 | Self::PingSession | Self::PingSessionHop => {
                 post(&of_session, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
             }
-            Self::ToolsListStateless | Self::Refused401 => {
-                post(&stateless_list, &stateless("tools/list", ""))
-            }
+            Self::ToolsListStateless
+            | Self::ToolsListAuditOff
+            | Self::ToolsListAuditChain
+            | Self::ToolsListTraced
+            | Self::Refused401 => post(&stateless_list, &stateless("tools/list", "")),
             Self::ToolsListRs256First | Self::ToolsListRs256Cached | Self::ToolsListEs256First => {
                 let bearer = format!("Bearer {credential}");
                 let fields = [&stateless_list[..], &[("Authorization", &bearer)]].concat();

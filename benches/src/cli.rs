@@ -123,13 +123,14 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, Failure
     Ok(Command::Run(options))
 }
 
-/// `serve CONTENDER --access-log FILE [--cpu N] [--jwks FILE] [--own ADDRESS --other ADDRESS]`: how a run starts its
-/// servers.
+/// `serve CONTENDER --access-log FILE [--cpu N] [--jwks FILE] [--own ADDRESS --other ADDRESS] [--receiver ADDRESS]`: how
+/// a run starts its servers.
 fn serve(mut arguments: impl Iterator<Item = String>) -> Result<Command, Failure> {
     let name = arguments.next().ok_or_else(|| Failure::Value("serve".to_owned()))?;
     let contender = Contender::named(&name).ok_or(Failure::Argument(name))?;
     let access_log = PathBuf::from("/dev/null");
-    let mut served = Served { contender, cpu: None, access_log, jwks: None, replicas: None };
+    let mut served =
+        Served { contender, cpu: None, access_log, jwks: None, replicas: None, receiver: None };
     let (mut own, mut other) = (None, None);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or_else(|| Failure::Value(argument.clone()))?;
@@ -142,6 +143,7 @@ fn serve(mut arguments: impl Iterator<Item = String>) -> Result<Command, Failure
                     Some(cpu.map_err(|source| Failure::Number { flag: argument, source })?);
             }
             "--own" => own = Some(address(argument, &value)?),
+            "--receiver" => served.receiver = Some(address(argument, &value)?),
             "--other" => other = Some(address(argument, &value)?),
             _ => return Err(Failure::Argument(argument)),
         }

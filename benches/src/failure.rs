@@ -46,6 +46,9 @@ pub enum Failure {
     /// A replica was started without the other.
     #[error("`serve replica` needs `--own ADDRESS` and `--other ADDRESS`")]
     NoReplicas,
+    /// A traced server was started without a receiver.
+    #[error("`serve traced` needs `--receiver ADDRESS`")]
+    NoReceiver,
     /// A value that is no address.
     #[error("`{flag}` needs an address with a port")]
     Socket {
@@ -86,6 +89,14 @@ pub enum Failure {
         /// Records found that tell of the right way.
         found: u64,
         /// Records expected.
+        expected: u64,
+    },
+    /// Spans that did not come.
+    #[error("the receiver of traces has {found} of {expected} requests: others were dropped")]
+    Spans {
+        /// Those that came.
+        found: u64,
+        /// How many there should be.
         expected: u64,
     },
     /// The results cannot be written.

@@ -6,7 +6,7 @@
 //!
 //! - why a run ends early: [`failure`]
 //! - what is served, and to whom: [`stub`], [`tokens`], [`cpus`], [`serve`]
-//! - who serves it, from outside: [`process`], [`access_log`], [`stage`]
+//! - who serves it, from outside: [`process`], [`access_log`], [`receiver`], [`stage`]
 //! - what is asked: [`connection`], [`cases`]
 //! - what is measured: [`load`], [`memory`]
 //! - what is said about it: [`report`]
@@ -25,6 +25,8 @@ pub mod serve;
 pub mod process;
 
 pub mod access_log;
+
+pub mod receiver;
 
 pub mod stage;
 

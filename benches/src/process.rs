@@ -31,7 +31,7 @@ impl Server {
     /// # Errors
     /// [`Failure`] when it does not come up.
     pub fn start(served: &Served) -> Result<Self, Failure> {
-        let Served { contender, cpu, access_log, jwks, replicas } = served;
+        let Served { contender, cpu, access_log, jwks, replicas, receiver } = served;
         let own = std::env::current_exe().map_err(Failure::system("find this program"))?;
         let mut command = Command::new(own);
         command.args(["serve", contender.name(), "--access-log"]).arg(access_log);
@@ -40,6 +40,9 @@ impl Server {
         }
         if let Some(Replicas { own, other }) = replicas {
             command.args(["--own", &own.to_string(), "--other", &other.to_string()]);
+        }
+        if let Some(receiver) = receiver {
+            command.args(["--receiver", &receiver.to_string()]);
         }
         if let Some(cpu) = cpu {
             command.args(["--cpu", &cpu.to_string()]);

@@ -34,18 +34,32 @@ pub struct Row {
     /// CPU of a request that is passed on beside that of the same request where the session is, in the same round:
     /// median of the rounds.
     pub local_ratio: Option<f64>,
-    /// What `ratio` or `each_bytes` may be at most.
+    /// CPU beyond that of the same request where nothing is recorded, in the same round: median of the rounds.
+    pub extra_us: Option<f64>,
+    /// What `extra_us`, or else `ratio` or `each_bytes`, may be at most.
     pub bar: Option<f64>,
 }
 
+/// Rounds that those of a case are compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// Those of `static_200`.
+    pub unit: &'a [Round],
+    /// Those of the same request, not passed on.
+    pub local: Option<&'a [Round]>,
+    /// Those of the same request where nothing is recorded.
+    pub silent: Option<&'a [Round]>,
+}
+
 impl Row {
-    /// The row of a case; `unit` are the rounds of `static_200`, `local` those of the same request not passed on.
+    /// The row of a case.
     #[must_use]
-    pub fn of_case(case: Case, rounds: &[Round], unit: &[Round], local: Option<&[Round]>) -> Self {
+    pub fn of_case(case: Case, rounds: &[Round], beside: Beside<'_>) -> Self {
         Self {
-            local_ratio: local.map(|local| ratio(rounds, local)),
-            bar: case.ratio_max(),
-            ..Self::of_rounds(case.contender(), case.name(), rounds, unit)
+            local_ratio: beside.local.map(|local| ratio(rounds, local)),
+            extra_us: beside.silent.map(|silent| extra(rounds, silent)),
+            bar: case.extra_us_max().or(case.ratio_max()),
+            ..Self::of_rounds(case.contender(), case.name(), rounds, beside.unit)
         }
     }
 
@@ -69,6 +83,7 @@ impl Row {
             each_bytes: None,
             ratio: Some(ratio(rounds, unit)),
             local_ratio: None,
+            extra_us: None,
             bar: None,
         }
     }
@@ -88,12 +103,13 @@ impl Row {
             each_bytes: Some(share.each_bytes),
             ratio: None,
             local_ratio: None,
+            extra_us: None,
             bar: Some(share.kept.bytes_max()),
         }
     }
 
     fn verdict(&self) -> &'static str {
-        match (self.ratio.or(self.each_bytes), self.bar) {
+        match (self.extra_us.or(self.ratio).or(self.each_bytes), self.bar) {
             (Some(value), Some(bar)) if value <= bar => "met",
             (Some(_), Some(_)) => "MISSED",
             (_, None) | (None, _) => "",
@@ -109,6 +125,7 @@ impl Row {
             self.cpu_us_per_request.map(with(2)).unwrap_or_default(),
             self.ratio.map(with(2)).unwrap_or_default(),
             self.local_ratio.map(with(2)).unwrap_or_default(),
+            self.extra_us.map(with(2)).unwrap_or_default(),
             self.each_bytes.map(with(0)).unwrap_or_default(),
             self.bar.map(with(if ratios { 2 } else { 0 })).unwrap_or_default(),
             self.verdict().to_owned(),
@@ -121,7 +138,7 @@ impl Row {
     }
 }
 
-const COLUMNS: usize = 13;
+const COLUMNS: usize = 14;
 
 const HEADINGS: [&str; COLUMNS] = [
     "contender",
@@ -129,6 +146,7 @@ const HEADINGS: [&str; COLUMNS] = [
     "CPU µs",
     "ratio",
     "to local",
+    "extra µs",
     "bytes each",
     "bar",
     "verdict",
@@ -142,6 +160,11 @@ const HEADINGS: [&str; COLUMNS] = [
 /// Rounds of the same number are compared: a neighbour that slows the machine slows both.
 fn ratio(rounds: &[Round], unit: &[Round]) -> f64 {
     median(rounds.iter().zip(unit).map(|(own, unit)| own.cpu_us / unit.cpu_us))
+}
+
+/// As above.
+fn extra(rounds: &[Round], silent: &[Round]) -> f64 {
+    median(rounds.iter().zip(silent).map(|(own, silent)| own.cpu_us - silent.cpu_us))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -16,7 +16,7 @@ use crate::{
     load::{Load, Prepared, Round},
     memory::Kept,
     process::Server,
-    report::{Row, Table, write_json},
+    report::{Beside, Row, Table, write_json},
     serve::{Contender, Served},
     stage::Stage,
     tokens::Minter,
@@ -103,7 +103,8 @@ async fn measure_cases(
 
 /// Whether a case is measured when only one is asked for: it, the unit, and what it is compared with.
 fn is_beside(case: Case, only: Case) -> bool {
-    case == only || case == Case::Static200 || only.local() == Some(case)
+    let compared = [Some(only), Some(Case::Static200), only.local(), only.silent()];
+    compared.contains(&Some(case))
 }
 
 /// Who answers this case.
@@ -119,8 +120,12 @@ fn rows(measured: &[(Prepared, Vec<Round>)]) -> Vec<Row> {
     };
     let unit = rounds_of(Case::Static200).unwrap_or_default();
     let row = |case: Case| {
-        let local = case.local().and_then(rounds_of);
-        Some(Row::of_case(case, rounds_of(case)?, unit, local))
+        let beside = Beside {
+            unit,
+            local: case.local().and_then(rounds_of),
+            silent: case.silent().and_then(rounds_of),
+        };
+        Some(Row::of_case(case, rounds_of(case)?, beside))
     };
     Case::ALL.into_iter().filter_map(row).collect()
 }
@@ -134,7 +139,8 @@ async fn measure_memory(
     for &(kept, count) in kept {
         let access_log = folder.join(kept.name());
         let contender = Contender::Promgate;
-        let told = Served { contender, cpu, access_log, jwks: None, replicas: None };
+        let told =
+            Served { contender, cpu, access_log, jwks: None, replicas: None, receiver: None };
         let server = Server::start(&told)?;
         rows.push(Row::of_share(&kept.measure(&server, count).await?));
     }

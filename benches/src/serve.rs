@@ -29,11 +29,25 @@ pub enum Contender {
     Guarded,
     /// The same as [`Contender::Promgate`], one of two replicas that share sessions.
     Replica,
+    /// The same as [`Contender::Promgate`], and nothing is recorded.
+    Silent,
+    /// The same, and every fact of each request is recorded and sealed into a chain.
+    Audited,
+    /// The same as [`Contender::Silent`], and each request is traced.
+    Traced,
 }
 
 impl Contender {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::Promgate, Self::Guarded, Self::Replica];
+    pub const ALL: [Self; 7] = [
+        Self::Bare,
+        Self::Promgate,
+        Self::Guarded,
+        Self::Replica,
+        Self::Silent,
+        Self::Audited,
+        Self::Traced,
+    ];
 
     /// Its name on the command line and in the results.
     #[must_use]
@@ -43,6 +57,9 @@ impl Contender {
             Self::Promgate => "promgate",
             Self::Guarded => "guarded",
             Self::Replica => "replica",
+            Self::Silent => "silent",
+            Self::Audited => "audited",
+            Self::Traced => "traced",
         }
     }
 
@@ -66,6 +83,8 @@ pub struct Served {
     pub jwks: Option<PathBuf>,
     /// Where a replica and the other one find each other.
     pub replicas: Option<Replicas>,
+    /// Where the traced one sends its spans.
+    pub receiver: Option<SocketAddr>,
 }
 
 /// Two replicas, as one of them sees it.
@@ -105,6 +124,12 @@ pub fn serve(served: &Served) -> Result<(), Failure> {
         Contender::Replica => {
             let replicas = served.replicas.ok_or(Failure::NoReplicas)?;
             edge(&runtime, served, edge::Kind::Replica(replicas))
+        }
+        Contender::Silent => edge(&runtime, served, edge::Kind::Silent),
+        Contender::Audited => edge(&runtime, served, edge::Kind::Audited),
+        Contender::Traced => {
+            let receiver = served.receiver.ok_or(Failure::NoReceiver)?;
+            edge(&runtime, served, edge::Kind::Traced(receiver))
         }
     }
 }

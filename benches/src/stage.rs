@@ -11,9 +11,13 @@ use crate::{
     access_log::AccessLogFile,
     failure::Failure,
     process::Server,
+    receiver::Receiver,
     serve::{Contender, Replicas, Served},
     tokens::Minter,
 };
+
+/// What every record of a request has, and no line of the chain itself.
+const OF_REQUEST: &str = r#""request_id":"#;
 
 /// What every record of a replica has to whom requests were passed on.
 const PASSED_ON_ONCE: &str = r#""hop":1,"#;
@@ -25,6 +29,7 @@ pub struct Stage {
     pub contender: Contender,
     server: Server,
     log: Option<AccessLogFile>,
+    receiver: Option<Receiver>,
     /// The replica to whom `server` passes on.
     owner: Option<(Server, AccessLogFile)>,
 }
@@ -44,18 +49,25 @@ impl Stage {
         let access_log = folder.join(contender.name()).with_extension("log");
         let jwks = folder.join("jwks.json");
         fs::write(&jwks, minter.jwks()).map_err(Failure::system("write the key set"))?;
-        let told = Served { contender, cpu, access_log, jwks: Some(jwks), replicas: None };
+        let told =
+            Served { contender, cpu, access_log, jwks: Some(jwks), replicas: None, receiver: None };
         if contender == Contender::Replica {
             return Self::start_two(told, folder);
         }
+        let receiver = (contender == Contender::Traced).then(Receiver::start).transpose()?;
+        let address = receiver.as_ref().map(|receiver| receiver.address);
+        let told = Served { receiver: address, ..told };
         let server = Server::start(&told)?;
         let log = match contender {
-            Contender::Bare => None,
+            Contender::Bare | Contender::Silent | Contender::Traced => None,
             Contender::Promgate | Contender::Guarded | Contender::Replica => {
-                Some(AccessLogFile::open(&told.access_log, String::new())?)
+                Some(AccessLogFile::open(&told.access_log, String::new(), true)?)
+            }
+            Contender::Audited => {
+                Some(AccessLogFile::open(&told.access_log, OF_REQUEST.to_owned(), false)?)
             }
         };
-        Ok(Self { contender, server, log, owner: None })
+        Ok(Self { contender, server, log, receiver, owner: None })
     }
 
     /// Starts two replicas. Records count that say that a request came by the one and was served by the other.
@@ -67,14 +79,15 @@ impl Stage {
             access_log: folder.join("owner.log"),
             jwks: None,
             replicas: Some(Replicas { own: other, other: own }),
+            receiver: None,
         };
         let told = Served { replicas: Some(Replicas { own, other }), ..told };
         let server = Server::start(&told)?;
-        let log = AccessLogFile::open(&told.access_log, format!(r#""owner":"{other}/"#))?;
+        let log = AccessLogFile::open(&told.access_log, format!(r#""owner":"{other}/"#), true)?;
         let owner = Server::start(&of_owner)?;
-        let owner_log = AccessLogFile::open(&of_owner.access_log, PASSED_ON_ONCE.to_owned())?;
+        let owner_log = AccessLogFile::open(&of_owner.access_log, PASSED_ON_ONCE.to_owned(), true)?;
         let owner = Some((owner, owner_log));
-        Ok(Self { contender: told.contender, server, log: Some(log), owner })
+        Ok(Self { contender: told.contender, server, log: Some(log), receiver: None, owner })
     }
 
     /// Where requests are sent.
@@ -105,14 +118,17 @@ impl Stage {
         self.servers().map(Server::rss_bytes).sum()
     }
 
-    /// Waits until every process has written so many records, and empties the logs.
+    /// Waits until every process has written so many records, or sent so many traces.
     ///
     /// # Errors
-    /// [`Failure::Records`] when they do not come.
+    /// [`Failure::Records`] or [`Failure::Spans`] when they do not come.
     pub async fn take_records(&mut self, records: u64) -> Result<(), Failure> {
         let of_owner = self.owner.as_mut().map(|(_, log)| log);
         for log in self.log.iter_mut().chain(of_owner) {
             log.take(records).await?;
+        }
+        if let Some(receiver) = &mut self.receiver {
+            receiver.take(records).await?;
         }
         Ok(())
     }

@@ -30,6 +30,9 @@ mod smoke {
             "ping_session",
             "ping_session_hop",
             "tools_list_stateless",
+            "tools_list_audit_off",
+            "tools_list_audit_chain",
+            "tools_list_traced",
             "tools_call_stub",
             "tools_call_stub_session",
             "tools_list_rs256_first",
@@ -37,16 +40,19 @@ mod smoke {
             "tools_list_es256_first",
             "refused_401",
         ];
-        assert_eq!(names[..10], cases);
-        assert_eq!(names[10..], ["open_stream"]);
-        for row in &rows[..10] {
+        assert_eq!(names[..13], cases);
+        assert_eq!(names[13..], ["open_stream"]);
+        for row in &rows[..13] {
             let fresh = row["case"].as_str().unwrap().ends_with("_first");
             assert_eq!(row["requests"], if fresh { 20 } else { 200 }, "{row}");
             assert_eq!(row["errors"], 0, "{row}");
             is_measured(row);
             assert_eq!(row["local_ratio"].is_number(), row["case"] == "ping_session_hop", "{row}");
+            let more = ["tools_list_audit_chain", "tools_list_traced"];
+            let has_more = more.contains(&row["case"].as_str().unwrap());
+            assert_eq!(row["extra_us"].is_number(), has_more, "{row}");
         }
-        is_memory(&rows[10]);
+        is_memory(&rows[13]);
         let table = String::from_utf8(run.stdout).unwrap();
         assert_eq!(table.lines().count(), 1 + rows.len(), "a heading and a line for each row");
     }
@@ -100,6 +106,21 @@ mod smoke {
         assert_eq!(names, ["static_200", "ping_session", "ping_session_hop"]);
         let (alone, passed_on) = (&rows[1]["rss_bytes"], &rows[2]["rss_bytes"]);
         assert!(passed_on.as_u64() > alone.as_u64(), "two processes: {passed_on}, {alone}");
+    }
+
+    #[test]
+    fn what_a_sealed_record_costs_is_measured_beside_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("edge.json");
+        let small = ["--rounds", "2", "--requests", "40", "--connections", "2"];
+        let one = ["--only", "tools_list_audit_chain", "--json", file.to_str().unwrap()];
+        let run = bench_edge(&[&small[..], &one[..]].concat());
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let rows = rows(&file);
+        let names: Vec<_> = rows.iter().map(|row| row["case"].as_str().unwrap()).collect();
+        assert_eq!(names, ["static_200", "tools_list_audit_off", "tools_list_audit_chain"]);
+        assert_eq!(rows[2]["bar"], 1.5);
+        assert!(rows[2]["extra_us"].is_number() && rows[1]["bar"].is_null());
     }
 
     #[test]

@@ -51,9 +51,8 @@ impl Canaries {
     pub fn word(&self, place: &str) -> String {
         self.planted(place, || {
             let letters = |kind: &[u8], byte: u8| char::from(kind[usize::from(byte) % kind.len()]);
-            let syllable = |pair: &[u8]| {
-                [letters(b"bdfgklmnprstvz", pair[0]), letters(b"aeiou", pair[1])]
-            };
+            let syllable =
+                |pair: &[u8]| [letters(b"bdfgklmnprstvz", pair[0]), letters(b"aeiou", pair[1])];
             random::<18>().chunks(2).flat_map(syllable).collect()
         })
     }
@@ -62,7 +61,8 @@ impl Canaries {
     pub fn random(&self, place: &str) -> String {
         self.planted(place, || {
             let mut kinds: Vec<&[u8]> = Vec::new();
-            for kind in [&b"ABCDEFGHJKLMNPQRSTUVWXYZ"[..], b"abcdefghjkmnpqrstuvwxyz", b"23456789"] {
+            for kind in [&b"ABCDEFGHJKLMNPQRSTUVWXYZ"[..], b"abcdefghjkmnpqrstuvwxyz", b"23456789"]
+            {
                 kinds.extend([kind; 16]);
             }
             let mut secret = String::new();

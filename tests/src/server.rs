@@ -101,7 +101,8 @@ impl Server {
     pub fn promgate_by(launcher: &[&str], config: &Value) -> (Self, ChildStdout) {
         let files = write_config(config);
         let (promgate, file) = (program("promgate"), files.path().join("config.yaml"));
-        let command = [promgate.as_os_str(), "serve".as_ref(), "--config".as_ref(), file.as_os_str()];
+        let command =
+            [promgate.as_os_str(), "serve".as_ref(), "--config".as_ref(), file.as_os_str()];
         let all: Vec<&OsStr> = launcher.iter().map(AsRef::as_ref).chain(command).collect();
         let (first, rest) = all.split_first().expect("a command");
         let level = [("PROMGATE_LOG", OsStr::new("info"))];

@@ -1,6 +1,7 @@
 //! The real edge and real workers, with the stub for a handler.
 
 use std::{
+    net::SocketAddr,
     num::{NonZeroU8, NonZeroU16, NonZeroU32},
     path::PathBuf,
     sync::Arc,
@@ -9,6 +10,7 @@ use std::{
 };
 
 use e2e::minter::AUDIENCE;
+use http::HeaderMap;
 use jsonwebtoken_jwks::source::{Source, Terms};
 
 use mcp_core::{
@@ -20,8 +22,9 @@ use mcp_core::{
 use promgate::{
     config::{
         AccessLog, Authentication, Authorization, Cluster, Config, HostRule, Http, HttpLimits,
-        Issuer, KeySource, LogFile, OriginRule, Peers, Probe, ProtectedResource, Rate, RateLimits,
-        Server, SessionStore, Sessions, Target, Telemetry, Transport, Verification,
+        Issuer, KeySource, LogFile, OriginRule, Otlp, OtlpProtocol, Peers, Probe, Propagate,
+        ProtectedResource, Rate, RateLimits, Server, SessionStore, Sessions, Share, SinkTls,
+        Target, Telemetry, Traces, Transport, Verification,
     },
     server::{self, Running},
 };
@@ -39,6 +42,8 @@ const CONNECTIONS_MAX: usize = 100_000;
 const SESSIONS_MAX: usize = 1_000_000;
 /// Signs the session ids of both replicas.
 const SESSION_KEY: &str = "the session key of two replicas on the loopback";
+/// Seals records.
+const AUDIT_KEY: &str = "the audit key of a benchmark on the loopback";
 /// Signs what they tell each other.
 const CLUSTER_KEY: &str = "the cluster key of two replicas on the loopback";
 
@@ -51,6 +56,12 @@ pub(super) enum Kind {
     Guarded(Arc<str>),
     /// Sessions are shared with another replica.
     Replica(Replicas),
+    /// Everybody may do everything, and nothing is recorded.
+    Silent,
+    /// The same, and all of each request is recorded and sealed.
+    Audited,
+    /// Nothing is recorded, and each request traced to this receiver.
+    Traced(SocketAddr),
 }
 
 /// Starts to serve on a free port. Must be called inside a runtime.
@@ -60,6 +71,9 @@ pub(super) async fn start(access_log: PathBuf, kind: Kind) -> Result<Running, Fa
         Kind::Open => config,
         Kind::Guarded(jwks) => guarded(config, jwks)?,
         Kind::Replica(replicas) => replica(config, replicas),
+        Kind::Silent => Config { access_log: AccessLog::off(), ..config },
+        Kind::Audited => audited(config),
+        Kind::Traced(receiver) => traced(config, receiver)?,
     };
     let stub = Stub::new().map_err(Failure::Stub)?;
     let service = Arc::new(Service::new(stub, Changes::default()));
@@ -163,6 +177,38 @@ fn replica(config: Config, Replicas { own, other }: Replicas) -> Config {
         }),
         ..config
     }
+}
+
+/// The same with its one sink sealed. The record is the whole one, as nothing is left out of it by itself.
+fn audited(mut config: Config) -> Config {
+    config.access_log.audit.keys = vec![Secret::new(AUDIT_KEY)];
+    for sink in &mut config.access_log.sinks {
+        sink.chain = true;
+    }
+    config
+}
+
+/// The same without records. Every request is traced; there is room for the spans of a whole round, since one that is
+/// dropped would be a cost not paid.
+fn traced(config: Config, receiver: SocketAddr) -> Result<Config, Failure> {
+    let endpoint = format!("http://{receiver}/v1/traces").parse().map_err(Failure::Address)?;
+    let receiver = Otlp {
+        endpoint,
+        protocol: OtlpProtocol::HttpProtobuf,
+        headers: HeaderMap::new(),
+        tls: SinkTls::default(),
+        timeout: Duration::from_secs(10),
+    };
+    let traces = Traces {
+        receiver,
+        sample_ratio: Share::ALL,
+        trust_parent: false,
+        trusted_per_second_max: 0,
+        propagate: Propagate::Traceparent,
+        queue_max: 1 << 20,
+    };
+    let telemetry = Telemetry { traces: Some(traces), ..config.telemetry };
+    Ok(Config { access_log: AccessLog::off(), telemetry, ..config })
 }
 
 /// The same for tokens of one issuer, with the limits of a file that has nothing in it, but so high that no

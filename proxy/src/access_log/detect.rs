@@ -162,6 +162,29 @@ impl Iterator for Findings<'_> {
     }
 }
 
+/// What a text says that is encoded for a URL, as far as it is looked at; none where nothing in it is encoded.
+pub(super) fn decoded(text: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    let first = text.iter().position(|byte| *byte == b'%')?;
+    let looked_at = bytes_max.saturating_add(LOOK_AHEAD);
+    let (before, mut rest) = text.split_at_checked(first).filter(|_| first < looked_at)?;
+    let mut decoded = before.to_vec();
+    while let [byte, after @ ..] = rest
+        && decoded.len() < looked_at
+    {
+        let pair = after.first_chunk().filter(|_| *byte == b'%').and_then(hex);
+        decoded.push(pair.unwrap_or(*byte));
+        rest = if pair.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    Some(decoded)
+}
+
+/// The byte of two hexadecimal digits.
+fn hex(pair: &[u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16)?).ok();
+    let [high, low] = *pair;
+    Some((digit(high)? << 4) | digit(low)?)
+}
+
 /// Whether a text is of a form that ids have: a number, a UUID, or hexadecimal digits like those of a trace. Such ids look
 /// random and open nothing.
 pub(super) fn is_id(text: &[u8]) -> bool {
@@ -169,6 +192,8 @@ pub(super) fn is_id(text: &[u8]) -> bool {
     let hex = |byte: &u8| byte.is_ascii_hexdigit();
     match text.len() {
         0..=12 if text.iter().all(number) => true,
+        // As long as the number of a card.
+        card::DIGITS_MIN..=card::DIGITS_MAX if text.iter().all(number) => false,
         0..=32 => text.iter().all(hex),
         _ => is_uuid(text),
     }

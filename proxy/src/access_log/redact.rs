@@ -99,6 +99,11 @@ impl Rules {
 
     /// Appends a client's text without what the detectors find.
     pub(super) fn put_client(&self, out: &mut Vec<u8>, text: &[u8], bytes_max: usize, put: Put) {
+        // What is encoded for a URL is shown decoded where something is found in it only then.
+        let decoded = detect::decoded(text, bytes_max);
+        let found_in =
+            |text: &Vec<u8>| Findings::in_text(text, bytes_max, self.detectors).is_some();
+        let text = decoded.as_ref().filter(|text| found_in(text)).map_or(text, Vec::as_slice);
         let Some(findings) = Findings::in_text(text, bytes_max, self.detectors) else {
             return put(out, text, bytes_max);
         };

@@ -296,11 +296,11 @@ fn tool(rpc: &Rpc) -> Option<&'static str> {
     TOOL_NAMES.into_iter().find(|name| *name == called)
 }
 
-/// The request's id, if it is a number: a text may hold anything.
+/// The request's id, if it is a number: a text may hold anything. One of 13 digits or more may be that of a card.
 fn rpc_id(rpc: &Rpc, to: &mut Attributes<'_, '_>) {
     let digits = rpc.id().and_then(|id| std::str::from_utf8(id).ok());
     if let Some(digits) =
-        digits.filter(|id| id.len() <= 20 && id.bytes().all(|b| b.is_ascii_digit()))
+        digits.filter(|id| id.len() <= 12 && id.bytes().all(|b| b.is_ascii_digit()))
     {
         to.text(&attribute::RPC_ID, digits);
     }

@@ -1,8 +1,7 @@
-//! Requests by the thousand while the places to which records go fail: what was asked, and what was recorded.
+//! Requests by the thousand while the places to which records go fail: what was asked, and what was recorded,
+//! request by request.
 
 mod asked;
 mod files;
-mod full;
-mod kill;
 mod pipe;
 mod syslog;

@@ -4,7 +4,8 @@ use super::{Found, at};
 
 /// Fewest digits of a card's number. Spec: ISO/IEC 7812-1.
 pub(super) const DIGITS_MIN: usize = 13;
-const DIGITS_MAX: usize = 19;
+/// Most digits of one.
+pub(super) const DIGITS_MAX: usize = 19;
 /// Fewest digits of a group that another follows.
 const GROUP_MIN: usize = 4;
 

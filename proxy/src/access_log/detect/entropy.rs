@@ -2,7 +2,10 @@
 //!
 //! Names that people give are words: letters of one case in a row, a capital where a word begins, digits together. Random
 //! characters change their kind at every second step and seldom repeat. A run of token characters counts as random
-//! when it is long and one of both shows; so does a long row of letters that nobody could say, and a UUID.
+//! when it is long and one of both shows; so does a long row of letters that nobody could say, and a UUID. Words around
+//! something random must not hide it, as those of a path do: so the parts of a run are looked at as well.
+
+use std::ops::Range;
 
 use super::{Found, is_token, is_uuid, run_end};
 
@@ -25,13 +28,34 @@ pub(super) fn find(text: &[u8], from: usize) -> Option<Found> {
         let end = run_end(text, start, is_token);
         if end - start >= CHARS_MIN {
             let run = text.get(start..end)?;
-            if is_uuid(run) || Traits::of(run).look_random() {
+            if let Some(random) = random(run) {
+                let (start, end) = (start + random.start, start + random.end);
                 return Some(Found { start, end, mark: "[secret]" });
             }
         }
         place = end.max(place + 1);
     }
     None
+}
+
+/// A run as a whole, or its first part between slashes that is random or has something random between other signs.
+fn random(run: &[u8]) -> Option<Range<usize>> {
+    if is_random(run) {
+        return Some(0..run.len());
+    }
+    let mut start = 0;
+    for part in run.split(|byte| *byte == b'/') {
+        let end = start + part.len();
+        if is_random(part) || part.split(|byte| kind(*byte).is_none()).any(is_random) {
+            return Some(start..end);
+        }
+        start = end + 1;
+    }
+    None
+}
+
+fn is_random(text: &[u8]) -> bool {
+    text.len() >= CHARS_MIN && (is_uuid(text) || Traits::of(text).look_random())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

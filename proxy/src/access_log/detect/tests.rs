@@ -173,6 +173,40 @@ fn what_looks_random_is_found() {
 }
 
 #[test]
+fn words_around_something_random_do_not_hide_it() {
+    let on = only(|detectors| detectors.entropy = true);
+    let random = "ox85PtP6FqPC5DA3LvHfFq4q49CVyfy467Cn2hd7";
+    let words = "word/".repeat(40);
+    assert_eq!(
+        shown(&format!("/{words}{random}/{words}"), on),
+        format!("/{words}[secret]/{words}")
+    );
+    assert_eq!(shown(&format!("{words}a-name-of-{random}"), on), format!("{words}[secret]"));
+    let uuid = "550e8400-e29b-41d4-a716-446655440000";
+    assert_eq!(shown(&format!("/users/{uuid}/name"), on), "/users/[secret]/name");
+}
+
+#[test]
+fn text_that_is_encoded_for_a_url_is_decoded_to_be_looked_at() {
+    let told =
+        |text: &str| decoded(text.as_bytes(), 100).map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(told("/a/b"), None);
+    for (text, wanted) in [
+        ("a%40b.example", "a@b.example"),
+        ("%2Fx%2f", "/x/"),
+        ("100%", "100%"),
+        ("5%4", "5%4"),
+        ("%zz%41%%41", "%zzA%A"),
+        ("%2541", "%41"),
+    ] {
+        assert_eq!(told(text).as_deref(), Some(wanted), "{text}");
+    }
+    let long = decoded("%41".repeat(5000).as_bytes(), 100).unwrap();
+    assert_eq!(long.len(), 100 + LOOK_AHEAD, "no more than is looked at");
+    assert_eq!(decoded(format!("{}%41", "a".repeat(5000)).as_bytes(), 100), None);
+}
+
+#[test]
 fn names_that_people_give_do_not_look_random() {
     all_stay(
         &[
@@ -210,7 +244,8 @@ fn ids_are_told_from_other_text() {
         assert!(is_id(id.as_bytes()), "{id}");
     }
     assert!(is_id(b"550e8400-e29b-41d4-a716-446655440000"));
-    for other in ["req-1", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1g", "4111111111111111x"] {
+    let card = "4111111111111111";
+    for other in ["req-1", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1g", "4111111111111111x", card] {
         assert!(!is_id(other.as_bytes()), "{other}");
     }
     assert!(!is_id(&[b'a'; 33]) && !is_id(&[b'a'; 64]));

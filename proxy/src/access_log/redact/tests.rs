@@ -120,6 +120,20 @@ fn detectors_look_at_every_text_of_a_client() {
 }
 
 #[test]
+fn what_is_encoded_for_a_url_is_found_and_shown_decoded_then_alone() {
+    let rules = trial::rules(Records::default());
+    for (path, wanted) in [
+        ("/a%20b/c", "/a%20b/c"),
+        ("/people/a%40b.example", "/people/[email]"),
+        ("/x/password%3Dhunter22", "/x/password=[key]"),
+        ("/-----BEGIN%20PRIVATE%20KEY-----%0Aabc%0A-----END%20PRIVATE%20KEY-----", "/[key]"),
+    ] {
+        let record = Record { path: path.as_bytes(), ..trial::record() };
+        assert_eq!(read(&record, &rules)["path"], wanted, "{path}");
+    }
+}
+
+#[test]
 fn a_secret_at_the_cut_is_taken_out_whole() {
     let rules = trial::rules(Records::default());
     let secret = "dBjftJeZ4CVPmB92K27uhbUJU1p1rwW1gFWFOEjXk";

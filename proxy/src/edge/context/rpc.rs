@@ -7,7 +7,7 @@ use crate::{
     metrics::labels::{Label as _, RpcMethod},
 };
 
-/// Longest id of a request kept, in bytes. Clients count, or take UUIDs.
+/// Longest id of a request kept without memory of its own, in bytes. Clients count, or take UUIDs.
 const ID_BYTES_MAX: usize = 64;
 
 /// Longest text kept of what a client may name as it likes: more than any record shows, so that what the detectors
@@ -29,10 +29,12 @@ pub(in crate::edge) struct Rpc {
 }
 
 /// The id of a request, without the quotes of a text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct RpcId {
     bytes: [u8; ID_BYTES_MAX],
     length: u8,
+    /// One that does not fit.
+    long: Option<Box<str>>,
 }
 
 impl Rpc {
@@ -76,7 +78,7 @@ impl Rpc {
     }
 
     const fn bare(method: RpcMethod) -> Self {
-        let id = RpcId { bytes: [0; ID_BYTES_MAX], length: 0 };
+        let id = RpcId { bytes: [0; ID_BYTES_MAX], length: 0, long: None };
         Self { method, other: None, id, tool: None, prompt: None, resource: None, arguments: None }
     }
 
@@ -88,6 +90,9 @@ impl Rpc {
 
     /// The id as the client wrote it; none where the message has none.
     pub(in crate::edge) fn id(&self) -> Option<&[u8]> {
+        if let Some(long) = &self.id.long {
+            return Some(long.as_bytes());
+        }
         self.id.bytes.get(..usize::from(self.id.length)).filter(|id| !id.is_empty())
     }
 }
@@ -95,7 +100,8 @@ impl Rpc {
 impl RpcId {
     fn of(raw: &str) -> Self {
         let bare = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw);
-        let mut id = Self { bytes: [0; ID_BYTES_MAX], length: 0 };
+        let long = (bare.len() > ID_BYTES_MAX).then(|| bounded(bare));
+        let mut id = Self { bytes: [0; ID_BYTES_MAX], length: 0, long };
         for (to, from) in id.bytes.iter_mut().zip(bare.bytes()) {
             *to = from;
             id.length += 1;

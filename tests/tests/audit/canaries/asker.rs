@@ -112,22 +112,29 @@ impl Asker<'_> {
         let id = session.session_id().expect("a session").to_owned();
         self.stage.client.plant("session id of somebody", &id);
         let opening = json!({ "jsonrpc": "2.0", "id": self.random("id of initialize"), "method": "initialize",
-            "params": {
-                "protocolVersion": self.random("protocol version"),
-                "capabilities": { "experimental": { self.word("capability"): { "a": self.word("capability, inside") } } },
-                "clientInfo": {
-                    "name": self.random("client name"), "version": self.random("client version"),
-                    "title": self.word("client title"), "websiteUrl": self.word("client website"),
-                },
-                self.word("a parameter of initialize"): self.word("a parameter's value"),
-            }});
-        let opened = self.send(Client::unopened(address, SESSION).bearing(&self.token).post(&opening));
+        "params": {
+            "protocolVersion": self.random("protocol version"),
+            "capabilities": { "experimental": { self.word("capability"): { "a": self.word("capability, inside") } } },
+            "clientInfo": {
+                "name": self.random("client name"), "version": self.random("client version"),
+                "title": self.word("client title"), "websiteUrl": self.word("client website"),
+            },
+            self.word("a parameter of initialize"): self.word("a parameter's value"),
+        }});
+        let opened =
+            self.send(Client::unopened(address, SESSION).bearing(&self.token).post(&opening));
         if let Some(id) = opened.and_then(|reply| reply.http.head.header("Mcp-Session-Id")) {
             self.stage.client.plant("another session id", &id);
         }
         for (method, params) in [
-            ("notifications/cancelled", json!({ "requestId": self.word("cancelled"), "reason": self.word("reason") })),
-            ("notifications/progress", json!({ "progressToken": self.word("progress"), "progress": 1, "message": self.word("message") })),
+            (
+                "notifications/cancelled",
+                json!({ "requestId": self.word("cancelled"), "reason": self.word("reason") }),
+            ),
+            (
+                "notifications/progress",
+                json!({ "progressToken": self.word("progress"), "progress": 1, "message": self.word("message") }),
+            ),
             ("notifications/roots/list_changed", json!({ "a": self.word("roots") })),
         ] {
             let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
@@ -160,8 +167,17 @@ impl Asker<'_> {
     /// Every argument of every tool.
     fn tools(&self) {
         for (tool, arguments) in [
-            ("prometheus_query", &["query", "backend", "org_id", "time", "timeout", "limit", "unknown"][..]),
-            ("prometheus_list_metrics", &["query", "regex", "backend", "org_id", "start", "end", "limit", "offset", "timeout"]),
+            (
+                "prometheus_query",
+                &["query", "backend", "org_id", "time", "timeout", "limit", "unknown"][..],
+            ),
+            (
+                "prometheus_list_metrics",
+                &[
+                    "query", "regex", "backend", "org_id", "start", "end", "limit", "offset",
+                    "timeout",
+                ],
+            ),
         ] {
             for argument in arguments {
                 for secret in detectable(&self.stage.client, &format!("{tool}.{argument}")) {
@@ -172,7 +188,9 @@ impl Asker<'_> {
             }
         }
         // Of these nothing is shown.
-        for argument in ["query", "start", "end", "step", "backend", "org_id", "timeout", "limit", "unknown"] {
+        for argument in
+            ["query", "start", "end", "step", "backend", "org_id", "timeout", "limit", "unknown"]
+        {
             let mut all = json!({ "query": "up", "backend": "good", "start": "now-5m" });
             all[argument] = json!(self.word(&format!("prometheus_range_query.{argument}")));
             let _answer = self.tool("prometheus_range_query", all);
@@ -181,7 +199,11 @@ impl Asker<'_> {
         let queries = [
             format!("up{{job=\"{}\",pod=~'{}.*'}}", word("label value"), word("pattern")),
             format!("up # {}", word("comment")),
-            format!("label_replace(up, \"a\", \"{}\", \"b\", `{}`)", word("replacement"), word("raw string")),
+            format!(
+                "label_replace(up, \"a\", \"{}\", \"b\", `{}`)",
+                word("replacement"),
+                word("raw string")
+            ),
             format!("up{{a=\"{}", word("value without its end")),
             format!("up{{a=\"\\x{}\"}}", word("value with a wrong escape")),
             format!("\"{}\"", word("text alone")),
@@ -189,7 +211,10 @@ impl Asker<'_> {
             format!("up{{a=\"x\"}} offset {} \"{}\"", "5m", word("text out of place")),
         ];
         for query in queries {
-            let _answer = self.tool("prometheus_range_query", json!({ "query": query, "start": "now-5m", "backend": "good" }));
+            let _answer = self.tool(
+                "prometheus_range_query",
+                json!({ "query": query, "start": "now-5m", "backend": "good" }),
+            );
         }
         for name in ["metric", "label", "function"] {
             let secret = self.random(&format!("PromQL: name of a {name}"));
@@ -198,17 +223,35 @@ impl Asker<'_> {
                 "label" => format!("up{{{secret}=\"a\"}}"),
                 _ => format!("{secret}(up)"),
             };
-            let _answer = self.tool("prometheus_range_query", json!({ "query": query, "start": "now-5m", "backend": "good" }));
+            let _answer = self.tool(
+                "prometheus_range_query",
+                json!({ "query": query, "start": "now-5m", "backend": "good" }),
+            );
         }
     }
 
     /// Every backend that repeats what we tell it.
     fn backends(&self) {
-        for backend in ["good", "absent", "unauthorized", "forbidden", "rejected", "failed", "limited", "warned", "page",
-            "redirect", "odd", "broken"]
-        {
-            let _answer = self.tool("prometheus_query", json!({ "query": "up", "backend": backend }));
-            let _answer = self.tool("prometheus_range_query", json!({ "query": "up", "start": "now-5m", "backend": backend }));
+        for backend in [
+            "good",
+            "absent",
+            "unauthorized",
+            "forbidden",
+            "rejected",
+            "failed",
+            "limited",
+            "warned",
+            "page",
+            "redirect",
+            "odd",
+            "broken",
+        ] {
+            let _answer =
+                self.tool("prometheus_query", json!({ "query": "up", "backend": backend }));
+            let _answer = self.tool(
+                "prometheus_range_query",
+                json!({ "query": "up", "start": "now-5m", "backend": backend }),
+            );
             let _answer = self.tool("prometheus_list_metrics", json!({ "backend": backend }));
         }
     }
@@ -217,14 +260,20 @@ impl Asker<'_> {
     fn names(&self) {
         let client = self.client();
         for secret in detectable(&self.stage.client, "JSON-RPC id") {
-            let _answer = self.send(client.request_with_id(&json!(secret), "tools/list", json!({})));
+            let _answer =
+                self.send(client.request_with_id(&json!(secret), "tools/list", json!({})));
         }
         for secret in detectable(&self.stage.client, "JSON-RPC method") {
             // A header cannot hold everything that a body can.
-            let _answer = self.send(client.request(&secret, json!({ "a": self.word("parameter of an unknown method") })));
+            let _answer = self.send(
+                client
+                    .request(&secret, json!({ "a": self.word("parameter of an unknown method") })),
+            );
         }
         for secret in detectable(&self.stage.client, "name") {
-            for (method, key) in [("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")] {
+            for (method, key) in
+                [("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")]
+            {
                 let _answer = self.call(method, json!({ key: secret, "arguments": { "a": self.word("argument of an unknown name") } }));
             }
         }
@@ -241,9 +290,13 @@ impl Asker<'_> {
         let complete = json!({ "ref": { "type": "ref/prompt", "name": self.random("completed prompt") },
             "argument": { "name": self.word("completed argument"), "value": self.word("completed value") } });
         let _answer = self.call("completion/complete", complete);
-        let mirrored = client.request("tools/list", json!({})).with("Mcp-Method", &self.word("mirrored method"));
+        let mirrored = client
+            .request("tools/list", json!({}))
+            .with("Mcp-Method", &self.word("mirrored method"));
         let _refused = self.send(mirrored);
-        let version = client.request("tools/list", json!({})).with("MCP-Protocol-Version", &self.random("header MCP-Protocol-Version"));
+        let version = client
+            .request("tools/list", json!({}))
+            .with("MCP-Protocol-Version", &self.random("header MCP-Protocol-Version"));
         let _refused = self.send(version);
         let params = json!({ "_meta": {
             "io.modelcontextprotocol/protocolVersion": self.random("protocol version in _meta"),
@@ -251,7 +304,8 @@ impl Asker<'_> {
             "traceparent": self.word("traceparent in _meta"), "tracestate": format!("a={}", self.word("tracestate in _meta")),
             "baggage": self.word("baggage in _meta"), self.word("key in _meta"): self.word("value in _meta"),
         }});
-        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params });
+        let message =
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params });
         let _refused = self.send(client.post(&message));
     }
 
@@ -261,21 +315,29 @@ impl Asker<'_> {
         for bytes_max in [64, 128, 256, 512, 2048] {
             for before in [bytes_max - 12, bytes_max - 20, bytes_max - 40] {
                 let filler: String = "word ".chars().cycle().take(before).collect();
-                let long = |place: &str| format!("{filler}{}", self.random(&format!("{place}, after {before}")));
+                let long = |place: &str| {
+                    format!("{filler}{}", self.random(&format!("{place}, after {before}")))
+                };
                 let headers = [long("long user agent"), long("long shown header")];
                 let path = long("long path").replace(' ', "/");
                 let query = json!({ "query": long("long argument"), "backend": "good" });
                 let name = long("long tool");
                 let id = json!(long("long id"));
                 let requests = [
-                    client.request_with_id(&id, "tools/call", json!({ "name": "prometheus_query", "arguments": query })),
+                    client.request_with_id(
+                        &id,
+                        "tools/call",
+                        json!({ "name": "prometheus_query", "arguments": query }),
+                    ),
                     client.request("tools/call", json!({ "name": name })).without("Mcp-Name"),
                     client.request(&long("long method"), json!({})).without("Mcp-Method"),
                     client.request("resources/read", json!({ "uri": format!("file:///{path}") })),
-                    Request::new("GET", &format!("/{path}")).header("Authorization", &format!("Bearer {}", self.token)),
+                    Request::new("GET", &format!("/{path}"))
+                        .header("Authorization", &format!("Bearer {}", self.token)),
                 ];
                 for request in requests {
-                                let request = request.header("User-Agent", &headers[0]).header("X-Shown", &headers[1]);
+                    let request =
+                        request.header("User-Agent", &headers[0]).header("X-Shown", &headers[1]);
                     let _answer = self.stage.send(&request);
                 }
             }
@@ -301,7 +363,8 @@ impl Asker<'_> {
         for body in bodies {
             let post = client.post(&json!({}));
             let _refused = self.send(post.clone().body(body.clone()));
-            let stateless = post.header("Mcp-Method", "tools/call").with("MCP-Protocol-Version", STATELESS);
+            let stateless =
+                post.header("Mcp-Method", "tools/call").with("MCP-Protocol-Version", STATELESS);
             let _refused = self.send(stateless.body(body));
         }
         let list = client.request("tools/list", json!({}));
@@ -327,20 +390,28 @@ impl Asker<'_> {
     fn tokens(&self) {
         let list = Client::stateless(self.stage.server.mcp).request("tools/list", json!({}));
         for (_, token) in bad_tokens(&self.stage.client) {
-            let refused = self.send(list.clone().header("Authorization", &format!("Bearer {token}")));
+            let refused =
+                self.send(list.clone().header("Authorization", &format!("Bearer {token}")));
             assert_eq!(refused.map(|reply| reply.status()), Some(401));
         }
         let odd = [
             format!("Basic {}", BASE64_STANDARD.encode(self.word("user and password"))),
             format!("Digest username=\"{}\"", self.word("digest")),
             self.word("no scheme"),
-            format!("Bearer {} {}", self.word("first of two tokens"), self.word("second of two tokens")),
+            format!(
+                "Bearer {} {}",
+                self.word("first of two tokens"),
+                self.word("second of two tokens")
+            ),
         ];
         for value in odd {
             let _refused = self.send(list.clone().header("Authorization", &value));
         }
-        let twice = list.clone().header("Authorization", &format!("Bearer {}", self.word("one header")));
-        let _refused = self.send(twice.header("Authorization", &format!("Bearer {}", self.word("another header"))));
+        let twice =
+            list.clone().header("Authorization", &format!("Bearer {}", self.word("one header")));
+        let _refused = self.send(
+            twice.header("Authorization", &format!("Bearer {}", self.word("another header"))),
+        );
         let _refused = self.send(list);
     }
 
@@ -354,7 +425,11 @@ impl Asker<'_> {
                 format!("/mcp?access_token={}", word("query")),
                 format!("/nowhere?{}={}", word("key"), word("value")),
                 format!("/mcp?a=%7B{}%7D#{}", word("encoded query"), word("fragment")),
-                format!("http://{}@localhost/mcp?{}", word("user of an address"), word("query of an address")),
+                format!(
+                    "http://{}@localhost/mcp?{}",
+                    word("user of an address"),
+                    word("query of an address")
+                ),
                 // A path, and so shown.
                 format!("//{}/mcp", self.random("target: address without a scheme")),
             ] {
@@ -362,9 +437,16 @@ impl Asker<'_> {
             }
         }
         for secret in detectable(&self.stage.client, "path") {
-            let encoded: String = secret.bytes().map(|byte| {
-                if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-            }).collect();
+            let encoded: String = secret
+                .bytes()
+                .map(|byte| {
+                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                        char::from(byte).to_string()
+                    } else {
+                        format!("%{byte:02X}")
+                    }
+                })
+                .collect();
             let path = if secret.contains([' ', '\\']) { &encoded } else { &secret };
             requests.push(Request::new("GET", &format!("/{path}")));
             requests.push(Request::new("GET", &format!("/{encoded}/more")));
@@ -382,13 +464,25 @@ impl Asker<'_> {
         for text in [
             format!("{}\r\n\r\n", word("a line")),
             format!("GET /{} HTTP/9.9\r\n\r\n", word("wrong version")),
-            format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n", word("header without a colon")),
+            format!(
+                "GET /mcp HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n",
+                word("header without a colon")
+            ),
             format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nA b: {}\r\n\r\n", word("wrong name")),
-            format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nA: \u{1}{}\r\n\r\n", word("control character")),
+            format!(
+                "GET /mcp HTTP/1.1\r\nHost: localhost\r\nA: \u{1}{}\r\n\r\n",
+                word("control character")
+            ),
             format!("CONNECT {}:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", word("tunnel")),
             format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", word("wrong preface")),
-            format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{}\r\n", word("wrong chunk")),
-            format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n{}", word("half a body")),
+            format!(
+                "POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{}\r\n",
+                word("wrong chunk")
+            ),
+            format!(
+                "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n{}",
+                word("half a body")
+            ),
         ] {
             let _answer = self.stage.send_bytes(text.as_bytes());
         }
@@ -408,9 +502,12 @@ impl Asker<'_> {
                 ("PUT", "/admin/log", &level),
                 ("GET", "/admin/log?a=b", &level),
             ] {
-                let request = Request::new(method, path).header("Authorization", &format!("Bearer {token}"));
-                let request = request.json(body).header("Cookie", &self.word("cookie of an operator"));
-                let answer = e2e::http::Connection::open(self.stage.server.admin).exchange(&request);
+                let request =
+                    Request::new(method, path).header("Authorization", &format!("Bearer {token}"));
+                let request =
+                    request.json(body).header("Cookie", &self.word("cookie of an operator"));
+                let answer =
+                    e2e::http::Connection::open(self.stage.server.admin).exchange(&request);
                 self.stage.keep(0, &answer);
             }
         }
@@ -425,8 +522,7 @@ impl Asker<'_> {
             stranger.call_tool("prometheus_query", json!({ "query": "up", "backend": "rejected" })),
         ];
         for reply in [all, wrong, unknown] {
-                self.stage.keep(1, &reply.http);
+            self.stage.keep(1, &reply.http);
         }
     }
 }
-

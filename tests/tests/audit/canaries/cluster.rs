@@ -52,11 +52,15 @@ fn no_secret_gets_from_one_replica_into_what_another_says() {
         file["backends"] = settings.clone();
     });
     let admin = |replica: usize, method: &str, path: &str, body: Value| {
-        let request = Request::new(method, path).header("Authorization", &format!("Bearer {admin_token}"));
+        let request =
+            Request::new(method, path).header("Authorization", &format!("Bearer {admin_token}"));
         Connection::open(replicas.at(replica).place().admin()).exchange(&request.json(&body))
     };
     for replica in 0..2 {
-        assert_eq!(admin(replica, "PUT", "/admin/log", json!({ "level": "trace" })).head.status, 200);
+        assert_eq!(
+            admin(replica, "PUT", "/admin/log", json!({ "level": "trace" })).head.status,
+            200
+        );
     }
 
     let token = good_token(&client, "good token");
@@ -66,7 +70,8 @@ fn no_secret_gets_from_one_replica_into_what_another_says() {
     let mut said = Vec::new();
     for (number, secret) in detectable(&client, "query").into_iter().enumerate() {
         let query = json!({ "query": format!("up{{a=\"{secret}\"}}") });
-        let call = owned.request("tools/call", json!({ "name": "prometheus_query", "arguments": query }));
+        let call =
+            owned.request("tools/call", json!({ "name": "prometheus_query", "arguments": query }));
         let request = call
             .header("Cookie", &client.word("cookie"))
             .header("Mcp-Param-Region", &client.word("header Mcp-Param-Region"))
@@ -82,8 +87,10 @@ fn no_secret_gets_from_one_replica_into_what_another_says() {
         said.extend_from_slice(&answer.body);
         said.extend_from_slice(format!("{:?}", answer.head).as_bytes());
     }
-    let hop = Request::new("POST", "/mcp").header("Promgate-Hop", &client.word("hop of a stranger"));
-    let hop = hop.header("Authorization", &BASE64_STANDARD.encode(client.word("token of a stranger")));
+    let hop =
+        Request::new("POST", "/mcp").header("Promgate-Hop", &client.word("hop of a stranger"));
+    let hop =
+        hop.header("Authorization", &BASE64_STANDARD.encode(client.word("token of a stranger")));
     let refused = once(replicas.at(0).place().peer(), &hop.header("Connection", "close"));
     assert!(refused.head.status >= 400, "{}", refused.head.status);
     let end = json!({ "issuer": minted(), "subject": client.word("good token: subject") });

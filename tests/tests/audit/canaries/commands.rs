@@ -21,7 +21,8 @@ fn full(config: &Canaries) -> (Vec<e2e::backend::Backend>, Value) {
         "url": "redis://127.0.0.1:9", "username": config.word("user of Redis"), "password": config.word("password of Redis") } });
     file["cluster"] = json!({ "listen": "127.0.0.1:17999", "advertise": "127.0.0.1:17999", "keys": [long(config, "cluster key")],
         "peers": { "static": ["127.0.0.1:17998"] } });
-    file["telemetry"] = json!({ "traces": { "endpoint": "http://127.0.0.1:9", "headers": receiver } });
+    file["telemetry"] =
+        json!({ "traces": { "endpoint": "http://127.0.0.1:9", "headers": receiver } });
     file["middleware"]["access_logs"] = json!({
         "audit": { "keys": [long(config, "audit key")] },
         "sinks": [
@@ -38,7 +39,8 @@ fn printed(file: &Value, command: &[&str], input: &str) -> Vec<u8> {
     let path = files.path().join("config.yaml").display().to_string();
     let arguments = [command, &["--config", &path]].concat();
     let trace: &std::ffi::OsStr = "trace".as_ref();
-    let mut process = Process::start_with(&program("promgate"), arguments, &[("PROMGATE_LOG", trace)]);
+    let mut process =
+        Process::start_with(&program("promgate"), arguments, &[("PROMGATE_LOG", trace)]);
     process.write_bytes(input.as_bytes());
     process.close_stdin();
     assert!(process.wait(PATIENCE).is_some(), "{command:?} ends");
@@ -60,8 +62,11 @@ fn no_command_prints_a_secret_of_its_configuration() {
         json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
     ];
     let names = file["backends"].as_object().expect("backends").keys();
-    let calls: Vec<String> =
-        opening.into_iter().chain(names.map(|name| call(name))).map(|message| format!("{message}\n")).collect();
+    let calls: Vec<String> = opening
+        .into_iter()
+        .chain(names.map(|name| call(name)))
+        .map(|message| format!("{message}\n"))
+        .collect();
     let search = config.search();
     for (command, input, said) in [
         (&["check"][..], "", "good"),
@@ -86,17 +91,26 @@ fn a_fault_of_a_configuration_is_told_without_its_secrets() {
     wrong["server"]["admin"]["token"] = json!([secret("admin token in a list")]);
     wrong["sessions"]["keys"] = json!([{ "key": secret("session key in a map") }]);
     wrong["cluster"]["keys"] = json!([&config.word("cluster key that is short")[..12]]);
-    wrong["sessions"]["redis"]["url"] = json!(format!("redis://user:{}@127.0.0.1:9", config.word("password in the URL of Redis")));
-    wrong["backends"]["good"]["url"] = json!(format!("http://user:{}@127.0.0.1:9", config.word("password in the URL of a backend")));
-    wrong["backends"]["good"]["auth"]["password"] = json!(format!("{}\n", config.word("password with a line feed")));
+    wrong["sessions"]["redis"]["url"] =
+        json!(format!("redis://user:{}@127.0.0.1:9", config.word("password in the URL of Redis")));
+    wrong["backends"]["good"]["url"] = json!(format!(
+        "http://user:{}@127.0.0.1:9",
+        config.word("password in the URL of a backend")
+    ));
+    wrong["backends"]["good"]["auth"]["password"] =
+        json!(format!("{}\n", config.word("password with a line feed")));
     wrong["backends"]["good"]["headers"] = json!({ "X Y": secret("header with a wrong name"), "Z": format!("{}\u{1}", config.word("wrong header")) });
     wrong["telemetry"]["traces"]["headers"] = json!({ "X": [secret("header in a list")] });
-    wrong["telemetry"]["traces"]["endpoint"] = json!(format!("http://u:{}@h:1", config.word("password in an endpoint")));
-    wrong["middleware"]["access_logs"]["audit"]["keys"] = json!([&config.word("audit key that is short")[..12]]);
-    wrong["middleware"]["access_logs"]["sinks"][0]["headers"] = json!({ "A\nB": secret("header of a sink") });
+    wrong["telemetry"]["traces"]["endpoint"] =
+        json!(format!("http://u:{}@h:1", config.word("password in an endpoint")));
+    wrong["middleware"]["access_logs"]["audit"]["keys"] =
+        json!([&config.word("audit key that is short")[..12]]);
+    wrong["middleware"]["access_logs"]["sinks"][0]["headers"] =
+        json!({ "A\nB": secret("header of a sink") });
     wrong["middleware"]["access_logs"]["sinks"][1]["address"] =
         json!(format!("tcp://u:{}@h:1", config.word("password in the address of a sink")));
-    wrong["middleware"]["access_logs"]["sinks"][1]["filter"] = json!(format!("record.path == '{}' +", config.word("text of a filter")));
+    wrong["middleware"]["access_logs"]["sinks"][1]["filter"] =
+        json!(format!("record.path == '{}' +", config.word("text of a filter")));
     wrong["backends"][config.word("name of nothing")] = json!(secret("text in place of a backend"));
     let search = config.search();
     for part in ["server", "sessions", "cluster", "backends", "telemetry", "middleware"] {

@@ -22,9 +22,7 @@ pub(super) fn good_token(canaries: &Canaries, place: &str) -> String {
 /// Tokens that are refused, each for another reason.
 pub(super) fn bad_tokens(canaries: &Canaries) -> Vec<(&'static str, String)> {
     let key = Key::new(Kind::Ed25519, &canaries.word("unknown key: kid"));
-    let claims = |what: &str, name: &str| {
-        json!({ name: canaries.word(&format!("token with {what}: {name}")), "sub": canaries.word(&format!("token with {what}: sub")) })
-    };
+    let claims = |what: &str, name: &str| json!({ name: canaries.word(&format!("token with {what}: {name}")), "sub": canaries.word(&format!("token with {what}: sub")) });
     let good = token_with(claims("a broken signature", "jti"));
     let (signed, _) = good.rsplit_once('.').expect("three parts");
     let header = |value| encode(json!(value).to_string());
@@ -87,7 +85,8 @@ fn card(canaries: &Canaries, place: &str) -> String {
     let mut seed = canaries.random(&place).bytes().map(u32::from).collect::<Vec<_>>();
     seed.truncate(14);
     let mut digits = vec![4];
-    digits.extend(seed.iter().enumerate().map(|(at, byte)| (byte + u32::try_from(at).unwrap()) % 10));
+    digits
+        .extend(seed.iter().enumerate().map(|(at, byte)| (byte + u32::try_from(at).unwrap()) % 10));
     let doubled = |(at, digit): (usize, &u32)| match (at % 2, digit * 2) {
         (1, _) => *digit,
         (_, twice) if twice > 9 => twice - 9,

@@ -64,7 +64,12 @@ impl Stage {
     pub(super) fn start() -> Self {
         let [config, client, backend, control]: [Canaries; 4] = Default::default();
         let otlp = [Backend::answering(200, "application/x-protobuf", ""), echoing(403)];
-        let receivers = Receivers { logs: temporary_folder(), files: temporary_folder(), syslog: Syslog::start(), otlp };
+        let receivers = Receivers {
+            logs: temporary_folder(),
+            files: temporary_folder(),
+            syslog: Syslog::start(),
+            otlp,
+        };
         let (backends, settings) = backends(&config, &backend);
         let mut file = guarded(&settings);
         file["middleware"]["access_logs"] = receivers.access_logs(&config);
@@ -73,11 +78,25 @@ impl Stage {
         let admin_token = config.word("admin token, from the environment");
         file["sessions"] = json!({ "keys": [long(&config, "session key")] });
         file["server"]["limits"] = json!({ "call_timeout": "5s" });
-        let environment =
-            [("PROMGATE_LOG", "trace"), ("CANARY_ADMIN", admin_token.as_str()), ("RUST_LOG", "trace")];
+        let environment = [
+            ("PROMGATE_LOG", "trace"),
+            ("CANARY_ADMIN", admin_token.as_str()),
+            ("RUST_LOG", "trace"),
+        ];
         let server = Server::promgate_with(&file, &environment);
         let answers = Mutex::default();
-        Self { server, config, client, backend, control, admin_token, receivers, _backends: backends, answers, recorded: AtomicUsize::new(0) }
+        Self {
+            server,
+            config,
+            client,
+            backend,
+            control,
+            admin_token,
+            receivers,
+            _backends: backends,
+            answers,
+            recorded: AtomicUsize::new(0),
+        }
     }
 
     /// Sends a request on a connection of its own, and keeps what is answered; nothing when it is cut.
@@ -134,9 +153,20 @@ impl Stage {
 
     /// What the admin listener says, to whoever asks and to the operator.
     fn admin(&self) -> Vec<(String, Vec<u8>)> {
-        let paths =
-            ["/metrics", "/healthz", "/readyz", "/admin/ring", "/admin/sessions", "/admin/log", "/"];
-        let bearers = [None, Some(self.admin_token.clone()), Some(self.client.word("admin token of a stranger"))];
+        let paths = [
+            "/metrics",
+            "/healthz",
+            "/readyz",
+            "/admin/ring",
+            "/admin/sessions",
+            "/admin/log",
+            "/",
+        ];
+        let bearers = [
+            None,
+            Some(self.admin_token.clone()),
+            Some(self.client.word("admin token of a stranger")),
+        ];
         let mut said = Vec::new();
         for path in paths {
             for bearer in &bearers {
@@ -162,8 +192,12 @@ impl Receivers {
             json!({ "name": name, "type": "otlp", "endpoint": receiver.url(), "timeout": "1s",
                 "headers": { "X-Receiver": header } })
         };
-        let arguments = ["query", "backend", "org_id", "time", "timeout", "limit", "start", "end", "regex", "offset"];
-        let clear: Value = arguments.iter().map(|name| ((*name).to_owned(), json!("clear"))).collect();
+        let arguments = [
+            "query", "backend", "org_id", "time", "timeout", "limit", "start", "end", "regex",
+            "offset",
+        ];
+        let clear: Value =
+            arguments.iter().map(|name| ((*name).to_owned(), json!("clear"))).collect();
         json!({
             "included_headers": [CONTROL, "X-Shown"],
             "redacted_headers": ["Authorization", "Cookie", "X-Masked", "Mcp-Session-Id", "X-Api-Key"],
@@ -193,7 +227,8 @@ impl Receivers {
 
     fn telemetry(&self, config: &Canaries) -> Value {
         let header_file = self.files.path().join("traces-header");
-        fs::write(&header_file, config.word("header of traces, from a file")).expect("the folder is writable");
+        fs::write(&header_file, config.word("header of traces, from a file"))
+            .expect("the folder is writable");
         json!({
             "traces": {
                 "endpoint": self.otlp[0].url(), "sample_ratio": 1, "propagate": "tracestate", "trust_parent": true,
@@ -242,7 +277,8 @@ impl Output {
     pub(super) fn search(&self, canaries: &Canaries) -> Vec<Found> {
         let search = canaries.search();
         let of_part = |(name, bytes): &(String, Vec<u8>)| -> Vec<Found> {
-            let named = |found: Found| Found { around: format!("in {name}: {}", found.around), ..found };
+            let named =
+                |found: Found| Found { around: format!("in {name}: {}", found.around), ..found };
             search.find(bytes).into_iter().map(named).collect()
         };
         self.parts.iter().flat_map(of_part).collect()
@@ -278,7 +314,9 @@ fn unpacked(path: &Path) -> Vec<u8> {
 
 /// Backends that repeat what we sent them in every way that there is, and how they are configured.
 pub(super) fn backends(config: &Canaries, backend: &Canaries) -> (Vec<Backend>, Value) {
-    let label = |name: &str| (backend.word(&format!("label `{name}`")), backend.random(&format!("label `{name}` again")));
+    let label = |name: &str| {
+        (backend.word(&format!("label `{name}`")), backend.random(&format!("label `{name}` again")))
+    };
     let (job, pod) = label("job");
     let good = json!({ "status": "success", "data": { "resultType": "vector", "result": [
         { "metric": { "__name__": "up", "job": job, "pod": pod }, "value": [0, "1"] },
@@ -290,22 +328,36 @@ pub(super) fn backends(config: &Canaries, backend: &Canaries) -> (Vec<Backend>, 
         ("rejected", echoing(422)),
         ("failed", echoing(500)),
         ("limited", echoing(429)),
-        ("warned", Backend::start(|received, stream| {
-            let body = json!({ "status": "success", "warnings": [repeated(received)],
+        (
+            "warned",
+            Backend::start(|received, stream| {
+                let body = json!({ "status": "success", "warnings": [repeated(received)],
                 "data": { "resultType": "scalar", "result": [0, "1"] } });
-            answer(stream, 200, "application/json", body.to_string().as_bytes())
-        })),
-        ("page", Backend::start(|received, stream| {
-            answer(stream, 200, "text/html", repeated(received).as_bytes())
-        })),
-        ("redirect", Backend::start(|received, stream| {
-            let place = format!("http://127.0.0.1:9/?{}", repeated(received).replace([' ', '\n'], "+"));
-            answer_with(stream, 302, &[("Location", &place)], b"")
-        })),
-        ("odd", Backend::start(|received, stream| {
-            let kind = format!("text/plain; secret=\"{}\"", repeated(received).replace('\n', " "));
-            answer_with(stream, 200, &[("Content-Type", &kind), ("X-Echo", &kind)], b"{")
-        })),
+                answer(stream, 200, "application/json", body.to_string().as_bytes())
+            }),
+        ),
+        (
+            "page",
+            Backend::start(|received, stream| {
+                answer(stream, 200, "text/html", repeated(received).as_bytes())
+            }),
+        ),
+        (
+            "redirect",
+            Backend::start(|received, stream| {
+                let place =
+                    format!("http://127.0.0.1:9/?{}", repeated(received).replace([' ', '\n'], "+"));
+                answer_with(stream, 302, &[("Location", &place)], b"")
+            }),
+        ),
+        (
+            "odd",
+            Backend::start(|received, stream| {
+                let kind =
+                    format!("text/plain; secret=\"{}\"", repeated(received).replace('\n', " "));
+                answer_with(stream, 200, &[("Content-Type", &kind), ("X-Echo", &kind)], b"{")
+            }),
+        ),
         ("broken", Backend::start(|received, stream| broken(received, stream))),
     ];
     let mut settings = json!({
@@ -340,7 +392,8 @@ pub(super) fn credentials(config: &Canaries, name: &str, url: &str) -> Value {
 /// A server that answers everything with this status and all that it was sent, in the form of the Prometheus API.
 fn echoing(status: u16) -> Backend {
     Backend::start(move |received, stream| {
-        let said = json!({ "status": "error", "errorType": "bad_data", "error": repeated(received) });
+        let said =
+            json!({ "status": "error", "errorType": "bad_data", "error": repeated(received) });
         answer(stream, status, "application/json", said.to_string().as_bytes())
     })
 }
@@ -354,5 +407,9 @@ fn repeated(received: &Received) -> String {
 /// Says that more comes, and leaves.
 fn broken(received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
     use std::io::Write as _;
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{}", repeated(received))
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{}",
+        repeated(received)
+    )
 }

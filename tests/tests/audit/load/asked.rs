@@ -75,11 +75,11 @@ impl Asked {
     }
 }
 
-/// A configuration with these places to which records go; queues hold about a hundred records.
+/// A configuration with these places to which records go; queues hold a few hundred records.
 pub(super) fn recording(access_logs: Value) -> Value {
     let mut config = config(&json!({ "main": { "url": "http://127.0.0.1:9" } }));
     config["middleware"]["access_logs"] = access_logs;
-    config["middleware"]["access_logs"]["queue_bytes_max"] = json!("64KiB");
+    config["middleware"]["access_logs"]["queue_bytes_max"] = json!("256KiB");
     config
 }
 

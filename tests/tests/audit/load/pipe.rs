@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::asked::{Asked, Lines, of_sink, recording};
 
-const REQUESTS: usize = 1600;
+const REQUESTS: usize = 3200;
 
 fn start(when_full: &str) -> (Server, ChildStdout) {
     let sink = json!({ "name": "stdout", "type": "stdout", "when_full": when_full });
@@ -82,7 +82,7 @@ fn what_nobody_reads_is_dropped_and_counted_to_the_last() {
 fn who_cannot_be_recorded_is_refused_and_the_others_each_have_a_record() {
     let (server, stdout) = start("refuse");
     let (answers, text) = thread::scope(|scope| {
-        let (answers, reader) = Asked::during(server.mcp, REQUESTS * 2, |asked| {
+        let (answers, reader) = Asked::during(server.mcp, REQUESTS, |asked| {
             until("refusals", || of_sink(&server, "refused_requests_total") > 0);
             let _some_are_refused = asked.count();
             scope.spawn(|| read(stdout, &AtomicBool::new(true)))
@@ -93,7 +93,7 @@ fn who_cannot_be_recorded_is_refused_and_the_others_each_have_a_record() {
     assert!(server.exit(PATIENCE).success());
     let lines = Lines::of(&text);
     let (served, refused) = (&answers[&200], &answers[&503]);
-    assert_eq!(served.len() + refused.len(), REQUESTS * 2, "{:?}", answers.keys());
+    assert_eq!(served.len() + refused.len(), REQUESTS, "{:?}", answers.keys());
     // A refusal is recorded where there is room.
     let of_served: Vec<_> = lines.ids.iter().filter(|id| !refused.contains(id)).cloned().collect();
     Lines { ids: of_served, ..Lines::default() }.assert_just(served);

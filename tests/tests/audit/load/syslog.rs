@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::asked::{Asked, Lines, of_sink, recording};
 
-const REQUESTS: usize = 1600;
+const REQUESTS: usize = 3200;
 
 #[test]
 fn every_request_has_a_message_however_often_the_server_goes_away() {
     let syslog = Syslog::start();
-    let sink = json!({ "name": "siem", "type": "syslog", "address": syslog.url(), "when_full": "block" });
+    let sink =
+        json!({ "name": "siem", "type": "syslog", "address": syslog.url(), "when_full": "block" });
     let server = Server::promgate(&recording(json!({ "sinks": [sink] })));
     let (answers, ()) = Asked::during(server.mcp, REQUESTS, |asked| {
         for share in [1, 3] {
