@@ -168,11 +168,8 @@ impl Edge {
         context: &mut Context,
         answer: Reply,
     ) -> Result<()> {
-        let terms = StreamTerms {
-            edge: self,
-            drain: self.drain.clone(),
-            cluster: &self.sessions.cluster,
-        };
+        let terms =
+            StreamTerms { edge: self, drain: self.drain.clone(), cluster: &self.sessions.cluster };
         reply(session, context, answer, terms).await
     }
 
