@@ -60,15 +60,15 @@ pub(super) fn ids(paths: &[PathBuf]) -> Vec<String> {
 /// Clients that ask again and again until they are stopped or nobody answers.
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
-    pub(super) served: Arc<AtomicU64>,
-    pub(super) refused: Arc<AtomicU64>,
+    served: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     pub(super) fn on(address: SocketAddr, clients: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (answered, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (served, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let threads = (0..clients).map(|_| {
             let (stop, served, refused) =
                 (Arc::clone(&stop), Arc::clone(&served), Arc::clone(&refused));
