@@ -84,11 +84,9 @@ impl CommandError {
 
 impl From<AuditError> for CommandError {
     fn from(error: AuditError) -> Self {
-        match error {
-            // Whoever reads the answer may stop when they have seen enough.
-            AuditError::Output(source) => Self::Output(source),
-            error => Self::Audit(error),
-        }
+        // Whoever reads the answer may stop when they have seen enough.
+        let AuditError::Output(source) = error else { return Self::Audit(error) };
+        Self::Output(source)
     }
 }
 
@@ -166,7 +164,7 @@ fn obey(command: Command) -> Result<(), CommandError> {
             let id = if session { Some(session_id()?) } else { None };
             say(&Report::new(view, id.as_deref())?.to_string())
         }
-        Command::Audit(AuditArgs { question }) => audit::answer(question),
+        Command::Audit(args) => audit::answer(args.question),
         Command::Stdio(ConfigArgs { config: path }) => {
             Ok(run::stdio(config::load_for_stdio(&path, &ProcessEnvironment)?)?)
         }

@@ -171,7 +171,9 @@ impl ExpressionError {
                 "facts are members of `record`, as in `record.status`; text stands in quotes"
             }
             Self::NotTrueOrFalse => "compare it with something, as in `record.tool == \"x\"`",
-            Self::TooLong | Self::TooDeep => "write a shorter one, or another sink with a part of it",
+            Self::TooLong | Self::TooDeep => {
+                "write a shorter one, or another sink with a part of it"
+            }
             Self::Empty
             | Self::NoThread
             | Self::UnknownFunction(_)

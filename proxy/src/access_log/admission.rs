@@ -78,7 +78,7 @@ pub(super) struct Gate {
 
 /// All sinks that ask for room.
 pub(super) struct Gates {
-    pub(super) gates: Box<[Gate]>,
+    pub(super) all: Box<[Gate]>,
     pub(super) sinks: usize,
     /// Bytes of a record, but for escapes.
     pub(super) record_bytes: u32,
@@ -91,7 +91,7 @@ impl Gates {
     /// [`Unrecordable`] when one that refuses has none.
     pub(super) async fn admit(&self) -> Result<Admission, Unrecordable> {
         let mut permits: Box<[Option<Permit>]> = (0..self.sinks).map(|_| None).collect();
-        for gate in &self.gates {
+        for gate in &self.all {
             let Some(room) = gate.queue.room() else { continue };
             let permit = match (
                 Arc::clone(room).try_acquire_many_owned(self.record_bytes),

@@ -104,7 +104,7 @@ pub(super) fn gates(config: &config::AccessLog, sinks: &[Sink]) -> Option<Gates>
     let smallest = config.sinks.iter().map(|sink| sink.queue_bytes_max).min().unwrap_or(usize::MAX);
     let bytes = record_bytes(config).min(smallest);
     Some(Gates {
-        gates: gates.into(),
+        all: gates.into(),
         sinks: sinks.len(),
         record_bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
     })

@@ -166,7 +166,9 @@ impl Revealed {
 
 impl fmt::Display for Revealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.made.iter().map(|made| {
+        // Few redact a field that `identity` names anyhow.
+        let is_told = |made: &&Made| !made.by_field || !self.is_counted || made.records > 0;
+        let rows = self.made.iter().filter(is_told).map(|made| {
             let by = if made.by_field { "fields.redact" } else { "identity" };
             let issuer = if made.issuer.is_empty() { "-".to_owned() } else { shown(&made.issuer) };
             let mut cells = vec![

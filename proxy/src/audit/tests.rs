@@ -83,7 +83,7 @@ impl Written {
             format,
             rules: Rules::new(&config::AccessLog::off(), None),
             // 2026-11-30T00:00:00Z
-            time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_996_800),
+            time: SystemTime::UNIX_EPOCH + Duration::from_hours(498_888),
             records: 0,
         };
         written.start(None, None)
@@ -166,8 +166,8 @@ impl Written {
 }
 
 fn pack(path: &Path) {
-    let packed = PathBuf::from(format!("{}.gz", path.display()));
-    let mut packer = GzEncoder::new(File::create(packed).unwrap(), Compression::fast());
+    let to = File::create(format!("{}.gz", path.display())).unwrap();
+    let mut packer = GzEncoder::new(to, Compression::fast());
     packer.write_all(&fs::read(path).unwrap()).unwrap();
     packer.finish().unwrap();
     fs::remove_file(path).unwrap();

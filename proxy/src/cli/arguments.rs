@@ -94,7 +94,7 @@ Examples:
     Ring(RingArgs),
 
     /// Look at an access log: was it changed, who did what, and under which pseudonym?
-    Audit(AuditArgs),
+    Audit(Box<AuditArgs>),
 
     /// Print the JSON Schema of the configuration file, or of an access record.
     #[command(after_help = "\

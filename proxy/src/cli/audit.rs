@@ -65,9 +65,9 @@ impl Given {
     }
 
     /// The logs that were named, or the files of the configuration.
-    fn logs(&self, named: Vec<PathBuf>, sealed: bool) -> Result<Vec<Log>, AuditError> {
+    fn logs(&self, named: &[PathBuf], sealed: bool) -> Result<Vec<Log>, AuditError> {
         if !named.is_empty() {
-            return audit::logs(&named);
+            return audit::logs(named);
         }
         let sinks = self.config.iter().flat_map(|config| &config.access_log.sinks);
         let mut files: Vec<(bool, PathBuf)> = sinks
@@ -98,7 +98,7 @@ fn verify(args: VerifyArgs) -> Result<(), CommandError> {
     } else {
         (Given { config: None, keys: None }, Trust::of_public_keys(public_keys))
     };
-    let logs = given.logs(log.logs, true)?;
+    let logs = given.logs(&log.logs, true)?;
     let kept = match &checkpoint {
         Some(_) if logs.len() > 1 => return Err(AuditError::SeveralLogs(logs.len()).into()),
         Some(path) => audit::kept(path, &trust)?,
@@ -124,7 +124,7 @@ fn verify(args: VerifyArgs) -> Result<(), CommandError> {
 fn report(args: ReportArgs) -> Result<(), CommandError> {
     let ReportArgs { log, keys, wanted, by, rows, json } = args;
     let given = Given::by(&keys)?;
-    let logs = given.logs(log.logs, false)?;
+    let logs = given.logs(&log.logs, false)?;
     let trust = given.keys.as_ref().map(Keys::trust).unwrap_or_default();
     let options = ReportOptions { by, rows_max: rows, trust, ..ReportOptions::default() };
     let mut filter = Filter::new(wanted_by(wanted), given.keys.as_ref());
@@ -140,7 +140,7 @@ fn report(args: ReportArgs) -> Result<(), CommandError> {
 fn grep(args: GrepArgs) -> Result<(), CommandError> {
     let GrepArgs { log, keys, wanted, count } = args;
     let given = Given::by(&keys)?;
-    let logs = given.logs(log.logs, false)?;
+    let logs = given.logs(&log.logs, false)?;
     let mut filter = Filter::new(wanted_by(wanted), given.keys.as_ref());
     if count {
         let grepped = audit::grep(&logs, &mut filter, false, &mut io::sink())?;

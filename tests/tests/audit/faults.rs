@@ -88,7 +88,7 @@ fn a_full_disk_refuses_requests_and_loses_no_record_of_those_served() {
     disk.free();
     let before = load.served();
     until("requests are served again", || load.served() > before + 100);
-    let (served, refused) = load.stop();
+    let (answered, refused) = load.stop();
     server.terminate();
     assert!(server.exit(PATIENCE).success());
     let kept = temporary_folder();
@@ -97,7 +97,7 @@ fn a_full_disk_refuses_requests_and_loses_no_record_of_those_served() {
     assert_eq!((faults, end.closed), (Vec::new(), true));
     let text = fs::read_to_string(&log).unwrap();
     let of_served = text.lines().filter(|line| line.contains("\"status\":200")).count();
-    assert_eq!(u64::try_from(of_served).unwrap(), served, "a record for each that was served");
+    assert_eq!(u64::try_from(of_served).unwrap(), answered, "a record for each that was answered");
     assert!(text.contains("\"event\":\"requests_refused\""), "and the log tells of {refused}");
 }
 
@@ -118,13 +118,13 @@ fn a_full_disk_lets_requests_wait_and_loses_none() {
     disk.free();
     let before = load.served();
     until("requests are served again", || load.served() > before + 100);
-    let (served, refused) = load.stop();
+    let (answered, refused) = load.stop();
     server.terminate();
     assert!(server.exit(PATIENCE).success());
     let kept = temporary_folder();
     let (faults, end) = verify(&disk.copy(kept.path()));
     assert_eq!((faults, refused), (Vec::new(), 0));
-    assert_eq!(end.records, served, "a record for each request");
+    assert_eq!(end.records, answered, "a record for each request");
 }
 
 #[test]
@@ -140,11 +140,13 @@ fn a_full_disk_costs_records_that_are_counted_and_told() {
     until("records are written again", || {
         server.metric(&series("records_total")) > written + 100.0
     });
-    let (served, _) = load.stop();
+    let (answered, _) = load.stop();
     let all = || {
         server.metric(&series("records_total")) + server.metric(&series("records_dropped_total"))
     };
-    until("written and counted are the requests", || format!("{:.0}", all()) == served.to_string());
+    until("written and counted are the requests", || {
+        format!("{:.0}", all()) == answered.to_string()
+    });
     let dropped = format!("{:.0}", server.metric(&series("records_dropped_total")));
     server.terminate();
     assert!(server.exit(PATIENCE).success());
@@ -159,7 +161,7 @@ fn a_full_disk_costs_records_that_are_counted_and_told() {
     });
     let told: u64 = told.sum();
     assert_eq!(told.to_string(), dropped);
-    assert_eq!(end.records + told, served);
+    assert_eq!(end.records + told, answered);
 }
 
 #[test]
@@ -172,11 +174,11 @@ fn standard_output_that_nobody_reads_stops_no_request() {
     ]);
     let server = Server::promgate(&with_sinks(&sinks));
     let load = Load::on(server.mcp, 4);
-    until("requests are served", || load.served() > 1000);
-    let (served, refused) = load.stop();
+    until("requests are answered", || load.served() > 1000);
+    let (answered, refused) = load.stop();
     assert_eq!(refused, 0);
     server.terminate();
     assert!(server.exit(PATIENCE).success());
     let (faults, end) = verify(&path);
-    assert_eq!((faults, end.records), (Vec::new(), served), "one sink does not hold up another");
+    assert_eq!((faults, end.records), (Vec::new(), answered), "one sink does not hold up another");
 }

@@ -60,8 +60,8 @@ pub(super) fn ids(paths: &[PathBuf]) -> Vec<String> {
 /// Clients that ask again and again until they are stopped or nobody answers.
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
-    pub(super) served: Arc<AtomicU64>,
-    pub(super) refused: Arc<AtomicU64>,
+    served: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 

@@ -24,16 +24,16 @@ fn a_process_killed_under_load_leaves_a_log_that_verifies_to_its_end() {
     for _ in 0..3 {
         let server = Server::promgate(&config);
         let load = Load::on(server.mcp, 8);
-        until("requests are served", || load.served() > 1500);
+        until("requests are answered", || load.served() > 1500);
         server.process().signal(Signal::KILL);
         assert!(server.process().wait(PATIENCE).is_some());
-        let (served, _) = load.stop();
+        let (answered, _) = load.stop();
         let (faults, end) = verify(&path);
         assert_eq!(faults, []);
         assert!(matches!(end.head, Head::Reached(_)), "{:?}", end.head);
         assert!(!end.closed && end.missing.is_empty());
         let of_run = end.records - records;
-        assert!(of_run > 0 && of_run <= served + 8, "{of_run} of {served}");
+        assert!(of_run > 0 && of_run <= answered + 8, "{of_run} of {answered}");
         records = end.records;
     }
     let server = Server::promgate(&config);
@@ -50,13 +50,13 @@ fn every_request_of_a_run_that_ends_is_in_its_log() {
     let path = folder.path().join("audit.log");
     let server = Server::promgate(&with_sinks(&json!([sealed(&path)])));
     let load = Load::on(server.mcp, 8);
-    until("requests are served", || load.served() > 2000);
-    let (served, refused) = load.stop();
+    until("requests are answered", || load.served() > 2000);
+    let (answered, refused) = load.stop();
     assert_eq!(refused, 0);
     server.terminate();
     assert!(server.exit(PATIENCE).success());
     let (faults, end) = verify(&path);
-    assert_eq!((faults, end.records, end.closed), (Vec::new(), served, true));
+    assert_eq!((faults, end.records, end.closed), (Vec::new(), answered, true));
     let ids = ids(&[path]);
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
 }
@@ -69,17 +69,17 @@ fn a_log_that_is_moved_away_under_load_goes_on_in_a_new_file() {
     let load = Load::on(server.mcp, 4);
     for number in (1..=4).rev() {
         let before = load.served();
-        until("requests are served", || load.served() > before + 300);
+        until("requests are answered", || load.served() > before + 300);
         let moved = folder.path().join(format!("audit.log.{number}"));
         std::fs::rename(&path, moved).unwrap();
         server.process().signal(Signal::HUP);
         until("the file is made anew", || path.exists());
     }
-    let (served, _) = load.stop();
+    let (answered, _) = load.stop();
     server.terminate();
     assert!(server.exit(PATIENCE).success());
     let (faults, end) = verify(&path);
-    assert_eq!((faults, end.records, end.closed), (Vec::new(), served, true));
+    assert_eq!((faults, end.records, end.closed), (Vec::new(), answered, true));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn two_processes_that_hand_over_write_one_chain() {
     config["server"]["transport"]["http"]["host"] = json!(old.mcp.to_string());
     config["server"]["admin"]["host"] = json!(old.admin.to_string());
     let load = Load::on(old.mcp, 4);
-    until("requests are served", || load.served() > 300);
+    until("requests are answered", || load.served() > 300);
     let new = Server::begin_upgrade(&config);
     let _ready = new.process().stderr().wait_for("`SIGQUIT`", |line| line.contains("SIGQUIT"));
     old.process().signal(Signal::QUIT);
@@ -100,13 +100,13 @@ fn two_processes_that_hand_over_write_one_chain() {
     assert!(old.exit(PATIENCE).success());
     let before = load.served();
     until("the new one serves", || load.served() > before + 300);
-    let (served, _) = load.stop();
+    let (answered, _) = load.stop();
     new.terminate();
     assert!(new.exit(PATIENCE).success());
     let (faults, end) = verify(&path);
     assert_eq!((faults, end.closed), (Vec::new(), true));
     // A connection that the old process closed may have taken a request with it.
-    assert!(end.records.abs_diff(served) <= 4, "{} of {served}", end.records);
+    assert!(end.records.abs_diff(answered) <= 4, "{} of {answered}", end.records);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn what_is_forced_onto_the_disk_is_there_after_a_kill() {
     sink["fsync"] = json!("always");
     let server = Server::promgate(&with_sinks(&json!([sink])));
     let load = Load::on(server.mcp, 4);
-    until("requests are served", || load.served() > 200);
+    until("requests are answered", || load.served() > 200);
     let written = "promgate_access_log_records_total{sink=\"audit\"}";
     until("records are written", || server.metric(written) > 100.0);
     let counted = server.metric(written);

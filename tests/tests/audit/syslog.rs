@@ -59,7 +59,8 @@ fn serve(listener: TcpListener, config: Arc<ServerConfig>, most: usize) -> JoinH
             stream.read_exact(&mut message).unwrap();
             let message = String::from_utf8(message).unwrap();
             assert!(message.starts_with("<134>1 "), "{message}");
-            records.push(serde_json::from_str(&message[message.find('{').unwrap()..]).unwrap());
+            let (_, record) = message.split_once(" access - ").unwrap();
+            records.push(serde_json::from_str(record).unwrap());
         }
         records
     })

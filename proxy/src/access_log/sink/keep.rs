@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufReader},
     os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
@@ -124,7 +124,7 @@ fn remove(file: &Full) -> io::Result<()> {
 
 /// Compresses a file: at any time one of the two is whole.
 fn compress(path: &Path, fsync: Fsync) -> io::Result<()> {
-    let unfinished: PathBuf = beside(path, UNFINISHED);
+    let unfinished = beside(path, UNFINISHED);
     let mut from = BufReader::with_capacity(128 << 10, File::open(path)?);
     let to =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;

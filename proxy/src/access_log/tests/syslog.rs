@@ -44,7 +44,7 @@ fn messages(stream: impl io::Read) -> Vec<String> {
 }
 
 fn id_of(message: &str) -> String {
-    let record = &message[message.find('{').unwrap()..];
+    let (_, record) = message.split_once(" access - ").unwrap();
     let record: Json = serde_json::from_str(record).unwrap();
     record["request_id"].as_str().unwrap().to_owned()
 }

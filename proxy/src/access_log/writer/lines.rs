@@ -91,8 +91,7 @@ impl Work {
 
 /// Line feeds in it.
 pub(super) fn lines(bytes: &[u8]) -> u64 {
-    let count = bytes.iter().filter(|byte| **byte == b'\n').count();
-    u64::try_from(count).unwrap_or(u64::MAX)
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
 /// Where the line begins that follows so many.

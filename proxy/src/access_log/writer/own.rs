@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long after a rotation that failed the next one is tried.
-const ROTATION_PAUSE: Duration = Duration::from_secs(60);
+const ROTATION_PAUSE: Duration = Duration::from_mins(1);
 
 impl Work {
     /// Finds out where the chain goes on, or begins one, and says so in the log.

@@ -40,7 +40,7 @@ impl Proof {
                 );
                 if ending.unchecked > 0 {
                     let unchecked = ending.unchecked;
-                    self.open.push(format!("What the {unchecked} lines say whose seals could not be checked."));
+                    self.open.push(format!("What lines say whose seals could not be checked: {unchecked} of them."));
                 }
             }
             (false, faults) => {

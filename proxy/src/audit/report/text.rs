@@ -20,10 +20,10 @@ impl fmt::Display for Report {
                 continue;
             }
             let title = match name {
-                "refusals" => "Refused and failed",
-                "limits" => "Limits that were reached",
-                "queries" => "Slowest queries",
-                _ => "Usage",
+                "refusals" => "Refused and failed".to_owned(),
+                "limits" => "Limits that were reached".to_owned(),
+                "queries" => "Slowest queries".to_owned(),
+                by => format!("Usage by {by}"),
             };
             let header: Vec<&str> = columns.iter().copied().chain(USAGE).collect();
             let rows = top.rows.iter().map(|(parts, usage)| {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::access_log::chain::Event;
+use crate::{access_log::chain::Event, field::Field};
 
 fn alice() -> Identity {
     identity(IdentityForm::Clear, "alice", SECRET)
@@ -60,7 +60,6 @@ fn each_part_narrows_and_several_of_one_widen() {
             ..Wanted::default()
         };
         let at = |seconds| bound(&format!("2026-11-30T00:00:0{seconds}Z"), written.time);
-        use crate::field::Field;
         for (wanted, ids) in [
             (Wanted::default(), &["a", "b", "c", "d"][..]),
             (person("alice"), &["a", "b"]),

@@ -139,7 +139,8 @@ impl Check<'_> {
             raw::WhenFull::Refuse => WhenFull::Refuse,
         };
         let queue = at.key("queue_bytes_max");
-        let least = if when_full == WhenFull::Drop { *QUEUE_BYTES.start() } else { GATED_BYTES_MIN };
+        let least =
+            if when_full == WhenFull::Drop { *QUEUE_BYTES.start() } else { GATED_BYTES_MIN };
         let queue_bytes_max = match &raw.queue_bytes_max {
             Some(size) => self.size(&queue, size, least..=*QUEUE_BYTES.end()),
             None => terms.queue_bytes_max,
@@ -237,7 +238,9 @@ impl Check<'_> {
 
     fn filter(&mut self, at: &At, text: &str) -> Option<Filter> {
         Filter::read(text)
-            .map_err(|error| self.faults.push_unless_known(at, error.to_string(), error.mend_filter()))
+            .map_err(|error| {
+                self.faults.push_unless_known(at, error.to_string(), error.mend_filter());
+            })
             .ok()
     }
 
