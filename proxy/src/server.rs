@@ -179,8 +179,8 @@ pub async fn start(
     let instance = instance(config, sockets.mcp.address);
     let resource = Resource { service: &config.server.name, instance: &instance };
     let access_log = AccessLog::start(&config.access_log, resource, metrics)?;
-    let tracer: Arc<Tracer> =
-        Tracer::start(config.telemetry.traces.as_ref(), resource, metrics.traces())?;
+    let settings = config.telemetry.traces.as_ref();
+    let tracer = Tracer::start(settings, resource, metrics.traces())?;
     let sessions = Arc::new(sessions(config, service)?);
     show(metrics, &live, &sessions);
     let switches = Switches::default();
