@@ -48,6 +48,7 @@ impl fmt::Debug for Found {
 
 impl Canaries {
     /// A secret that looks like a word, so that only who does not show it at all keeps it. The same for the same place.
+    #[must_use]
     pub fn word(&self, place: &str) -> String {
         self.planted(place, || {
             let letters = |kind: &[u8], byte: u8| char::from(kind[usize::from(byte) % kind.len()]);
@@ -58,17 +59,18 @@ impl Canaries {
     }
 
     /// A secret as machines make them: letters of both cases and digits, 48 in all. The same for the same place.
+    #[must_use]
     pub fn random(&self, place: &str) -> String {
         self.planted(place, || {
-            let mut kinds: Vec<&[u8]> = Vec::new();
-            for kind in [&b"ABCDEFGHJKLMNPQRSTUVWXYZ"[..], b"abcdefghjkmnpqrstuvwxyz", b"23456789"]
-            {
-                kinds.extend([kind; 16]);
-            }
             let mut secret = String::new();
-            for pair in random::<96>().chunks(2) {
-                let kind = kinds.swap_remove(usize::from(pair[0]) % kinds.len());
-                secret.push(char::from(kind[usize::from(pair[1]) % kind.len()]));
+            // One of each kind in each three, in any order: so none looks like a word by chance.
+            for three in random::<64>().chunks(4) {
+                let mut kinds: Vec<&[u8]> =
+                    vec![b"ABCDEFGHJKLMNPQRSTUVWXYZ", b"abcdefghjkmnpqrstuvwxyz", b"23456789"];
+                for byte in &three[1..] {
+                    let kind = kinds.swap_remove(usize::from(three[0]) % kinds.len());
+                    secret.push(char::from(kind[usize::from(*byte) % kind.len()]));
+                }
             }
             secret
         })
@@ -81,24 +83,15 @@ impl Canaries {
     }
 
     /// How many there are.
+    #[must_use]
     pub fn count(&self) -> usize {
         self.0.lock().len()
     }
 
     /// What finds them.
+    #[must_use]
     pub fn search(&self) -> Search {
-        let canaries = self.0.lock().clone();
-        let mut forms = Form::ALL.map(|form| (form, HashMap::new()));
-        for (number, canary) in canaries.iter().enumerate() {
-            for (form, pieces) in &mut forms {
-                for text in form.written(canary.secret.as_bytes()) {
-                    for piece in text.as_bytes().windows(form.piece_chars()) {
-                        let _known = pieces.insert(form.folded(piece), number);
-                    }
-                }
-            }
-        }
-        Search { canaries, forms }
+        Search::of(&[self])
     }
 
     fn planted(&self, place: &str, make: impl FnOnce() -> String) -> String {
@@ -157,15 +150,19 @@ impl Form {
         match self {
             Self::Raw => vec![String::from_utf8_lossy(secret).into_owned()],
             Self::Base64 => (0..3).flat_map(|before| base64(secret, before)).collect(),
-            Self::Hex => vec![secret.iter().map(|byte| format!("{byte:02x}")).collect()],
+            Self::Hex => vec![each(secret, |byte| format!("{byte:02x}"))],
             // Once with everything encoded, once with what has to be, if there is such.
             Self::Url => {
-                let all: String = secret.iter().map(|byte| format!("%{byte:02X}")).collect();
-                let needed: String = secret.iter().map(|byte| url_encoded(*byte)).collect();
+                let all = each(secret, |byte| format!("%{byte:02X}"));
+                let needed = each(secret, url_encoded);
                 [all, needed].into_iter().filter(|text| text.contains('%')).collect()
             }
         }
     }
+}
+
+fn each(secret: &[u8], written: impl Fn(u8) -> String) -> String {
+    secret.iter().map(|byte| written(*byte)).collect()
 }
 
 fn url_encoded(byte: u8) -> String {
@@ -184,23 +181,43 @@ fn base64(secret: &[u8], before: usize) -> [String; 2] {
     let start = [0, 2, 3][before];
     let end_cut = usize::from(!whole.len().is_multiple_of(3));
     [BASE64_STANDARD_NO_PAD.encode(&whole), BASE64_URL_SAFE_NO_PAD.encode(&whole)]
-        .map(|text| text[start..text.len() - end_cut].to_owned())
+        .map(|text| text.get(start..text.len() - end_cut).unwrap_or_default().to_owned())
 }
 
 /// Finds secrets.
 pub struct Search {
     canaries: Vec<Canary>,
-    forms: [(Form, HashMap<Vec<u8>, usize>); 4],
+    forms: [Pieces; 4],
+}
+
+/// All pieces of one form, each with the number of its canary.
+struct Pieces {
+    form: Form,
+    all: HashMap<Vec<u8>, usize>,
+    /// Whether a piece may begin with bytes of this hash: most of what is searched is told by one look.
+    beginnings: Vec<bool>,
 }
 
 impl Search {
+    /// Finds those of all of these.
+    #[must_use]
+    pub fn of(all: &[&Canaries]) -> Self {
+        let canaries: Vec<Canary> = all.iter().flat_map(|some| some.0.lock().clone()).collect();
+        let forms = Form::ALL.map(|form| Pieces::of(form, &canaries));
+        Self { canaries, forms }
+    }
+
     /// Those that are in `text`, each once in each form.
+    #[must_use]
     pub fn find(&self, text: &[u8]) -> Vec<Found> {
         let mut found: Vec<Found> = Vec::new();
-        for (form, pieces) in &self.forms {
+        for Pieces { form, all, beginnings } in &self.forms {
             let folded = form.folded(text);
             for (at, piece) in folded.windows(form.piece_chars()).enumerate() {
-                let Some(number) = pieces.get(piece) else { continue };
+                if !beginnings[beginning(piece)] {
+                    continue;
+                }
+                let Some(number) = all.get(piece) else { continue };
                 let place = &self.canaries[*number].place;
                 if !found.iter().any(|found| found.place == *place && found.form == form.name()) {
                     let around = &text[at.saturating_sub(100)..text.len().min(at + 100)];
@@ -211,6 +228,31 @@ impl Search {
         }
         found
     }
+}
+
+impl Pieces {
+    fn of(form: Form, canaries: &[Canary]) -> Self {
+        let (mut all, mut beginnings) = (HashMap::new(), vec![false; 1 << BEGINNING_BITS]);
+        for (number, canary) in canaries.iter().enumerate() {
+            for text in form.written(canary.secret.as_bytes()) {
+                for piece in text.as_bytes().windows(form.piece_chars()) {
+                    let piece = form.folded(piece);
+                    beginnings[beginning(&piece)] = true;
+                    let _known = all.insert(piece, number);
+                }
+            }
+        }
+        Self { form, all, beginnings }
+    }
+}
+
+const BEGINNING_BITS: u32 = 20;
+
+/// A number of so many bits for the first four bytes.
+fn beginning(piece: &[u8]) -> usize {
+    let four = u32::from_le_bytes([piece[0], piece[1], piece[2], piece[3]]);
+    let hash = four.wrapping_mul(0x9E37_79B1) >> (u32::BITS - BEGINNING_BITS);
+    usize::try_from(hash).expect("it has few bits")
 }
 
 impl fmt::Debug for Search {
@@ -233,8 +275,8 @@ mod tests {
             let mut texts = vec![
                 secret.clone(),
                 secret.to_uppercase(),
-                secret[..PIECE_CHARS].to_owned(),
-                secret[5..5 + PIECE_CHARS].to_owned(),
+                secret.chars().take(PIECE_CHARS).collect(),
+                secret.chars().skip(5).take(PIECE_CHARS).collect(),
             ];
             for before in ["", "a", "ab", "abc"] {
                 for after in ["", "x", "xy"] {
@@ -243,8 +285,8 @@ mod tests {
                     texts.push(BASE64_URL_SAFE_NO_PAD.encode(&whole));
                 }
             }
-            let hex: String = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
-            let url: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let hex = each(secret.as_bytes(), |byte| format!("{byte:02X}"));
+            let url = each(secret.as_bytes(), |byte| format!("%{byte:02x}"));
             texts.extend([hex.to_lowercase(), hex, url]);
             for text in texts {
                 let found = search.find(format!("before{text}after").as_bytes());

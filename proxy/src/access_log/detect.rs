@@ -171,7 +171,7 @@ pub(super) fn decoded(text: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     while let [byte, after @ ..] = rest
         && decoded.len() < looked_at
     {
-        let pair = after.first_chunk().filter(|_| *byte == b'%').and_then(hex);
+        let pair = after.first_chunk().filter(|_| *byte == b'%').and_then(|pair| hex(*pair));
         decoded.push(pair.unwrap_or(*byte));
         rest = if pair.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
@@ -179,9 +179,8 @@ pub(super) fn decoded(text: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
 }
 
 /// The byte of two hexadecimal digits.
-fn hex(pair: &[u8; 2]) -> Option<u8> {
+fn hex([high, low]: [u8; 2]) -> Option<u8> {
     let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16)?).ok();
-    let [high, low] = *pair;
     Some((digit(high)? << 4) | digit(low)?)
 }
 

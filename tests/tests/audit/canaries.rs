@@ -10,7 +10,7 @@ mod commands;
 mod secrets;
 mod stage;
 
-use e2e::canary::Canaries;
+use e2e::canary::{Canaries, Search};
 
 use self::stage::{Stage, assert_none};
 
@@ -24,15 +24,10 @@ fn no_secret_is_in_anything_that_a_server_says() {
     let counts = [&stage.config, &stage.client, &stage.backend].map(Canaries::count);
     assert!(counts.iter().zip([40, 500, 3]).all(|(count, least)| *count >= least), "{counts:?}");
     output.assert_whole(asked);
-    let mut found = Vec::new();
-    for canaries in [&stage.config, &stage.client, &stage.backend] {
-        found.extend(output.search(canaries));
-    }
-    assert_none(found);
+    let all = Search::of(&[&stage.config, &stage.client, &stage.backend]);
+    assert_none(output.search(&all));
     // What clients get may hold what they sent, and what the backends have for them.
-    let (asker, stranger) = stage.answers();
-    assert_none(stage.config.search().find(&asker));
-    for canaries in [&stage.config, &stage.client, &stage.backend] {
-        assert_none(canaries.search().find(&stranger));
-    }
+    let (own, stranger) = stage.answers();
+    assert_none(stage.config.search().find(&own));
+    assert_none(all.find(&stranger));
 }

@@ -10,7 +10,7 @@ use std::{
 
 use e2e::{
     backend::{Backend, Received, answer, answer_with},
-    canary::{Canaries, Found},
+    canary::{Canaries, Found, Search},
     http::{Answer, Connection, Request},
     paths::temporary_folder,
     process::PATIENCE,
@@ -264,18 +264,20 @@ impl Output {
             let is_there = of_place.any(|(_, bytes)| !search.find(bytes).is_empty());
             assert!(is_there, "{place} lacks the control: {:?}", self.sizes());
         }
+        let stderr = self.parts.iter().find(|(name, _)| name == "stderr").expect("stderr");
+        let levels = String::from_utf8_lossy(&stderr.1);
+        assert!(levels.contains("\"level\":\"debug\""), "the server logs all it can");
         let has = |name: &str| self.parts.iter().any(|(part, _)| part.contains(name));
         assert!(has("chained.log.head") && has("/v1/traces") && has(".gz"), "{:?}", self.sizes());
         for name in ["stdout", "ecs.log"] {
             let (_, bytes) = self.parts.iter().find(|(part, _)| part == name).expect(name);
-            let records = bytes.iter().filter(|byte| **byte == b'\n').count();
-            assert!(records + 1 >= asked, "{name} has {records} records of {asked} requests");
+            let records = bytes.split(|byte| *byte == b'\n').count();
+            assert!(records >= asked, "{name} has {records} records of {asked} requests");
         }
     }
 
     /// Where secrets are found.
-    pub(super) fn search(&self, canaries: &Canaries) -> Vec<Found> {
-        let search = canaries.search();
+    pub(super) fn search(&self, search: &Search) -> Vec<Found> {
         let of_part = |(name, bytes): &(String, Vec<u8>)| -> Vec<Found> {
             let named =
                 |found: Found| Found { around: format!("in {name}: {}", found.around), ..found };
@@ -358,7 +360,7 @@ pub(super) fn backends(config: &Canaries, backend: &Canaries) -> (Vec<Backend>, 
                 answer_with(stream, 200, &[("Content-Type", &kind), ("X-Echo", &kind)], b"{")
             }),
         ),
-        ("broken", Backend::start(|received, stream| broken(received, stream))),
+        ("broken", Backend::start(broken)),
     ];
     let mut settings = json!({
         "good": credentials(config, "good", &good.url()),

@@ -1,6 +1,10 @@
 //! Files that are full, again and again, and compressed while requests are recorded.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use e2e::{
     paths::temporary_folder,
@@ -22,11 +26,11 @@ const REQUESTS: usize = 2400;
 fn lines(log: &Path) -> Lines {
     let mut text = String::new();
     for path in log_files(log).unwrap() {
-        let mut file = File::open(&path).unwrap();
+        let file = File::open(&path).unwrap();
         if path.extension().is_some_and(|end| end == "gz") {
             MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
         } else {
-            file.read_to_string(&mut text).unwrap();
+            text.push_str(&io::read_to_string(file).unwrap());
         }
     }
     Lines::of(&text)

@@ -92,11 +92,11 @@ fn who_cannot_be_recorded_is_refused_and_the_others_each_have_a_record() {
     });
     assert!(server.exit(PATIENCE).success());
     let lines = Lines::of(&text);
-    let (served, refused) = (&answers[&200], &answers[&503]);
-    assert_eq!(served.len() + refused.len(), REQUESTS, "{:?}", answers.keys());
+    let (good, refused) = (&answers[&200], &answers[&503]);
+    assert_eq!(good.len() + refused.len(), REQUESTS, "{:?}", answers.keys());
     // A refusal is recorded where there is room.
     let of_served: Vec<_> = lines.ids.iter().filter(|id| !refused.contains(id)).cloned().collect();
-    Lines { ids: of_served, ..Lines::default() }.assert_just(served);
+    Lines { ids: of_served, ..Lines::default() }.assert_just(good);
     assert_eq!(lines.dropped, 0);
     assert_eq!(lines.refused, refused.len(), "the log says how many");
 }
