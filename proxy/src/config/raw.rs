@@ -28,7 +28,8 @@ pub(super) use cluster::{Cluster, ClusterTls, DnsPeers, FilePeers, Peers, Probe,
 pub(super) use jwt::{Condition, Issuer, Jwt, JwtLocal, JwtValidation, OneOrMore, Strategy};
 pub(super) use oauth::{AuthorizationServer, ProtectedResource};
 pub(super) use records::{
-    ArgumentForm, Detector, IdentityForm, Queries, RecordFields, RecordIdentity, Redaction,
+    AccessLogs, ArgumentForm, Detector, IdentityForm, Queries, RecordFields, RecordIdentity,
+    Redaction,
 };
 pub(super) use schema::{schema, written_schema};
 pub(super) use sessions::{Redis, Sessions, StoreKind, WhenDown};
@@ -319,58 +320,4 @@ pub(super) struct Middleware {
     pub(super) jwt: Jwt,
     /// How much each address and each principal may ask for.
     pub(super) rate_limits: RateLimits,
-}
-
-/// The access log: one JSON line for each request. Headers appear only by the rules below.
-#[derive(Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct AccessLogs {
-    /// `stdout`, `off`, or the path of a file, which must hold a `/`. A relative path starts at
-    /// the folder of the configuration file. It stands for a sink of that kind, and not beside
-    /// `sinks`; `stdout` when both are absent.
-    pub(super) output: Option<String>,
-    /// The places to which records go, each with a queue of its own.
-    pub(super) sinks: Vec<Sink>,
-    /// What makes the log fit for an audit: keys and checkpoints.
-    pub(super) audit: Audit,
-    /// Request headers that are written in the clear.
-    pub(super) included_headers: Vec<String>,
-    /// Request headers that never appear, not even masked.
-    pub(super) excluded_headers: Vec<String>,
-    /// Request headers that are recorded as present, with the value masked whole.
-    pub(super) redacted_headers: Vec<String>,
-    /// Which fields a record holds, and in which form.
-    pub(super) fields: RecordFields,
-    /// How the caller is named.
-    pub(super) identity: RecordIdentity,
-    /// Arguments that are written, by tool and argument: `clear`, `mask`, `hash` (which needs an audit key) or
-    /// `length`. What is not named never appears.
-    pub(super) arguments: BTreeMap<String, BTreeMap<String, ArgumentForm>>,
-    /// What is taken out of a client's text that is written in the clear.
-    pub(super) detectors: Vec<Detector>,
-    /// Whether PromQL is written: `masked` without its label values, or `clear`. Its fingerprint and the names in it
-    /// are written all the same, unless `fields` leaves them out.
-    pub(super) queries: Queries,
-    /// Bytes of records that may wait to be written. What a sink does with more is said by its `when_full`; without
-    /// `sinks` it is dropped and counted.
-    pub(super) queue_bytes_max: Size,
-}
-
-impl Default for AccessLogs {
-    fn default() -> Self {
-        Self {
-            output: None,
-            sinks: Vec::new(),
-            audit: Audit::default(),
-            included_headers: Vec::new(),
-            excluded_headers: Vec::new(),
-            redacted_headers: Vec::new(),
-            fields: RecordFields::default(),
-            identity: RecordIdentity::default(),
-            arguments: BTreeMap::new(),
-            detectors: Detector::ALL.into(),
-            queries: Queries::default(),
-            queue_bytes_max: size("8MiB"),
-        }
-    }
 }
