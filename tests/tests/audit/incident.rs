@@ -59,6 +59,10 @@ fn a_refused_call_is_found_explained_and_the_log_verified() {
         serde_json::from_str(&asked(&["grep", log, "--outcome", "forbidden"])).unwrap();
     assert_eq!(record["tool"], "prometheus_query");
     assert_eq!(record["request_id"], request_id);
+    // No rule gives the tool to the caller; that of a call which one lets through is named.
+    assert_eq!((&record["reason"], &record["rule"]), (&json!("tool_forbidden"), &Value::Null));
+    let allowed = asked(&["grep", log, "--outcome", "ok", "--tool", "prometheus_query"]);
+    assert!(allowed.lines().all(|line| line.contains("\"rule\":\"all\"")), "{allowed}");
     let pseudonym = record["subject"].as_str().unwrap();
     assert!(pseudonym.starts_with("h:"), "{record}");
     // Was it Bob? Was it Alice?
