@@ -247,6 +247,9 @@ fn the_schema_and_completions_are_printed() {
     let out = run(&["schema"]);
     assert_eq!(out.status.code(), Some(0));
     assert!(text(&out.stdout).starts_with('{') && text(&out.stdout).ends_with("}\n"));
+    let out = run(&["schema", "--access-log"]);
+    assert_eq!(out.status.code(), Some(0));
+    assert!(text(&out.stdout).contains("\"request_id\"") && text(&out.stdout).ends_with("}\n"));
     for shell in ["bash", "zsh", "fish"] {
         let out = run(&["completions", shell]);
         assert_eq!(out.status.code(), Some(0), "{shell}");

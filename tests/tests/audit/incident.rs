@@ -10,11 +10,12 @@ use e2e::{
     server::{Server, guarded},
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::read_back::{SECRET, ask, sealed_sink, verified};
 
-#[test]
-fn a_refused_call_is_found_explained_and_the_log_verified() {
+/// Alice calls a tool three times, Bob once, who may not. Gives the folder of the log and the id of his request.
+fn incident() -> (TempDir, String) {
     let folder = temporary_folder();
     let backend = Backend::with_data(&json!({ "resultType": "scalar", "result": [0, "1"] }));
     let mut config = guarded(&json!({ "main": { "url": backend.url() } }));
@@ -33,8 +34,13 @@ fn a_refused_call_is_found_explained_and_the_log_verified() {
     let refused = bob.call_tool("prometheus_query", query);
     let request_id = refused.http.head.header("x-request-id").unwrap();
     server.terminate();
-    assert!(server.exit(Duration::from_secs(60)).success());
+    assert!(server.exit(Duration::from_mins(1)).success());
+    (folder, request_id)
+}
 
+#[test]
+fn a_refused_call_is_found_explained_and_the_log_verified() {
+    let (folder, request_id) = incident();
     let log = folder.path().join("audit.log");
     let log = log.to_str().unwrap();
     let asked = |arguments: &[&str]| {
@@ -59,6 +65,10 @@ fn a_refused_call_is_found_explained_and_the_log_verified() {
         serde_json::from_str(&asked(&["grep", log, "--outcome", "forbidden"])).unwrap();
     assert_eq!(record["tool"], "prometheus_query");
     assert_eq!(record["request_id"], request_id);
+    // No rule gives the tool to the caller; that of a call which one lets through is named.
+    assert_eq!((&record["reason"], &record["rule"]), (&json!("tool_forbidden"), &Value::Null));
+    let allowed = asked(&["grep", log, "--outcome", "ok", "--tool", "prometheus_query"]);
+    assert!(allowed.lines().all(|line| line.contains("\"rule\":\"all\"")), "{allowed}");
     let pseudonym = record["subject"].as_str().unwrap();
     assert!(pseudonym.starts_with("h:"), "{record}");
     // Was it Bob? Was it Alice?

@@ -33,7 +33,7 @@ const NAMED_ONLY_IN: [(&str, &[&str]); 7] = [
         ],
     ),
     ("redis", &["proxy/src/store/", "tests/"]),
-    ("promgate", &["proxy/src/main.rs", "tests/", "benches/"]),
+    ("promgate", &["proxy/src/main.rs", "proxy/tests/", "tests/", "benches/"]),
     // Benchmarks take their tokens from where tests take theirs.
     ("e2e", &["tests/", "benches/"]),
 ];

@@ -1,6 +1,7 @@
 //! Every setting arrives where it belongs.
 
 use super::*;
+use crate::field::Field;
 
 const EVERYTHING: &str = r#"
 server:
@@ -128,6 +129,34 @@ fn the_settings_of_the_access_log_arrive() {
     assert_eq!(log.excluded_headers, ["x-b"]);
     assert_eq!(log.redacted_headers, ["x-c"]);
     assert_eq!(sink.queue_bytes_max, 64 << 10);
+}
+
+#[test]
+fn the_settings_of_records_arrive() {
+    let key = "audit: {keys: [0123456789abcdef0123456789abcdef]}";
+    let records = "fields: {include: [tool, peer], exclude: [path], redact: {peer: hash}}
+    identity: {issuer: off, subject: hashed, client_id: clear}
+    arguments: {prometheus_query: {query: clear, time: length}}
+    detectors: [jwt, card]
+    queries: masked";
+    let text = format!(
+        "middleware:\n  jwt: {{enabled: false}}\n  access_logs:\n    {key}\n    {records}\n"
+    );
+    let records = parsed(&with_backend(&text)).access_log.records;
+    assert_eq!(records.fields_included, [Field::Tool, Field::Peer]);
+    assert_eq!(records.fields_excluded, [Field::Path]);
+    assert_eq!(records.fields_redacted, [(Field::Peer, Redaction::Hash)]);
+    let Identity { issuer, subject, client_id, groups } = records.identity;
+    assert_eq!((issuer, subject), (IdentityForm::Off, IdentityForm::Hashed));
+    assert_eq!((client_id, groups), (IdentityForm::Clear, IdentityForm::Off));
+    let [tool] = &records.arguments[..] else { panic!("one tool: {:?}", records.arguments) };
+    assert_eq!(tool.tool, "prometheus_query");
+    let length = ArgumentForm::Redacted(Redaction::Length);
+    let wanted = [("query".to_owned(), ArgumentForm::Clear), ("time".to_owned(), length)];
+    assert_eq!(tool.arguments, wanted);
+    assert_eq!(records.detectors, Detectors { jwt: true, card: true, ..Detectors::NONE });
+    assert_eq!(records.queries, Queries::Masked);
+    assert_eq!(parsed(ONE_BACKEND).access_log.records, Records::default());
 }
 
 #[test]
