@@ -10,11 +10,12 @@ use e2e::{
     server::{Server, guarded},
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::read_back::{SECRET, ask, sealed_sink, verified};
 
-#[test]
-fn a_refused_call_is_found_explained_and_the_log_verified() {
+/// A log in which Alice asked three times and Bob, who may not, once; with the id of what was refused.
+fn logged() -> (TempDir, String) {
     let folder = temporary_folder();
     let backend = Backend::with_data(&json!({ "resultType": "scalar", "result": [0, "1"] }));
     let mut config = guarded(&json!({ "main": { "url": backend.url() } }));
@@ -31,41 +32,42 @@ fn a_refused_call_is_found_explained_and_the_log_verified() {
         assert_eq!(alice.call_tool("prometheus_query", query.clone()).status(), 200);
     }
     let refused = bob.call_tool("prometheus_query", query);
-    let request_id = refused.http.head.header("x-request-id").unwrap();
     server.terminate();
-    assert!(server.exit(Duration::from_secs(60)).success());
+    assert!(server.exit(Duration::from_mins(1)).success());
+    (folder, refused.http.head.header("x-request-id").unwrap())
+}
 
-    let log = folder.path().join("audit.log");
-    let log = log.to_str().unwrap();
+#[test]
+fn a_refused_call_is_found_explained_and_the_log_verified() {
+    let (folder, request_id) = logged();
+    let path = folder.path().join("audit.log");
+    let log = path.to_str().unwrap();
     let asked = |arguments: &[&str]| {
         let (code, output) = ask(folder.path(), SECRET, arguments);
         assert_eq!(code, Some(0), "{arguments:?}: {output}");
         output
     };
+    let told = |arguments: &[&str]| -> Value { serde_json::from_str(&asked(arguments)).unwrap() };
     // Is this what was written?
-    assert_eq!(verified(folder.path().join("audit.log").as_path(), SECRET, &[])["good"], true);
+    assert_eq!(verified(&path, SECRET, &[])["good"], true);
     // What was refused?
-    let report: Value = serde_json::from_str(&asked(&["report", log, "--json"])).unwrap();
-    assert_eq!(report["faults"], 0, "{report}");
+    let report = told(&["report", log, "--json"]);
     let refusal = &report["tables"]["refusals"]["rows"][0];
-    assert_eq!(
-        (&refusal["outcome"], &refusal["requests"]),
-        (&json!("forbidden"), &json!(1)),
-        "{report}"
-    );
+    assert_eq!(refusal["reason"], "tool_forbidden", "{report}");
+    assert_eq!((&refusal["requests"], &report["faults"]), (&json!(1), &json!(0)), "{report}");
     assert_eq!(refusal["last_request_id"], request_id);
-    // Who was it, and why?
-    let record: Value =
-        serde_json::from_str(&asked(&["grep", log, "--outcome", "forbidden"])).unwrap();
-    assert_eq!(record["tool"], "prometheus_query");
-    assert_eq!(record["request_id"], request_id);
-    let pseudonym = record["subject"].as_str().unwrap();
-    assert!(pseudonym.starts_with("h:"), "{record}");
+    // Who was it, and what did they ask?
+    let record = told(&["grep", log, "--outcome", "forbidden"]);
+    assert_eq!(
+        (&record["tool"], &record["request_id"]),
+        (&json!("prometheus_query"), &json!(request_id))
+    );
     // Was it Bob? Was it Alice?
     for (name, is_it) in [("bob", true), ("alice", false)] {
-        let said = asked(&["reveal", log, "--subject", name, "--issuer", minter::ISSUER, "--json"]);
-        let said: Value = serde_json::from_str(&said).unwrap();
-        assert_eq!(said["pseudonyms"][0]["pseudonym"] == pseudonym, is_it, "{said}");
+        let said = told(&["reveal", log, "--subject", name, "--issuer", minter::ISSUER, "--json"]);
+        let pseudonym = &said["pseudonyms"][0]["pseudonym"];
+        assert!(pseudonym.as_str().unwrap().starts_with("h:"), "{said}");
+        assert_eq!(*pseudonym == record["subject"], is_it, "{said}");
         assert_eq!(said["clear_records"], 0, "{said}");
     }
     // What else did he do?

@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
-    process::ExitStatus,
     sync::LazyLock,
     thread,
     time::Duration,
@@ -54,7 +53,7 @@ static LOG: LazyLock<TempDir> = LazyLock::new(|| {
         }
     });
     server.terminate();
-    let status: ExitStatus = server.exit(Duration::from_secs(60));
+    let status = server.exit(Duration::from_mins(1));
     assert!(status.success(), "{status}");
     folder
 });
@@ -117,11 +116,10 @@ fn is_packed(path: &Path) -> bool {
 
 fn lines(path: &Path) -> Vec<String> {
     let mut text = String::new();
-    let mut file = File::open(path).unwrap();
     if is_packed(path) {
-        MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+        MultiGzDecoder::new(File::open(path).unwrap()).read_to_string(&mut text).unwrap();
     } else {
-        file.read_to_string(&mut text).unwrap();
+        text = fs::read_to_string(path).unwrap();
     }
     text.lines().map(str::to_owned).collect()
 }
@@ -144,7 +142,7 @@ fn seq(line: &str) -> u64 {
 /// Place of a record of a request, about so far into the file, with a record on either side.
 fn record(lines: &[String], from: usize) -> usize {
     let is_record = |place: usize| !lines[place].starts_with(r#"{"v":1,"event""#);
-    (from..).find(|place| (place - 1..=place + 1).all(is_record)).unwrap()
+    (from..lines.len()).find(|place| (place - 1..=place + 1).all(is_record)).unwrap()
 }
 
 #[test]
@@ -301,8 +299,8 @@ fn a_foreign_key_is_found_where_it_begins() {
         let mut out = Vec::new();
         sealer.start((None, None), std::time::SystemTime::now(), &mut out);
         for line in lines.iter().skip(1) {
-            let sealed = Sealed::of(line.as_bytes()).unwrap();
-            let record = String::from_utf8(sealed.covered.to_vec()).unwrap();
+            let old = Sealed::of(line.as_bytes()).unwrap();
+            let record = String::from_utf8(old.covered.to_vec()).unwrap();
             let (record, _number) = record.rsplit_once(",\"seq\":").unwrap();
             sealer.seal(format!("{record}}}").as_bytes(), &mut out);
         }
