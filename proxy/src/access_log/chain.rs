@@ -110,6 +110,9 @@ impl fmt::Debug for Mac {
 pub struct ChainId([u8; 16]);
 
 impl ChainId {
+    /// What stands for the name of a chain of which no line is left that names it.
+    pub const UNKNOWN: Self = Self(*b"0000000000000000");
+
     /// A name that no other chain has.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Event, KeyId, Mac, Sealed, State, Torn, Trust,
+    ChainId, Event, KeyId, Mac, Sealed, State, Torn, Trust,
     files::{self, Lines, RawLine},
     state,
     walk::{Step, Walk},
@@ -253,7 +253,9 @@ impl Reader {
         let head = match (&self.head, last) {
             (HeadLine::Absent, _) => Head::Absent,
             (HeadLine::Forged, _) => Head::Forged,
-            (HeadLine::Known { state, .. }, Some(last)) if state.chain != last.chain => {
+            (HeadLine::Known { state, .. }, Some(last))
+                if state.chain != last.chain && last.chain != ChainId::UNKNOWN =>
+            {
                 Head::OtherChain
             }
             (HeadLine::Known { state, found }, last) => match found {

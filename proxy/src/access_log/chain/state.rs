@@ -218,7 +218,7 @@ impl End {
             Event::Checkpoint(checkpoint) => Some(checkpoint.chain),
             Event::RecordsDropped(_) | Event::RequestsRefused(_) => None,
         };
-        named.into_iter().find_map(chain).unwrap_or(ChainId(*b"0000000000000000"))
+        named.into_iter().find_map(chain).unwrap_or(ChainId::UNKNOWN)
     }
 
     /// What follows the last line feed: a line without one, or a piece of one.

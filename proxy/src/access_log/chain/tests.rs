@@ -186,6 +186,19 @@ fn removed_records_are_named_by_their_numbers() {
 }
 
 #[test]
+fn a_log_whose_beginning_was_cut_is_read_from_where_it_begins() {
+    let log = Log::new().records(10).checkpoint(CheckpointReason::Interval);
+    log.change(|lines| {
+        lines.drain(..3);
+    });
+    let (faults, end) = log.read();
+    assert_eq!(faults, [(1, Fault::Missing(1..=3))]);
+    assert_eq!((end.head, end.unchecked), (Head::Reached(12), 1));
+    log.change(|lines| lines[4] = lines[4].replace("\"n\":6", "\"n\":5"));
+    assert_eq!(log.faults(), [(1, Fault::Missing(1..=3)), (5, Fault::Changed)]);
+}
+
+#[test]
 fn a_record_put_in_is_found_where_it_is() {
     let log = Log::new().records(10);
     log.change(|lines| lines.insert(5, lines[4].replace("\"seq\":5", "\"seq\":6")));

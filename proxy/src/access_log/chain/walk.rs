@@ -87,10 +87,10 @@ impl Walk {
         self.closed
     }
 
-    /// Where the chain stands.
+    /// Where the chain stands. Its name is not known where nothing that names it is left.
     pub(super) fn state(&self) -> Option<State> {
         let (seq, mac) = self.good?;
-        Some(State { chain: self.chain?, seq, mac })
+        Some(State { chain: self.chain.unwrap_or(ChainId::UNKNOWN), seq, mac })
     }
 
     /// The numbers that did not turn up.
@@ -166,12 +166,7 @@ impl Walk {
 
     fn follow(&mut self, step: &Step<'_>) -> Option<Fault> {
         let line = &step.line;
-        let Some((seq, mac)) = self.good else {
-            // Before any line that says where it begins: nothing to follow from.
-            self.claimed = Some((line.seq, line.mac));
-            self.unchecked += 1;
-            return Some(Fault::Unfounded);
-        };
+        let Some((seq, mac)) = self.good else { return Some(self.unbegun(step)) };
         if self.key.is_none() && self.trust.checks_seals() {
             self.unchecked += 1;
             self.claimed = Some((line.seq, line.mac));
@@ -217,6 +212,28 @@ impl Walk {
         }
         self.unchecked += 1;
         Some(self.unfit(fault))
+    }
+
+    /// A log begins with a start. Where that is gone the chain is taken up from the first line that another follows from
+    /// by one of our keys.
+    fn unbegun(&mut self, step: &Step<'_>) -> Fault {
+        let line = &step.line;
+        self.unchecked += 1;
+        let follows = |key: &&AuditKey| {
+            step.next.as_ref().is_some_and(|next| {
+                next.seq == line.seq + 1 && key.seal(&line.mac, next.covered) == next.mac
+            })
+        };
+        self.key = self.trust.keys().all().iter().find(follows).cloned();
+        if self.key.is_none() && self.trust.checks_seals() {
+            return Fault::Unfounded;
+        }
+        self.good = Some((line.seq, line.mac));
+        if line.seq == 1 {
+            return Fault::Changed;
+        }
+        self.gap(1, line.seq - 1, Mac::NONE);
+        Fault::Missing(1..=line.seq - 1)
     }
 
     /// After its end, a log goes on with a new start and nothing else.
@@ -293,6 +310,7 @@ impl Walk {
             return Some(Fault::Unsigned);
         }
         self.checkpoint = Some(line.seq);
+        self.chain.get_or_insert(checkpoint.chain);
         None
     }
 }
