@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::LazyLock,
     thread,
@@ -115,12 +115,12 @@ fn is_packed(path: &Path) -> bool {
 }
 
 fn lines(path: &Path) -> Vec<String> {
-    let file = File::open(path).unwrap();
-    let text = if is_packed(path) {
-        io::read_to_string(MultiGzDecoder::new(file)).unwrap()
+    let mut text = String::new();
+    if is_packed(path) {
+        MultiGzDecoder::new(File::open(path).unwrap()).read_to_string(&mut text).unwrap();
     } else {
-        io::read_to_string(file).unwrap()
-    };
+        text = fs::read_to_string(path).unwrap();
+    }
     text.lines().map(str::to_owned).collect()
 }
 
@@ -142,7 +142,7 @@ fn seq(line: &str) -> u64 {
 /// Place of a record of a request, about so far into the file, with a record on either side.
 fn record(lines: &[String], from: usize) -> usize {
     let is_record = |place: usize| !lines[place].starts_with(r#"{"v":1,"event""#);
-    (from..lines.len() - 1).find(|place| (place - 1..=place + 1).all(is_record)).unwrap()
+    (from..lines.len()).find(|place| (place - 1..=place + 1).all(is_record)).unwrap()
 }
 
 #[test]
@@ -299,9 +299,9 @@ fn a_foreign_key_is_found_where_it_begins() {
         let mut out = Vec::new();
         sealer.start((None, None), std::time::SystemTime::now(), &mut out);
         for line in lines.iter().skip(1) {
-            let sealed = Sealed::of(line.as_bytes()).unwrap();
-            let covered = String::from_utf8(sealed.covered.to_vec()).unwrap();
-            let (record, _number) = covered.rsplit_once(",\"seq\":").unwrap();
+            let old = Sealed::of(line.as_bytes()).unwrap();
+            let record = String::from_utf8(old.covered.to_vec()).unwrap();
+            let (record, _number) = record.rsplit_once(",\"seq\":").unwrap();
             sealer.seal(format!("{record}}}").as_bytes(), &mut out);
         }
         *lines = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
