@@ -56,10 +56,11 @@ fn the_end_of_sessions_that_was_changed_or_sent_again_ends_none() {
     let told_of = |subject: &str| {
         cut.listen_in();
         replicas.settle();
-        assert_eq!(end(first, subject), (1, 0), "{subject}");
+        // The connection that was broken to listen in may be missed for a moment.
+        until("the other is told", || end(first, subject) == (1, 0));
         let heard = cut.heard().into_iter().flat_map(|sent| requests(&sent));
-        let mut told = heard.filter(|told| told.uri().path() == "/_promgate/sessions/end");
-        told.next().expect("the other was told")
+        let told = heard.filter(|told| told.uri().path() == "/_promgate/sessions/end");
+        told.last().expect("the other was told")
     };
     let open = |subject: &str| second.session(&minter::token(subject));
     let (_alices, _bobs) = (open("alice"), open("bob"));
