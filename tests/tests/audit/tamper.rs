@@ -295,14 +295,14 @@ fn a_foreign_key_is_found_where_it_begins() {
         };
         number = seq + 1;
         let key = AuditKey::new(&Secret::new(OTHER)).unwrap();
-        let mut sealer = Sealer::resume(key, SinkFormat::Json, State { chain, seq, mac });
+        let mut writer = Sealer::resume(key, SinkFormat::Json, State { chain, seq, mac });
         let mut out = Vec::new();
-        sealer.start((None, None), std::time::SystemTime::now(), &mut out);
+        writer.start((None, None), std::time::SystemTime::now(), &mut out);
         for line in lines.iter().skip(1) {
-            let sealed = Sealed::of(line.as_bytes()).unwrap();
-            let covered = String::from_utf8(sealed.covered.to_vec()).unwrap();
+            let seal = Sealed::of(line.as_bytes()).unwrap();
+            let covered = String::from_utf8(seal.covered.to_vec()).unwrap();
             let (record, _number) = covered.rsplit_once(",\"seq\":").unwrap();
-            sealer.seal(format!("{record}}}").as_bytes(), &mut out);
+            writer.seal(format!("{record}}}").as_bytes(), &mut out);
         }
         *lines = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
     });
