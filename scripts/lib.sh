@@ -79,8 +79,9 @@ run_with_libraries() {
   cat >"$2" <<EOF
 #!/bin/sh
 here=\$(CDPATH= cd -- "\$(dirname -- "\$0")" && pwd)
-libraries=\$(echo "\$here"/usr/lib/*-linux-gnu)
-LD_LIBRARY_PATH=\$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH} exec "\$here/$1" "\$@"
+libraries=
+for folder in "\$here"/usr/lib/*-linux-gnu "\$here"/lib/*-linux-gnu; do libraries=\$libraries\$folder:; done
+LD_LIBRARY_PATH=\${libraries%:}\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH} exec "\$here/$1" "\$@"
 EOF
   chmod +x "$2"
 }
