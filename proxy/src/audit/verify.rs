@@ -13,7 +13,8 @@ use super::{
     when,
 };
 use crate::access_log::chain::{
-    Ending, Entry, Event, Fault, Head, LINE_BYTES_MAX, Mac, Sealed, State, Trust, signed_state,
+    ChainId, Ending, Entry, Event, Fault, Head, LINE_BYTES_MAX, Mac, Sealed, State, Trust,
+    signed_state,
 };
 
 /// Most checkpoints that are read from a file. One a day for twenty years are fewer.
@@ -117,7 +118,7 @@ fn judged(ending: &Ending, kept: Option<State>, met: Option<Mac>) -> Result<Opti
         return Ok(Some(kept.seq));
     }
     let Some(last) = ending.last else { return Err(What::KeptBeyond { last: 0 }) };
-    if last.chain != kept.chain {
+    if last.chain != kept.chain && last.chain != ChainId::UNKNOWN {
         return Err(What::KeptOfOther);
     }
     match met {
