@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use memchr::memchr;
+
 use super::{Work, put::Put};
 use crate::access_log::{chain::Sealer, otlp, queue::Batch, value::Format};
 
@@ -65,7 +67,9 @@ impl Work {
         let room = if self.rotates_later() { usize::MAX } else { self.output.room() };
         let room = room.min(CHUNK_BYTES);
         let (mut taken, mut count) = (0, 0);
-        for record in rest.split_inclusive(|byte| *byte == b'\n') {
+        while let Some(ahead) = rest.get(taken..).filter(|ahead| !ahead.is_empty()) {
+            let end = memchr(b'\n', ahead).map_or(ahead.len(), |end| end + 1);
+            let record = ahead.get(..end).unwrap_or(ahead);
             let bytes = if self.sealer.is_some() { sealed.len() + SEAL_BYTES } else { taken };
             if count > 0 && bytes + record.len() > room {
                 break;
