@@ -35,6 +35,8 @@ mod queue;
 
 mod admission;
 
+mod draw;
+
 mod writer;
 
 mod sink;
@@ -49,7 +51,6 @@ mod trial;
 use std::{
     cell::RefCell,
     fmt,
-    hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,6 +64,7 @@ pub use self::{
 };
 use self::{
     admission::{Entry, Gates},
+    draw::Draw,
     pseudonym::Pseudonyms,
     queue::Queue,
 };
@@ -86,8 +88,8 @@ struct Open {
     sinks: Box<[Sink]>,
     /// Sinks that do not lose records; none where there is no such.
     gates: Option<Gates>,
-    /// Chooses what is left out by a share. Nobody who names requests can know what falls where.
-    seed: RandomState,
+    /// Chooses what is left out by a share.
+    draw: Draw,
     /// Whether a filter looks at records.
     filtered: bool,
 }
@@ -228,7 +230,7 @@ impl Open {
         Self {
             rules: Rules::new(config, Pseudonyms::of_log(config).map(Arc::new)),
             gates: open::gates(config, &sinks),
-            seed: RandomState::new(),
+            draw: Draw::of_log(config),
             filtered: sinks.iter().any(|sink| sink.filter.is_some()),
             sinks,
         }
@@ -239,8 +241,7 @@ impl Open {
         if self.sinks.iter().all(|sink| sink.sample.is_all()) {
             return 0;
         }
-        // The lower half is as random as the whole.
-        u32::try_from(self.seed.hash_one(record.request_id) & u64::from(u32::MAX)).unwrap_or(0)
+        self.draw.number(record.request_id)
     }
 
     fn figures(&self) -> Vec<SinkFigures> {

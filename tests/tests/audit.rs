@@ -16,6 +16,7 @@ mod audit {
     mod incident;
     mod load;
     mod parts;
+    mod questions;
     mod read_back;
     mod runs;
     mod syslog;
