@@ -15,6 +15,7 @@ mod audit {
     mod faults;
     mod incident;
     mod load;
+    mod otlp;
     mod parts;
     mod read_back;
     mod runs;

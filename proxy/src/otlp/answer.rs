@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_kind_is_no_success() {
-        for kind in [&[("content-type", "text/html")][..], &[("content-type", "application/json")], &[]]
+        for kind in
+            [&[("content-type", "text/html")][..], &[("content-type", "application/json")], &[]]
         {
             let answer = of_http(StatusCode::OK, &headers(kind), b"<html>please log in</html>");
             assert!(matches!(answer, Err(SendError::BadAnswer)), "{kind:?}");
