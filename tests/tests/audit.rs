@@ -15,6 +15,7 @@ mod audit {
     mod faults;
     mod incident;
     mod load;
+    mod otlp;
     mod parts;
     mod questions;
     mod read_back;

@@ -40,7 +40,7 @@ pub(super) fn sink(
         Target::Stdout => Box::new(Stream::stdout()?),
         Target::File(file) => Box::new(LogFileOutput::open(file, config.chain)?),
         Target::Syslog(syslog) => Box::new(SyslogOutput::new(syslog)?),
-        Target::Otlp(otlp) => Box::new(OtlpOutput::new(otlp, resource)?),
+        Target::Otlp(otlp) => Box::new(OtlpOutput::new(otlp, config.when_full, resource)?),
     };
     onto(output, config, audit, metrics.sink(config.name.as_str())?)
 }

@@ -34,6 +34,7 @@ impl Edge {
     ) -> Result<()> {
         let refusal = denial.refusal;
         context.note_denial(denial);
+        context.note_error_code(Some(refusal.rpc_code()));
         if let Some(reason) = refusal.reason() {
             self.metrics.rejected(reason);
         }

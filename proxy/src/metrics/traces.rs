@@ -53,6 +53,12 @@ impl TraceCounters {
         self.0.flags.inc(flag);
     }
 
+    /// How many flags were looked at with this result.
+    #[must_use]
+    pub fn flags(&self, flag: TraceFlag) -> u64 {
+        self.0.flags.of(flag).map_or(0, IntCounter::get)
+    }
+
     /// This became of so many spans.
     pub fn spans(&self, fate: SpanFate, spans: usize) {
         if let Some(counter) = self.0.spans.of(fate) {

@@ -46,7 +46,7 @@ impl Work {
                     rest.get(start_of_line(chunk, whole)..).unwrap_or_default()
                 }
                 Put::Ended(written) => {
-                    let whole = lines(bytes.get(..written).unwrap_or_default()).min(count);
+                    let whole = self.whole(bytes.get(..written).unwrap_or_default()).min(count);
                     self.wrote(whole);
                     self.lost(mem::take(&mut batch.records).saturating_sub(whole));
                     &[]
@@ -81,6 +81,15 @@ impl Work {
             count += 1;
         }
         (taken, count)
+    }
+
+    /// Records in bytes that end where a record does, or within one.
+    fn whole(&self, bytes: &[u8]) -> u64 {
+        match self.format {
+            Format::Json | Format::Ecs => lines(bytes),
+            Format::Otlp if bytes.is_empty() => 0,
+            Format::Otlp => otlp::entries(bytes, usize::MAX).1,
+        }
     }
 
     fn wrote(&self, records: u64) {
