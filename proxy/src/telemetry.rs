@@ -41,13 +41,15 @@ const FILTER_BYTES_MAX: usize = 1024;
 ///
 /// Below these levels they write what clients said and what we answered: rmcp shows messages and
 /// session ids, Pingora whole headers with credentials. So the environment cannot raise them.
-const CAPS: [(&str, LevelFilter); 7] = [
+const CAPS: [(&str, LevelFilter); 8] = [
     ("rmcp", LevelFilter::ERROR),
     ("pingora", LevelFilter::ERROR),
     // What it logs here is a client that broke off: as many errors as a client likes.
     ("pingora_core::apps", LevelFilter::OFF),
     ("h2", LevelFilter::WARN),
     ("hyper", LevelFilter::WARN),
+    // It warns of the same odd lines of this machine's files each time that a name is looked up.
+    ("hickory_resolver", LevelFilter::ERROR),
     ("reqwest", LevelFilter::WARN),
     ("rustls", LevelFilter::WARN),
 ];
