@@ -116,7 +116,7 @@ impl Edge {
             )?,
             rpc_seconds: make.seconds_family(
                 "rpc_duration_seconds",
-                "Time from a request's header to the last byte of its answer, by the message in it. A `subscriptions/listen` takes as long as its client listens.",
+                "Time from a request's header to the last byte of its answer, by the message in it. Refusals are left out, as they are fast and tell nothing of how long what is let in takes. A `subscriptions/listen` takes as long as its client listens.",
                 "rpc_method",
             )?,
             received_bytes: make
@@ -165,12 +165,35 @@ impl Edge {
         if let Some(seconds) = self.seconds.of(method) {
             seconds.observe(took.as_secs_f64());
         }
-        if let Some(seconds) = rpc.and_then(|rpc| self.rpc_seconds.of(rpc)) {
+        let served = rpc.filter(|_| was_served(outcome));
+        if let Some(seconds) = served.and_then(|rpc| self.rpc_seconds.of(rpc)) {
             seconds.observe(took.as_secs_f64());
         }
         self.outcomes.inc(outcome);
         self.received_bytes.inc_by(bytes_in);
         self.sent_bytes.inc_by(bytes_out);
+    }
+}
+
+/// Whether a request that ended so was let in and worked on. One whose client left was: clients leave what is slow.
+const fn was_served(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Ok
+        | Outcome::CallerError
+        | Outcome::BackendError
+        | Outcome::Timeout
+        | Outcome::ClientGone
+        | Outcome::Internal => true,
+        Outcome::Rejected
+        | Outcome::NotFound
+        | Outcome::Unauthenticated
+        | Outcome::Forbidden
+        | Outcome::RateLimited
+        | Outcome::UnknownSession
+        | Outcome::TooLarge
+        | Outcome::Overloaded
+        | Outcome::SlowClient
+        | Outcome::Unavailable => false,
     }
 }
 

@@ -129,6 +129,24 @@ fn a_finished_request_is_counted_by_method_code_and_outcome() {
     shows(&metrics, r#"promgate_request_duration_seconds_bucket{method="POST",le="0.005"} 2"#);
 }
 
+#[test]
+fn a_flood_of_refusals_does_not_make_calls_look_fast() {
+    let metrics = metrics();
+    let call = Finished { rpc: Some(RpcMethod::ToolsCall), ..finished(Some(200)) };
+    let ended = |outcome| metrics.request_finished(&Finished { outcome, ..call });
+    let slow = Finished { took: Duration::from_secs(20), outcome: Outcome::Timeout, ..call };
+    metrics.request_finished(&slow);
+    for refused in [Outcome::Forbidden, Outcome::RateLimited, Outcome::Overloaded] {
+        ended(refused);
+    }
+    shows(&metrics, r#"promgate_rpc_duration_seconds_bucket{rpc_method="tools/call",le="2.5"} 0"#);
+    for served in [Outcome::Ok, Outcome::CallerError, Outcome::ClientGone] {
+        ended(served);
+    }
+    shows(&metrics, r#"promgate_rpc_duration_seconds_count{rpc_method="tools/call"} 4"#);
+    shows(&metrics, r#"promgate_request_duration_seconds_count{method="POST"} 7"#);
+}
+
 /// A request that was over at once.
 fn finished(status: Option<u16>) -> Finished {
     Finished {

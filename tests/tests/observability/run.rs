@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use super::files::{self, Query};
 
 const JOB: &str = "promgate";
+/// What a variable of the dashboard is when all of its values are chosen.
+const ALL: &str = ".+";
 const AUDIT_KEY: &str = "a key of the audit for the tests: 32 bytes and more";
 
 /// Parts of a run; each lives as long as it.
@@ -89,12 +91,14 @@ impl Run {
 
     /// The value of an expression of the dashboard, for all that is scraped.
     fn evaluate(&self, expression: &str) -> Result<Vec<Value>, String> {
-        let expression = expression
-            .replace("$__rate_interval", "10s")
-            .replace("$job", JOB)
-            .replace("$instance", ".+");
-        self.prometheus.evaluate(&expression)
+        self.prometheus.evaluate(&of_jobs(expression, ALL))
     }
+}
+
+/// An expression of the dashboard with its variables set: these jobs, all their instances.
+fn of_jobs(expression: &str, jobs: &str) -> String {
+    let expression = expression.replace("$__rate_interval", "10s");
+    expression.replace("$job", jobs).replace("$instance", ALL)
 }
 
 /// Requests that are refused.
@@ -133,6 +137,7 @@ fn every_query_of_dashboard_rules_and_alerts_is_answered_by_a_real_prometheus() 
     }
     assert_eq!(without, Vec::<Query>::new(), "these have no data");
     every_expression_is_understood(&run);
+    nothing_of_others_is_shown(&run);
     every_rule_is_healthy(&run);
     variables_have_values(&run);
     an_alert_is_seen_coming(&run);
@@ -141,6 +146,22 @@ fn every_query_of_dashboard_rules_and_alerts_is_answered_by_a_real_prometheus() 
 fn every_expression_is_understood(run: &Run) {
     for (place, expression) in files::expressions() {
         run.evaluate(&expression).unwrap_or_else(|why| panic!("{place}: {why}"));
+    }
+}
+
+/// Prometheus, which is scraped too, is on no panel, even if all jobs are chosen: nothing is left of an expression
+/// once what our job alone gives at the same moment is taken away.
+fn nothing_of_others_is_shown(run: &Run) {
+    let has_others = "process_start_time_seconds{job=\"prometheus\"}";
+    until("prometheus has scraped itself", || {
+        !run.prometheus.evaluate(has_others).unwrap().is_empty()
+    });
+    for (place, expression) in files::expressions() {
+        let [all, ours] = [ALL, JOB].map(|jobs| of_jobs(&expression, jobs));
+        // Compared with itself, what is no number is left out.
+        let others = format!("(({all}) == ({all})) unless (({all}) == ({ours}))");
+        let others = run.prometheus.evaluate(&others);
+        assert_eq!(others, Ok(Vec::new()), "{place}");
     }
 }
 
