@@ -1,19 +1,24 @@
-//! A syslog server on TCP that keeps what it is sent, goes away and comes back.
+//! A syslog server on TCP, or at a socket of this machine, that keeps what it is sent, goes away and comes back.
 
 use std::{
-    io::Read as _,
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+    fs::{self, File},
+    io::{self, Read as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
     },
+    path::{Path, PathBuf},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
 use parking_lot::Mutex;
+use rustix::net::{Shutdown, shutdown};
+use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use crate::{place::Place, process::until};
+use crate::{paths::temporary_folder, place::Place, process::until};
 
 /// A port of its own [`Place`].
 const PORT: u16 = 17_001;
@@ -21,29 +26,57 @@ const PORT: u16 = 17_001;
 /// The server; dropping it ends it.
 #[derive(Debug)]
 pub struct Syslog {
-    place: Place,
+    address: Address,
     /// What came on each connection.
     received: Arc<Mutex<Vec<Vec<u8>>>>,
     running: Mutex<Option<Running>>,
+    /// Each reads one connection to its end.
+    readers: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// Where it listens.
+#[derive(Debug)]
+enum Address {
+    Tcp(Place),
+    Unix(TempDir),
 }
 
 #[derive(Debug)]
 struct Running {
-    stop: Arc<AtomicBool>,
+    listener: Arc<Listener>,
     accepting: JoinHandle<()>,
     /// What is read of, so that it can be cut.
-    connections: Arc<Mutex<Vec<TcpStream>>>,
+    connections: Arc<Mutex<Vec<OwnedFd>>>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener, SocketAddr),
+    Unix(UnixListener, PathBuf),
 }
 
 impl Syslog {
-    /// Starts one.
+    /// Starts one on TCP.
     ///
     /// # Panics
     /// When it cannot listen.
     #[must_use]
     pub fn start() -> Self {
-        let syslog =
-            Self { place: Place::find(), received: Arc::default(), running: Mutex::new(None) };
+        Self::at(Address::Tcp(Place::find()))
+    }
+
+    /// Starts one at a socket of this machine.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    #[must_use]
+    pub fn start_on_socket() -> Self {
+        Self::at(Address::Unix(temporary_folder()))
+    }
+
+    fn at(address: Address) -> Self {
+        let (received, running, readers) = (Arc::default(), Mutex::new(None), Arc::default());
+        let syslog = Self { address, received, running, readers };
         syslog.come_back();
         syslog
     }
@@ -51,11 +84,10 @@ impl Syslog {
     /// Its address, as a sink is told it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("tcp://{}", self.address())
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.place.at(PORT)
+        match &self.address {
+            Address::Tcp(place) => format!("tcp://{}", place.at(PORT)),
+            Address::Unix(folder) => format!("unix://{}", socket(folder).display()),
+        }
     }
 
     /// Everything that was received so far, as it came.
@@ -91,13 +123,25 @@ impl Syslog {
         until("the messages of syslog", || self.messages().len() >= messages);
     }
 
+    /// Goes away for good, and waits until all that was sent is read: whoever sends must have ended.
+    ///
+    /// # Panics
+    /// When it has gone away already.
+    pub fn wait_for_end(&self) {
+        self.go_away();
+        let readers: Vec<_> = self.readers.lock().drain(..).collect();
+        for reader in readers {
+            reader.join().expect("a reader ends");
+        }
+    }
+
     /// Stops to listen, and closes every connection as a server does that ends in good order: what was sent before is
     /// read to its end.
     ///
     /// # Panics
     /// When it has stopped already.
     pub fn go_away(&self) {
-        self.running.lock().take().expect("it runs").end(self.address());
+        self.running.lock().take().expect("it runs").end();
     }
 
     /// Listens again, at the same address.
@@ -105,35 +149,62 @@ impl Syslog {
     /// # Panics
     /// When the address is not free.
     pub fn come_back(&self) {
-        let (stop, connections) = (Arc::default(), Arc::default());
+        let listener = Arc::new(match &self.address {
+            Address::Tcp(place) => Listener::Tcp(listen(place.at(PORT)), place.at(PORT)),
+            Address::Unix(folder) => Listener::at(&socket(folder)),
+        });
+        let connections = Arc::<Mutex<Vec<OwnedFd>>>::default();
         let accepting = {
-            let (stop, connections): (Arc<AtomicBool>, Arc<Mutex<Vec<TcpStream>>>) =
-                (Arc::clone(&stop), Arc::clone(&connections));
-            let listener = listen(self.address());
-            let received = Arc::clone(&self.received);
+            let (listener, connections) = (Arc::clone(&listener), Arc::clone(&connections));
+            let (received, readers) = (Arc::clone(&self.received), Arc::clone(&self.readers));
             thread::spawn(move || {
-                for stream in listener.incoming().map_while(Result::ok) {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
+                while let Ok(stream) = listener.accept() {
                     connections.lock().push(stream.try_clone().expect("a socket can be cloned"));
                     let received = Arc::clone(&received);
-                    thread::spawn(move || keep(stream, &received));
+                    let reader = thread::spawn(move || keep(File::from(stream), &received));
+                    readers.lock().push(reader);
                 }
             })
         };
-        *self.running.lock() = Some(Running { stop, accepting, connections });
+        *self.running.lock() = Some(Running { listener, accepting, connections });
+    }
+}
+
+impl Listener {
+    /// What was left of one before is removed.
+    fn at(path: &Path) -> Self {
+        let _there_was_none = fs::remove_file(path);
+        Self::Unix(UnixListener::bind(path).expect("the folder is writable"), path.to_owned())
+    }
+
+    fn accept(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener, _) => listener.accept().map(|(stream, _)| stream.into()),
+            Self::Unix(listener, _) => listener.accept().map(|(stream, _)| stream.into()),
+        }
+    }
+
+    /// Takes those that have connected already, and nobody else.
+    fn end(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener, _) => listener.set_nonblocking(true)?,
+            Self::Unix(listener, _) => listener.set_nonblocking(true)?,
+        }
+        // Wakes the accepting thread, which then finds nobody more.
+        match self {
+            Self::Tcp(_, address) => TcpStream::connect(address).map(drop),
+            Self::Unix(_, path) => UnixStream::connect(path).map(drop),
+        }
     }
 }
 
 impl Running {
-    fn end(self, address: SocketAddr) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Wakes the accepting thread, which then sees that it is over.
-        drop(TcpStream::connect(address));
-        let _panicked = self.accepting.join();
+    fn end(self) {
+        self.listener.end().expect("it listens");
+        self.accepting.join().expect("it accepts to its end");
+        drop(self.listener);
         for connection in self.connections.lock().drain(..) {
-            let _peer_left = connection.shutdown(Shutdown::Write);
+            let _peer_left = shutdown(&connection, Shutdown::Write);
         }
     }
 }
@@ -141,13 +212,17 @@ impl Running {
 impl Drop for Syslog {
     fn drop(&mut self) {
         if let Some(running) = self.running.get_mut().take() {
-            running.end(self.place.at(PORT));
+            running.end();
         }
     }
 }
 
+fn socket(folder: &TempDir) -> PathBuf {
+    folder.path().join("log.sock")
+}
+
 /// Keeps what comes on a connection.
-fn keep(mut stream: TcpStream, received: &Mutex<Vec<Vec<u8>>>) {
+fn keep(mut stream: File, received: &Mutex<Vec<Vec<u8>>>) {
     let number = {
         let mut received = received.lock();
         received.push(Vec::new());

@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod audit {
     mod canaries;
+    mod chosen;
     mod faults;
     mod incident;
     mod load;

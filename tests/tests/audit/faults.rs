@@ -1,7 +1,8 @@
 //! Sinks that fail under load: what each policy promises is held.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,57 +14,85 @@ use e2e::{
     process::{PATIENCE, until},
     server::Server,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::parts::{Load, sealed, verify, with_sinks};
 
-/// A disk of a few hundred kilobytes, most of which are taken.
-struct SmallDisk {
-    folder: TempDir,
+/// A server whose log is on a disk of a few hundred kilobytes, most of which are taken. Only it has this disk: it runs
+/// in name spaces of its own, in which everybody may mount one.
+struct OnSmallDisk {
+    server: Server,
+    /// The top of the disk, which stays for as long as somebody has it open.
+    top: File,
+    _folder: TempDir,
 }
 
-impl SmallDisk {
-    /// None where this user may not mount one: unit tests have a device that is always full.
-    fn new() -> Option<Self> {
+/// Begins commands that may mount.
+const APART: [&str; 3] = ["unshare", "--map-root-user", "--mount"];
+
+/// Mounts a small disk and fills most of it. Then it does what it was called for.
+const MOUNT: &str = r#"
+mount -t tmpfs -o size=512k tmpfs "$0"
+head -c 400K /dev/zero >"$0/ballast"
+exec "$@"
+"#;
+
+impl OnSmallDisk {
+    /// Starts one; `change` changes its sink.
+    fn start(change: impl FnOnce(&mut Value)) -> Self {
         let folder = temporary_folder();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
-            .arg(folder.path())
-            .status();
-        let disk = mounted.is_ok_and(|status| status.success()).then_some(Self { folder })?;
-        fs::write(disk.ballast(), vec![0; 400 << 10]).unwrap();
-        Some(disk)
+        let path = folder.path().to_str().expect("a path of ours");
+        assert_may_mount(path);
+        let mut sink = sealed(&folder.path().join("audit.log"));
+        change(&mut sink);
+        let [unshare, as_root, mount] = APART;
+        // Who changes its credentials is no longer killed with its parent, and asks for that again.
+        let kill = ["setpriv", "--pdeathsig", "KILL", "--"];
+        let launcher = [&[unshare, as_root, mount, "sh", "-ec", MOUNT, path], &kill[..]].concat();
+        let (server, _unused) = Server::promgate_by(&launcher, &with_sinks(&json!([sink])));
+        let top = format!("/proc/{}/root{path}", server.process().id());
+        let top = File::open(top).expect("the disk of our own process");
+        Self { server, top, _folder: folder }
     }
 
-    fn log(&self) -> PathBuf {
-        self.folder.path().join("audit.log")
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.folder.path().join("ballast")
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.top.as_raw_fd()))
     }
 
     /// There is room again.
     fn free(&self) {
-        fs::remove_file(self.ballast()).unwrap();
+        fs::remove_file(self.path().join("ballast")).unwrap();
     }
 
     /// Its log, on a disk that stays when this one goes.
     fn copy(&self, to: &Path) -> PathBuf {
-        for file in fs::read_dir(self.folder.path()).unwrap() {
+        for file in fs::read_dir(self.path()).unwrap() {
             let file = file.unwrap();
             fs::copy(file.path(), to.join(file.file_name())).unwrap();
         }
         to.join("audit.log")
     }
+
+    /// Ends the server, and gives its log on a disk that stays.
+    fn end(self, to: &Path) -> PathBuf {
+        self.server.terminate();
+        assert!(self.server.exit(PATIENCE).success());
+        self.copy(to)
+    }
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.folder.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()));
-    }
+/// A test that passes where it cannot run would show nothing.
+fn assert_may_mount(path: &str) {
+    let [unshare, arguments @ ..] = APART;
+    let mount = ["mount", "-t", "tmpfs", "tmpfs", path];
+    let mounted = Command::new(unshare).args(arguments).args(mount).output().expect("util-linux");
+    assert!(
+        mounted.status.success(),
+        "a full disk cannot be had here, neither by root nor in a user name space (allow those with `sysctl \
+         kernel.apparmor_restrict_unprivileged_userns=0`, or run the container with CAP_SYS_ADMIN): {}",
+        String::from_utf8_lossy(&mounted.stderr)
+    );
 }
 
 fn series(name: &str) -> String {
@@ -72,11 +101,11 @@ fn series(name: &str) -> String {
 
 #[test]
 fn a_full_disk_refuses_requests_and_loses_no_record_of_those_served() {
-    let Some(disk) = SmallDisk::new() else { return };
-    let mut sink = sealed(&disk.log());
-    sink["when_full"] = json!("refuse");
-    sink["queue_bytes_max"] = json!("256KiB");
-    let server = Server::promgate(&with_sinks(&json!([sink])));
+    let disk = OnSmallDisk::start(|sink| {
+        sink["when_full"] = json!("refuse");
+        sink["queue_bytes_max"] = json!("256KiB");
+    });
+    let server = &disk.server;
     let load = Load::on(server.mcp, 4);
     until("the disk is full, and the queue", || load.refused() > 50);
     assert!(server.metric(&series("write_errors_total")) > 0.0);
@@ -89,10 +118,8 @@ fn a_full_disk_refuses_requests_and_loses_no_record_of_those_served() {
     let before = load.served();
     until("requests are served again", || load.served() > before + 100);
     let (answered, refused) = load.stop();
-    server.terminate();
-    assert!(server.exit(PATIENCE).success());
     let kept = temporary_folder();
-    let log = disk.copy(kept.path());
+    let log = disk.end(kept.path());
     let (faults, end) = verify(&log);
     assert_eq!((faults, end.closed), (Vec::new(), true));
     let text = fs::read_to_string(&log).unwrap();
@@ -103,11 +130,11 @@ fn a_full_disk_refuses_requests_and_loses_no_record_of_those_served() {
 
 #[test]
 fn a_full_disk_lets_requests_wait_and_loses_none() {
-    let Some(disk) = SmallDisk::new() else { return };
-    let mut sink = sealed(&disk.log());
-    sink["when_full"] = json!("block");
-    sink["queue_bytes_max"] = json!("256KiB");
-    let server = Server::promgate(&with_sinks(&json!([sink])));
+    let disk = OnSmallDisk::start(|sink| {
+        sink["when_full"] = json!("block");
+        sink["queue_bytes_max"] = json!("256KiB");
+    });
+    let server = &disk.server;
     let load = Load::on(server.mcp, 40);
     until("requests wait", || server.metric(&series("blocked_requests_total")) > 10.0);
     until("nothing moves", || {
@@ -119,20 +146,16 @@ fn a_full_disk_lets_requests_wait_and_loses_none() {
     let before = load.served();
     until("requests are served again", || load.served() > before + 100);
     let (answered, refused) = load.stop();
-    server.terminate();
-    assert!(server.exit(PATIENCE).success());
     let kept = temporary_folder();
-    let (faults, end) = verify(&disk.copy(kept.path()));
+    let (faults, end) = verify(&disk.end(kept.path()));
     assert_eq!((faults, refused), (Vec::new(), 0));
     assert_eq!(end.records, answered, "a record for each request");
 }
 
 #[test]
 fn a_full_disk_costs_records_that_are_counted_and_told() {
-    let Some(disk) = SmallDisk::new() else { return };
-    let mut sink = sealed(&disk.log());
-    sink["queue_bytes_max"] = json!("64KiB");
-    let server = Server::promgate(&with_sinks(&json!([sink])));
+    let disk = OnSmallDisk::start(|sink| sink["queue_bytes_max"] = json!("64KiB"));
+    let server = &disk.server;
     let load = Load::on(server.mcp, 4);
     until("records are lost", || server.metric(&series("records_dropped_total")) > 200.0);
     disk.free();
@@ -148,15 +171,13 @@ fn a_full_disk_costs_records_that_are_counted_and_told() {
         format!("{:.0}", all()) == answered.to_string()
     });
     let dropped = format!("{:.0}", server.metric(&series("records_dropped_total")));
-    server.terminate();
-    assert!(server.exit(PATIENCE).success());
     let kept = temporary_folder();
-    let log = disk.copy(kept.path());
+    let log = disk.end(kept.path());
     let (faults, end) = verify(&log);
     assert_eq!(faults, []);
     let text = fs::read_to_string(log).unwrap();
     let told = text.lines().filter_map(|line| {
-        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let line: Value = serde_json::from_str(line).ok()?;
         (line["event"] == "records_dropped").then(|| line["records"].as_u64())?
     });
     let told: u64 = told.sum();
@@ -165,11 +186,11 @@ fn a_full_disk_costs_records_that_are_counted_and_told() {
 }
 
 #[test]
-fn standard_output_that_nobody_reads_stops_no_request() {
+fn a_device_that_is_always_full_holds_up_no_other_sink() {
     let folder = temporary_folder();
     let path = folder.path().join("audit.log");
     let sinks = json!([
-        { "name": "out", "type": "file", "path": "/dev/full" },
+        { "name": "full", "type": "file", "path": "/dev/full" },
         sealed(&path),
     ]);
     let server = Server::promgate(&with_sinks(&sinks));

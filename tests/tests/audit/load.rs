@@ -2,6 +2,8 @@
 //! request by request.
 
 mod asked;
+mod closed;
+mod disk;
 mod files;
 mod pipe;
 mod syslog;

@@ -13,12 +13,12 @@ use e2e::{
 };
 use serde_json::json;
 
-use super::asked::{Asked, Lines, of_sink, recording};
+use super::asked::{Asked, Lines, Policy, of_sink, recording};
 
 const REQUESTS: usize = 3200;
 
-fn start(when_full: &str) -> (Server, ChildStdout) {
-    let sink = json!({ "name": "stdout", "type": "stdout", "when_full": when_full });
+fn start(policy: Policy) -> (Server, ChildStdout) {
+    let sink = json!({ "name": "stdout", "type": "stdout", "when_full": policy.name() });
     Server::promgate_by(&[], &recording(json!({ "sinks": [sink] })))
 }
 
@@ -36,7 +36,7 @@ fn read(mut from: ChildStdout, slow: &AtomicBool) -> String {
 
 #[test]
 fn requests_wait_for_a_slow_reader_and_each_is_recorded() {
-    let (server, stdout) = start("block");
+    let (server, stdout) = start(Policy::Block);
     let slow = AtomicBool::new(true);
     let (answers, text) = thread::scope(|scope| {
         let (answers, reader) = Asked::during(server.mcp, REQUESTS, |asked| {
@@ -54,13 +54,13 @@ fn requests_wait_for_a_slow_reader_and_each_is_recorded() {
         (answers, reader.join().unwrap())
     });
     assert!(server.exit(PATIENCE).success());
-    assert_eq!(answers[&200].len(), REQUESTS, "nobody was refused");
-    Lines::of(&text).assert_just(&answers[&200]);
+    assert_eq!(answers[&200].len(), REQUESTS, "all are served");
+    Policy::Block.assert_kept(&answers, &Lines::of(&text));
 }
 
 #[test]
 fn what_nobody_reads_is_dropped_and_counted_to_the_last() {
-    let (server, stdout) = start("drop");
+    let (server, stdout) = start(Policy::Drop);
     let (answers, ()) = Asked::during(server.mcp, REQUESTS, |_| ());
     assert_eq!(answers[&200].len(), REQUESTS, "nobody waits");
     assert!(of_sink(&server, "records_dropped_total") > 0);
@@ -74,13 +74,13 @@ fn what_nobody_reads_is_dropped_and_counted_to_the_last() {
         (Lines::of(&reader.join().unwrap()), dropped)
     });
     assert!(server.exit(PATIENCE).success());
-    assert_eq!(lines.ids.len() + lines.dropped, REQUESTS);
+    Policy::Drop.assert_kept(&answers, &lines);
     assert_eq!(lines.dropped, dropped, "the log itself says how many are missing");
 }
 
 #[test]
 fn who_cannot_be_recorded_is_refused_and_the_others_each_have_a_record() {
-    let (server, stdout) = start("refuse");
+    let (server, stdout) = start(Policy::Refuse);
     let (answers, text) = thread::scope(|scope| {
         let (answers, reader) = Asked::during(server.mcp, REQUESTS, |asked| {
             until("refusals", || of_sink(&server, "refused_requests_total") > 0);
@@ -91,12 +91,5 @@ fn who_cannot_be_recorded_is_refused_and_the_others_each_have_a_record() {
         (answers, reader.join().unwrap())
     });
     assert!(server.exit(PATIENCE).success());
-    let lines = Lines::of(&text);
-    let (good, refused) = (&answers[&200], &answers[&503]);
-    assert_eq!(good.len() + refused.len(), REQUESTS, "{:?}", answers.keys());
-    // A refusal is recorded where there is room.
-    let of_served: Vec<_> = lines.ids.iter().filter(|id| !refused.contains(id)).cloned().collect();
-    Lines { ids: of_served, ..Lines::default() }.assert_just(good);
-    assert_eq!(lines.dropped, 0);
-    assert_eq!(lines.refused, refused.len(), "the log says how many");
+    Policy::Refuse.assert_kept(&answers, &Lines::of(&text));
 }
