@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::{Work, put::Put};
-use crate::access_log::{chain::Sealer, otlp, queue::Batch, value::Format};
+use crate::access_log::{otlp, queue::Batch, value::Format};
 
 /// Bytes that are sealed before they are written.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -21,7 +21,7 @@ impl Work {
             if self.output.is_full() {
                 self.rotate();
             }
-            let before = self.sealer.as_ref().map(Sealer::state);
+            let before = self.sealer.clone();
             let mut sealed = mem::take(&mut self.buffer);
             sealed.clear();
             let (taken, count) = self.chunk(rest, &mut sealed);
@@ -30,10 +30,15 @@ impl Work {
             let put = self.put(bytes);
             let next = match put {
                 Put::All(rejected) => {
+                    let taken = count.saturating_sub(rejected);
+                    self.output.recorded();
                     // Where it is asked for, what is not on the disk is not written.
-                    self.sync(false);
-                    self.wrote(count.saturating_sub(rejected));
-                    self.lost(rejected);
+                    if self.sync(false) {
+                        self.wrote(taken);
+                        self.lost(rejected);
+                    } else {
+                        self.lost(count);
+                    }
                     batch.records = batch.records.saturating_sub(count);
                     after
                 }
@@ -44,7 +49,7 @@ impl Work {
                     rest.get(start_of_line(chunk, whole)..).unwrap_or_default()
                 }
                 Put::Ended(written) => {
-                    let whole = lines(bytes.get(..written).unwrap_or_default()).min(count);
+                    let whole = self.ended(bytes, written, before).min(count);
                     self.wrote(whole);
                     self.lost(mem::take(&mut batch.records).saturating_sub(whole));
                     &[]
