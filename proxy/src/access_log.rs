@@ -205,11 +205,28 @@ impl AccessLog {
     /// # Errors
     /// [`AccessLogError::NotFlushed`] when the sinks did not take it all within `limit`.
     pub fn flush_and_stop(&self, limit: Duration) -> Result<(), AccessLogError> {
+        self.cut_and_stop(0, limit)
+    }
+
+    /// The same while so many `requests` are in service, which are cut off: their records count as lost.
+    ///
+    /// # Errors
+    /// As [`AccessLog::flush_and_stop`].
+    pub fn cut_and_stop(&self, requests: usize, limit: Duration) -> Result<(), AccessLogError> {
         let Some(open) = &self.0 else { return Ok(()) };
+        if requests > 0 {
+            tracing::warn!(
+                requests,
+                "requests are cut off at the end of the drain; their records count as dropped"
+            );
+        }
         let until = Instant::now() + limit;
         for sink in &open.sinks {
             // Those that cannot write give up a little earlier, so that they can say what they lost.
-            sink.queue.stop(until.checked_sub(limit / 10).unwrap_or(until));
+            sink.queue.stop(
+                until.checked_sub(limit / 10).unwrap_or(until),
+                u64::try_from(requests).unwrap_or(u64::MAX),
+            );
         }
         let left = |sink: &Sink| sink.queue.wait_for_end(until);
         match open.sinks.iter().map(left).sum() {
@@ -252,7 +269,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         for sink in &self.sinks {
-            sink.queue.stop(Instant::now() + DROPPED);
+            sink.queue.stop(Instant::now() + DROPPED, 0);
         }
     }
 }

@@ -363,7 +363,6 @@ impl Running {
         {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
-        let left = self.in_flight.load(Ordering::Relaxed);
         let told = self.sessions.handed_on_to_the_end();
         tokio::time::timeout(CLOSING, told).await.unwrap_or_default();
         self.switches.close_admin.send_replace(true);
@@ -371,7 +370,8 @@ impl Running {
             task.abort();
         }
         self.tracer.stop(TRACE_FLUSH).await;
-        if let Err(error) = self.access_log.flush_and_stop(LOG_FLUSH) {
+        let left = self.in_flight.load(Ordering::Relaxed);
+        if let Err(error) = self.access_log.cut_and_stop(left, LOG_FLUSH) {
             tracing::warn!(error = %crate::telemetry::Chain(&error), "the access log could not be written to its end");
         }
         if left == 0 { Stopped::Drained } else { Stopped::Cut(left) }

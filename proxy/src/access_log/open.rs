@@ -97,7 +97,7 @@ pub(super) fn gates(config: &config::AccessLog, sinks: &[Sink]) -> Option<Gates>
             when_full: config.when_full,
         })
         .collect();
-    gates.sort_by_key(|gate| gate.when_full == WhenFull::Block);
+    gates.sort_by_key(|gate| matches!(gate.when_full, WhenFull::Block(_)));
     if gates.is_empty() {
         return None;
     }

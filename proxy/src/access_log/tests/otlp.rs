@@ -111,7 +111,7 @@ fn a_receiver_that_is_busy_or_gone_gets_what_waited() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let (log, counters) = start(&format!("http://{address}/v1/logs"), WhenFull::Block);
+    let (log, counters) = start(&format!("http://{address}/v1/logs"), WhenFull::Block(PATIENCE));
     for number in 0..10 {
         write(&log, &number.to_string());
     }
@@ -232,7 +232,7 @@ fn what_is_left_at_the_end_is_counted_by_records() {
 fn what_a_receiver_refuses_for_good_is_counted_and_does_not_stop_the_rest() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
-    let (log, counters) = start(&endpoint, WhenFull::Block);
+    let (log, counters) = start(&endpoint, WhenFull::Block(PATIENCE));
     write(&log, "bad");
     let server = std::thread::spawn(move || receive(&listener, &[400, 200]));
     until("it is refused", || counters.dropped.get() == 1);

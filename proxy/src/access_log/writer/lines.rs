@@ -5,7 +5,7 @@ use std::mem;
 use memchr::memchr;
 
 use super::{Work, put::Put};
-use crate::access_log::{chain::Sealer, otlp, queue::Batch, value::Format};
+use crate::access_log::{otlp, queue::Batch, value::Format};
 
 /// Bytes that are sealed before they are written.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -23,7 +23,7 @@ impl Work {
             if self.output.is_full() {
                 self.rotate();
             }
-            let before = self.sealer.as_ref().map(Sealer::state);
+            let before = self.sealer.clone();
             let mut sealed = mem::take(&mut self.buffer);
             sealed.clear();
             let (taken, count) = self.chunk(rest, &mut sealed);
@@ -32,10 +32,15 @@ impl Work {
             let put = self.put(bytes);
             let next = match put {
                 Put::All(rejected) => {
+                    let taken = count.saturating_sub(rejected);
+                    self.output.recorded();
                     // Where it is asked for, what is not on the disk is not written.
-                    self.sync(false);
-                    self.wrote(count.saturating_sub(rejected));
-                    self.lost(rejected);
+                    if self.sync(false) {
+                        self.wrote(taken);
+                        self.lost(rejected);
+                    } else {
+                        self.lost(count);
+                    }
                     batch.records = batch.records.saturating_sub(count);
                     after
                 }
@@ -46,7 +51,7 @@ impl Work {
                     rest.get(start_of_line(chunk, whole)..).unwrap_or_default()
                 }
                 Put::Ended(written) => {
-                    let whole = self.whole(bytes.get(..written).unwrap_or_default()).min(count);
+                    let whole = self.ended(bytes, written, before).min(count);
                     self.wrote(whole);
                     self.lost(mem::take(&mut batch.records).saturating_sub(whole));
                     &[]
@@ -84,7 +89,7 @@ impl Work {
     }
 
     /// Records in bytes that end where a record does, or within one.
-    fn whole(&self, bytes: &[u8]) -> u64 {
+    pub(super) fn whole(&self, bytes: &[u8]) -> u64 {
         match self.format {
             Format::Json | Format::Ecs => lines(bytes),
             Format::Otlp if bytes.is_empty() => 0,
@@ -103,7 +108,7 @@ impl Work {
 }
 
 /// Line feeds in it.
-pub(super) fn lines(bytes: &[u8]) -> u64 {
+fn lines(bytes: &[u8]) -> u64 {
     bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
