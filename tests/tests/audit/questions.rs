@@ -44,6 +44,7 @@ impl Written {
         for _ in 0..2 {
             assert_eq!(call("alice", "prometheus_query", query.clone()).status(), 200);
         }
+        // It fails: the backend answers as if it were a query.
         assert_eq!(call("alice", "prometheus_list_metrics", json!({})).status(), 200);
         // Records tell milliseconds.
         let asked = Instant::now();
@@ -93,7 +94,7 @@ fn a_report_in_words_says_who_used_what_what_was_refused_and_what_cost_most() {
     let written = Written::new();
     let report = written.told("report", &[]);
     for line in
-        ["requests    4", "of which    1 refused, 0 failed", "verified    yes, without a fault"]
+        ["requests    4", "of which    1 refused, 1 failed", "verified    yes, without a fault"]
     {
         assert!(report.lines().any(|said| said == line), "{line} in\n{report}");
     }
@@ -102,6 +103,7 @@ fn a_report_in_words_says_who_used_what_what_was_refused_and_what_cost_most() {
         lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).count()
     };
     assert_eq!(holding("Refused and failed", &["forbidden", "tool_forbidden"]), 1, "{report}");
+    assert_eq!(holding("Refused and failed", &["backend_error", "all"]), 1, "{report}");
     for title in ["Longest requests", "Largest answers"] {
         assert_eq!(holding(title, &["prometheus_query", "main"]), 2, "{title} of\n{report}");
         assert_eq!(holding(title, &[&written.refused, "prometheus_query"]), 1, "{report}");

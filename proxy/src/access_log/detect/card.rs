@@ -13,10 +13,11 @@ pub(super) fn find(text: &[u8], from: usize) -> Option<Found> {
     let mut place = from;
     while place < text.len() {
         let group_end = group_end(text, place);
-        if group_end > place && begins_word(text, place) {
-            if let Some(end) = number_end(text, place) {
-                return Some(Found { start: place, end, mark: "[card]" });
-            }
+        if group_end > place
+            && begins_word(text, place)
+            && let Some(end) = number_end(text, place)
+        {
+            return Some(Found { start: place, end, mark: "[card]" });
         }
         // None begins here; one may begin at the next group.
         place = group_end.max(place + 1);
