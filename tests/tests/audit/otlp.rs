@@ -179,16 +179,16 @@ fn a_receiver_that_lets_us_in_no_longer_stops_requests_and_costs_no_record() {
         "when_full": "refuse", "queue_bytes_max": "256KiB",
     });
     let server = Server::promgate(&with(sink));
-    let mut served = 0.0;
+    let mut answered = 0.0;
     until("no audit, no access", || {
         let status = ask(&server);
-        served += if status == 200 { 1.0 } else { 0.0 };
+        answered += if status == 200 { 1.0 } else { 0.0 };
         status == 503
     });
     assert!(server.metric(ERRORS) > 0.0 && server.metric(DROPPED) < 0.5);
     opened.store(true, Ordering::SeqCst);
     // One that is refused is recorded too, where there is room.
-    until("all are written", || server.metric(WRITTEN) >= served);
+    until("all are written", || server.metric(WRITTEN) >= answered);
     until("requests are served again", || ask(&server) == 200);
     assert!(server.metric(DROPPED) < 0.5);
 }
