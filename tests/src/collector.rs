@@ -14,7 +14,7 @@ use crate::{
     paths::{temporary_folder, tool},
     place::Place,
     process::{PATIENCE, Process},
-    tls::Leaf,
+    tls::{Authority, Leaf},
 };
 
 /// How the collector is spoken to.
@@ -93,13 +93,15 @@ impl Collector {
         collector
     }
 
-    /// Starts one that speaks TLS with this certificate.
+    /// Starts one that speaks TLS with a certificate of this authority.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
-    pub fn with_tls(leaf: Leaf) -> Self {
-        let collector = Self { tls: Some(leaf), ..Self::stopped() };
+    pub fn with_tls(authority: &Authority) -> Self {
+        let mut collector = Self::stopped();
+        let address = collector.place.at(HTTP_PORT).ip();
+        collector.tls = Some(authority.issue_for(address));
         collector.run();
         collector
     }

@@ -215,6 +215,6 @@ impl Reply {
             None if accepts.sse => Body::Events(Bytes::new()),
             None => return Self { call, ..Self::empty(StatusCode::ACCEPTED, ending) },
         };
-        Self { call, error_code, ..Self::of(status, body, ending) }
+        Self { error_code, call, ..Self::of(status, body, ending) }
     }
 }

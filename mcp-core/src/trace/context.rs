@@ -175,8 +175,8 @@ impl TraceState {
             }
             let (key, value) = member.split_once('=')?;
             let in_value = |b: u8| (b' '..=b'~').contains(&b) && b != b'=';
-            let is_value = value.len() <= VALUE_BYTES_MAX && value.bytes().all(in_value);
-            if !is_state_key(key) || !is_value || keys.contains(&key) {
+            let fits = value.len() <= VALUE_BYTES_MAX && value.bytes().all(in_value);
+            if !is_state_key(key) || !fits || keys.contains(&key) {
                 return None;
             }
             keys.push(key);

@@ -50,7 +50,7 @@ impl Planted {
         settings["headers"] = json!({ "X-Receiver": canary("receiver") });
         let server = Server::promgate(&traced(guarded(&backends), &settings));
         let token = minter::token(&canary("subject"));
-        canaries.plant("token", &token);
+        canaries.plant("good token", &token);
         Self { canaries, collector, server, token, _backends: [good, failing] }
     }
 

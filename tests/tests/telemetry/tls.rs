@@ -14,7 +14,7 @@ use super::parts::{TRACE, parent, promgate, query_in};
 fn spans_go_over_tls_to_whom_our_authority_vouches_for_and_to_nobody_else() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let (ours, foreign) = (Authority::new("ours"), Authority::new("foreign"));
-        let collector = Collector::with_tls(ours.issue());
+        let collector = Collector::with_tls(&ours);
         let trusting = |authority: &Authority| {
             let mut settings = collector.traces(protocol);
             settings["tls"] = json!({ "ca_file": authority.certificate() });

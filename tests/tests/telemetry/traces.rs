@@ -269,7 +269,7 @@ fn a_client_that_leaves_is_no_failure_of_the_server() {
     let arguments = json!({ "name": "prometheus_query", "arguments": { "query": "up" } });
     let request = client.request("tools/call", arguments).header("Accept", "application/json");
     let mut connection = e2e::http::Connection::open(server.mcp);
-    connection.send(&request.header("traceparent", &parent(TRACE, true)).bytes());
+    connection.send(request.header("traceparent", &parent(TRACE, true)).bytes());
     let _asked = backend.wait_for_request();
     drop(connection);
     let spans = collector.trace(TRACE, 4);
