@@ -43,6 +43,7 @@ pub(super) struct Chunk {
 impl Queue {
     pub(super) fn new(spans_max: usize, counters: TraceCounters) -> Self {
         let (begun, full) = (Notify::new(), Notify::new());
+        counters.waiting_bounded(spans_max);
         Self { waiting: Mutex::default(), spans_max, counters, begun, full }
     }
 
@@ -55,6 +56,7 @@ impl Queue {
             return;
         }
         waiting.spans += spans;
+        self.counters.waiting(waiting.spans);
         let has_room = |chunk: &&mut Chunk| {
             chunk.spans + spans <= CHUNK_SPANS_MAX
                 && chunk.bytes.len() + bytes.len() <= CHUNK_BYTES_MAX
@@ -100,6 +102,7 @@ impl Queue {
     pub(super) fn done(&self, spans: usize) {
         let mut waiting = self.waiting.lock();
         waiting.spans = waiting.spans.saturating_sub(spans);
+        self.counters.waiting(waiting.spans);
     }
 
     /// Number of spans that wait or are being sent.
@@ -132,6 +135,25 @@ mod tests {
         assert_eq!((first.spans, first.bytes.len()), (510, 510));
         assert_eq!(queue.next().unwrap().spans, 390);
         assert_eq!(queue.next(), None);
+    }
+
+    #[test]
+    fn what_waits_is_shown_beside_its_bound() {
+        let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+        let metrics = Metrics::new(subjects).unwrap();
+        let queue = Queue::new(4, metrics.traces());
+        let shows = |line: &str| {
+            let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+            assert!(text.lines().any(|found| found == line), "no {line:?}");
+        };
+        shows("promgate_trace_queue_spans_max 4");
+        queue.push(b"a", 3);
+        queue.push(b"b", 3);
+        shows("promgate_trace_queue_spans 3");
+        let sending = queue.next().unwrap();
+        shows("promgate_trace_queue_spans 3");
+        queue.done(sending.spans);
+        shows("promgate_trace_queue_spans 0");
     }
 
     #[test]

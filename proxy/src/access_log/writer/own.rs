@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{
     Work,
     lines::{lines, start_of_line},
-    put::Put,
+    put::{Put, since_1970},
 };
 use crate::{
     access_log::{
@@ -183,8 +183,9 @@ impl Work {
         let Some(line) = line else { return };
         // It has to be in the log before it is in the head: after a crash of the machine the log would look cut short.
         self.sync(true);
-        if let Err(error) = self.output.save_head(&line) {
-            self.failed(&error);
+        match self.output.save_head(&line) {
+            Ok(()) => self.queue.counters.checkpoint.set(since_1970()),
+            Err(error) => self.failed(&error),
         }
     }
 
