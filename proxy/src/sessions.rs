@@ -363,7 +363,6 @@ impl Sessions {
             store_losses: store.losses,
             store_is_up: self.store.is_shared().then_some(store.up),
             store: store.all().collect(),
-            store_times: store.times().collect(),
             ..self.cluster.figures()
         }
     }

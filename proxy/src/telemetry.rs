@@ -25,7 +25,10 @@ use tracing_subscriber::{
 };
 
 use self::lines::Lines;
-pub use self::marks::{in_request, mark_request, mark_trace};
+pub use self::{
+    lines::lines_logged,
+    marks::{in_request, mark_request, mark_trace},
+};
 use crate::config::{LogFormat, LogSettings};
 
 /// Environment variable that chooses what is logged.
@@ -319,6 +322,20 @@ mod tests {
     }
 
     const NOTHING_SAID: LogSettings = LogSettings { format: LogFormat::Text, level: None };
+
+    #[test]
+    fn lines_are_counted_by_level_and_what_is_not_logged_is_not() {
+        let before = lines_logged();
+        let act = || {
+            tracing::error!("one");
+            tracing::warn!("two");
+            tracing::warn!("three");
+        };
+        let _lines = logged(Some("warn"), act);
+        let now = lines_logged();
+        // Other tests log meanwhile.
+        assert!(now[0] > before[0] && now[1] >= before[1] + 2, "{before:?} {now:?}");
+    }
 
     #[test]
     fn the_environment_has_priority_over_the_configuration_and_that_over_the_command() {

@@ -57,6 +57,7 @@ pub(super) enum Next {
 
 impl Queue {
     pub(super) fn new(spans_max: usize, counters: TraceCounters) -> Self {
+        counters.waiting_bounded(spans_max);
         Self { waiting: Mutex::default(), spans_max, counters, begun: Notify::new() }
     }
 
@@ -70,6 +71,7 @@ impl Queue {
             return;
         }
         waiting.spans += spans;
+        self.counters.waiting(waiting.spans);
         let has_room = |chunk: &&mut Chunk| {
             chunk.spans + spans <= CHUNK_SPANS_MAX
                 && chunk.bytes.len() + bytes.len() <= CHUNK_BYTES_MAX
@@ -105,6 +107,7 @@ impl Queue {
     pub(super) fn done(&self, spans: usize) {
         let mut waiting = self.waiting.lock();
         waiting.spans = waiting.spans.saturating_sub(spans);
+        self.counters.waiting(waiting.spans);
     }
 
     /// Takes no more spans. Says how many are lost: what waits, and what is being sent.
@@ -113,6 +116,7 @@ impl Queue {
         waiting.is_closed = true;
         waiting.chunks.clear();
         let lost = std::mem::take(&mut waiting.spans);
+        self.counters.waiting(0);
         drop(waiting);
         self.counters.spans(SpanFate::Failed, lost);
         lost
@@ -179,6 +183,25 @@ mod tests {
         queue.push(b"c", 1);
         assert_eq!(queue.counters.count(SpanFate::Failed), 6);
         assert_eq!((queue.next(true), queue.close()), (Next::Nothing, 0));
+    }
+
+    #[test]
+    fn what_waits_is_shown_beside_its_bound() {
+        let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+        let metrics = Metrics::new(subjects).unwrap();
+        let queue = Queue::new(4, metrics.traces());
+        let shows = |line: &str| {
+            let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+            assert!(text.lines().any(|found| found == line), "no {line:?}");
+        };
+        shows("promgate_trace_queue_spans_max 4");
+        queue.push(b"a", 3);
+        queue.push(b"b", 3);
+        shows("promgate_trace_queue_spans 3");
+        let sending = last(&queue).unwrap();
+        shows("promgate_trace_queue_spans 3");
+        queue.done(sending.spans);
+        shows("promgate_trace_queue_spans 0");
     }
 
     #[test]

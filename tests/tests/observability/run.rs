@@ -12,6 +12,7 @@ use e2e::{
     redis::Redis,
     replicas::Replicas,
     server::{prometheus, verification},
+    tls::Authority,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,20 +30,26 @@ struct Run {
     provider: Provider,
     _redis: Redis,
     _logs: TempDir,
+    _authority: Authority,
     prometheus: Prometheus,
 }
 
 impl Run {
     fn start() -> Self {
         let (redis, provider) = (Redis::start(), Provider::start());
-        let logs = temporary_folder();
+        let (logs, authority) = (temporary_folder(), Authority::new("replicas"));
         let folder = logs.path().to_path_buf();
         let url = format!("redis://{}/0", redis.address());
         let (issuer, keys) = (provider.issuer(), provider.jwks_uri());
+        let leaf = authority.issue();
+        let tls = json!({
+            "cert_file": leaf.certificate, "key_file": leaf.key,
+            "ca_file": authority.certificate(), "server_name": "127.0.0.1",
+        });
         let replicas = Replicas::start_with(2, move |number, config| {
             let audit = folder.join(format!("audit-{number}.log"));
             config["middleware"]["access_logs"] = json!({
-                "audit": { "keys": [AUDIT_KEY] },
+                "audit": { "keys": [AUDIT_KEY], "checkpoint_interval": "1s" },
                 "sinks": [
                     { "name": "audit", "type": "file", "path": audit, "chain": true, "when_full": "refuse" },
                     { "name": "out", "type": "stdout" },
@@ -51,6 +58,7 @@ impl Run {
             let local = json!({ "jwks_uri": keys, "issuer": issuer, "audiences": [AUDIENCE] });
             *verification(config) = local;
             config["oauth_protected_resource"]["auth_servers"] = json!([issuer]);
+            config["cluster"]["tls"] = tls.clone();
             config["sessions"]["store"] = json!("redis");
             config["sessions"]["redis"] = json!({ "url": url, "timeout": "5s" });
             config["server"]["transport"]["http"]["limits"] = json!({ "body_bytes_max": "4KiB" });
@@ -61,7 +69,7 @@ impl Run {
         let targets: Vec<_> =
             replicas.all().iter().map(|replica| replica.place().admin()).collect();
         let prometheus = Prometheus::watching(JOB, &targets, &files::rule_files());
-        Self { replicas, provider, _redis: redis, _logs: logs, prometheus }
+        Self { replicas, provider, _redis: redis, _logs: logs, _authority: authority, prometheus }
     }
 
     /// Some of everything that clients do, good and bad.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{
     Work,
     lines::start_of_line,
-    put::Put,
+    put::{Put, since_1970},
 };
 use crate::{
     access_log::{
@@ -247,8 +247,9 @@ impl Work {
         if !self.sync(true) {
             return;
         }
-        if let Err(error) = self.output.save_head(&line) {
-            self.failed(&error);
+        match self.output.save_head(&line) {
+            Ok(()) => self.queue.counters.checkpoint.set(since_1970()),
+            Err(error) => self.failed(&error),
         }
     }
 

@@ -30,6 +30,12 @@ pub(super) enum Put {
     Ended(usize),
 }
 
+/// Now, in seconds since 1970.
+pub(super) fn since_1970() -> f64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
 impl Work {
     /// Writes all of `bytes`, however often that takes, and only while the output is ours alone.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Put {
@@ -151,8 +157,7 @@ impl Work {
     fn progress(&self, bytes: usize) {
         let counters = &self.queue.counters;
         counters.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        counters.last_write.set(now.as_secs_f64());
+        counters.last_write.set(since_1970());
         if let Some(sealer) = &self.sealer {
             counters.sequence.set(i64::try_from(sealer.state().seq).unwrap_or(i64::MAX));
         }

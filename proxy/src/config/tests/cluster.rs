@@ -1,6 +1,9 @@
 //! Settings of sessions and replicas arrive where they belong.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use mcp_core::secret::Secret;
 
@@ -252,6 +255,11 @@ fn certificates_between_replicas_are_tried_before_they_are_used() {
     };
     let config = with("one.pem", "one.key", "two.pem").expect("good");
     assert_eq!(config.sources.len(), 3, "a change of each is noticed");
+    let shown = config.certificate_ends();
+    assert_eq!(shown.iter().map(|shown| &*shown.place).collect::<Vec<_>>(), ["cluster"]);
+    let left = UNIX_EPOCH + Duration::from_secs(shown[0].ends.try_into().expect("after 1970"));
+    let left = left.duration_since(SystemTime::now()).expect("not over yet");
+    assert!(left > secs(47 * 3600) && left <= secs(48 * 3600), "{left:?}");
     let cluster = config.cluster.expect("a cluster");
     assert!(cluster.keys.is_empty());
     let tls = cluster.tls.expect("TLS");
