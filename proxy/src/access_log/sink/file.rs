@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
     time::{Duration, Instant, SystemTime},
 };
@@ -17,7 +17,7 @@ use rustix::{
 };
 
 use super::{
-    keep::{Keeper, stamp},
+    keep::{Keeper, is_same, stamp},
     stdout::written,
     sync::Unsynced,
 };
@@ -361,10 +361,6 @@ fn swap(path: &Path, aside: &Path, next: &Path) -> io::Result<()> {
             tracing::error!(file = %aside.display(), %error, "a log that was to be put aside is left there");
         }
     })
-}
-
-pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// Locks a file, unless somebody else has. Where files cannot be locked, there is no lock.

@@ -1,9 +1,9 @@
 //! Full files: their names, how they are compressed, and which of them are kept.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, BufReader, Seek as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
@@ -16,7 +16,6 @@ use rustix::{
     io::Errno,
 };
 
-use super::file::is_same;
 use crate::{
     access_log::chain::{Full, beside, full_files},
     config::{Fsync, LogFile},
@@ -142,6 +141,11 @@ fn remove(file: &Full) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether these are of one file.
+pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
 /// Compresses a file: at any time one of the two is whole. A file that another process compresses is left to it.
 fn compress(path: &Path, fsync: Fsync) -> io::Result<()> {
     let from = File::open(path)?;
@@ -153,10 +157,9 @@ fn compress(path: &Path, fsync: Fsync) -> io::Result<()> {
         .truncate(false)
         .mode(0o600)
         .open(&unfinished)?;
-    match flock(&to, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Ok(()),
-        // Where files cannot be locked, there is no lock.
-        Ok(()) | Err(_) => {}
+    // Where files cannot be locked, there is no lock.
+    if flock(&to, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Ok(());
     }
     // Whoever had the lock before may have finished and given the file its name.
     if !is_same(&unfinished.metadata()?, &to.metadata()?) {

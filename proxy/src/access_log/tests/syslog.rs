@@ -193,7 +193,7 @@ fn a_message_that_no_datagram_can_hold_is_not_wanted() {
         timeout: Duration::from_secs(5),
     };
     let mut output = SyslogOutput::new(&config).unwrap();
-    let long = [b'x'; 8 << 20];
+    let long = vec![b'x'; 8 << 20];
     let records = [&long[..], b"\n{}\n"].concat();
     let done = output.write(&records).unwrap();
     assert_eq!(done, Done { bytes: long.len() + 1, rejected: 1 });
