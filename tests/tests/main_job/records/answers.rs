@@ -1,7 +1,7 @@
 //! What was asked of a backend, and how much of its answer was given.
 
 use e2e::{
-    backend::{Backend, Received},
+    backend::Backend,
     http::once,
     mcp::Client,
     server::{Server, config},
@@ -74,7 +74,7 @@ fn the_tenant_that_a_call_names_is_the_one_that_was_asked() {
     let backend = backend();
     let server = start(&backend);
     let record = called(&server, "r-1", json!({ "org_id": "team-b", "limit": 2 }));
-    let asked: Received = backend.wait_for_request();
+    let asked = backend.wait_for_request();
     assert_eq!(asked.header("x-scope-orgid"), Some("team-b"));
     assert_eq!(record["tenant"], "team-b", "{record}");
     assert_eq!((&record["rows"], &record["truncated"]), (&json!(2), &json!("limit")), "{record}");
