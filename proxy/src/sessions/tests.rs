@@ -18,6 +18,7 @@ use super::*;
 use crate::{
     config::{self, Peers, Probe, SessionStore},
     hop::HopKeys,
+    metrics::{Metrics, Subjects},
 };
 
 const ME: &str = "127.0.0.1:1";
@@ -30,7 +31,9 @@ pub(crate) fn sessions(cluster: &Arc<Cluster>, workers: u16) -> Sessions {
     let tools = Tools::new(name(), name(), backends, ToolLimits::default(), observer);
     let service = Arc::new(Service::new(tools, Changes::default()));
     let workers = Arc::new(Workers::new(workers, &service, WorkerLimits::default()));
-    let store = Store::open(&SessionStore::Memory, &[]).unwrap();
+    let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+    let times = Metrics::new(subjects).unwrap().store_times();
+    let store = Store::open(&SessionStore::Memory, &[], times).unwrap();
     let terms = Terms { keys: &[], age_max: Duration::from_hours(1), of_principal_max: 1 };
     Sessions::new(workers, Arc::clone(cluster), store, &terms).unwrap()
 }

@@ -13,6 +13,8 @@ use crate::{
     otlp::protobuf::{Field as Part, fields},
 };
 
+const BLOCK: WhenFull = WhenFull::Block(Duration::from_secs(30));
+
 fn start(endpoint: &str, when_full: WhenFull) -> (AccessLog, SinkCounters) {
     let otlp = Otlp {
         endpoint: endpoint.parse().unwrap(),
@@ -125,7 +127,7 @@ fn a_receiver_that_is_busy_or_gone_gets_what_waited() {
 
 #[test]
 fn a_receiver_that_lets_nobody_in_costs_no_record_that_must_not_be_lost() {
-    for when_full in [WhenFull::Block, WhenFull::Refuse] {
+    for when_full in [BLOCK, WhenFull::Refuse] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
         let (log, counters) = start(&endpoint, when_full);
@@ -174,7 +176,7 @@ fn receive_but(bad: &str, listener: &TcpListener, records: usize) -> Vec<Vec<u8>
 fn one_record_that_is_refused_does_not_take_the_others_with_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
-    let (log, counters) = start(&endpoint, WhenFull::Block);
+    let (log, counters) = start(&endpoint, BLOCK);
     for number in 0..20 {
         write(&log, if number == 13 { "the-bad-one" } else { "good" });
     }
@@ -220,7 +222,7 @@ fn what_is_left_at_the_end_is_counted_by_records() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
     drop(listener);
-    let (log, counters) = start(&endpoint, WhenFull::Block);
+    let (log, counters) = start(&endpoint, BLOCK);
     (0..10).for_each(|number| write(&log, &format!("id-{number}")));
     until("nobody listens", || counters.write_errors.get() > 1);
     log.flush_and_stop(Duration::from_millis(10)).unwrap_or_default();

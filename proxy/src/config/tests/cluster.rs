@@ -235,6 +235,15 @@ fn certificate(folder: &Path, name: &str) {
     assert!(made.status.success(), "{made:?}");
 }
 
+/// The one certificate, of the cluster, ends when [`certificate`] says.
+fn ends_in_two_days(config: &Config) {
+    let shown = config.certificate_ends();
+    assert_eq!(shown.iter().map(|shown| &*shown.place).collect::<Vec<_>>(), ["cluster"]);
+    let left = UNIX_EPOCH + Duration::from_secs(shown[0].ends.try_into().expect("after 1970"));
+    let left = left.duration_since(SystemTime::now()).expect("not over yet");
+    assert!(left > secs(47 * 3600) && left <= secs(48 * 3600), "{left:?}");
+}
+
 #[test]
 fn certificates_between_replicas_are_tried_before_they_are_used() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -255,11 +264,7 @@ fn certificates_between_replicas_are_tried_before_they_are_used() {
     };
     let config = with("one.pem", "one.key", "two.pem").expect("good");
     assert_eq!(config.sources.len(), 3, "a change of each is noticed");
-    let shown = config.certificate_ends();
-    assert_eq!(shown.iter().map(|shown| &*shown.place).collect::<Vec<_>>(), ["cluster"]);
-    let left = UNIX_EPOCH + Duration::from_secs(shown[0].ends.try_into().expect("after 1970"));
-    let left = left.duration_since(SystemTime::now()).expect("not over yet");
-    assert!(left > secs(47 * 3600) && left <= secs(48 * 3600), "{left:?}");
+    ends_in_two_days(&config);
     let cluster = config.cluster.expect("a cluster");
     assert!(cluster.keys.is_empty());
     let tls = cluster.tls.expect("TLS");
