@@ -235,8 +235,13 @@ fn certificate(folder: &Path, name: &str) {
     assert!(made.status.success(), "{made:?}");
 }
 
-/// The one certificate, of the cluster, ends when [`certificate`] says.
-fn ends_in_two_days(config: &Config) {
+#[test]
+fn it_is_said_when_the_certificate_of_a_replica_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificate(folder.path(), "one");
+    let tls = "tls: {cert_file: one.pem, key_file: one.key, ca_file: one.pem}";
+    let text = REPLICATED.replace("keys: [\"first key of replicas, 32 bytes..\"]", tls);
+    let config = parsed_beside(folder.path(), &text).expect("good");
     let shown = config.certificate_ends();
     assert_eq!(shown.iter().map(|shown| &*shown.place).collect::<Vec<_>>(), ["cluster"]);
     let left = UNIX_EPOCH + Duration::from_secs(shown[0].ends.try_into().expect("after 1970"));
@@ -264,7 +269,6 @@ fn certificates_between_replicas_are_tried_before_they_are_used() {
     };
     let config = with("one.pem", "one.key", "two.pem").expect("good");
     assert_eq!(config.sources.len(), 3, "a change of each is noticed");
-    ends_in_two_days(&config);
     let cluster = config.cluster.expect("a cluster");
     assert!(cluster.keys.is_empty());
     let tls = cluster.tls.expect("TLS");
