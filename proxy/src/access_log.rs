@@ -55,6 +55,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::HeaderValue;
+
 pub use self::{
     admission::{Admission, Unrecordable},
     error::AccessLogError,
@@ -70,7 +72,7 @@ use self::{
 };
 pub use crate::field::{Field, Kind};
 use crate::{
-    config::{self, Share},
+    config::{self, Detectors, Share},
     expression::Filter,
     metrics::{Metrics, SinkFigures, labels::Outcome},
     otlp::Resource,
@@ -285,6 +287,15 @@ impl Sink {
             Entry::LetIn(permit) => self.queue.push_let_in(bytes, permit),
         }
     }
+}
+
+/// The id of a request as the log of the process may show it: a client's own may be a secret that it took for one.
+#[must_use]
+pub fn shown_id(id: &HeaderValue) -> HeaderValue {
+    let text = id.as_bytes();
+    let harmless = detect::is_id(text)
+        || detect::Findings::in_text(text, text.len(), Detectors::ALL).is_none();
+    if harmless { id.clone() } else { HeaderValue::from_static("***") }
 }
 
 /// Whether a record is written whatever the share: what went wrong, what was refused, and streams.

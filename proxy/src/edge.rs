@@ -58,7 +58,7 @@ use self::{
     respond::{StreamTerms, control, document, left, reply},
 };
 use crate::{
-    access_log::AccessLog,
+    access_log::{AccessLog, shown_id},
     config::HttpLimits,
     guard::Guarded,
     hop::{self, HopChecker},
@@ -134,7 +134,7 @@ impl Edge {
         }
         let id = RequestId::of_client(&session.req_header().headers);
         let id = context.id.insert(id.unwrap_or_else(|| self.request_ids.next()));
-        mark_request(id.as_value());
+        mark_request(&shown_id(id.as_value()));
         let limits = &self.limits;
         // Pingora's own value for a client that asks for keep-alive is "for ever".
         let keeps_alive = keeps_alive(session.req_header()) && !*self.drain.borrow();

@@ -8,6 +8,7 @@ use pingora::protocols::http::ServerSession;
 
 use super::{Edge, context::Context};
 use crate::{
+    access_log::shown_id,
     cluster::{CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX},
     gate::Pass,
     hop::{self, Hop, HopChecker},
@@ -78,7 +79,7 @@ impl Edge {
         self.metrics.hop(labels::Hop::Received);
         context.id = RequestId::of_replica(&hop.request_id).or_else(|| context.id.take());
         if let Some(id) = &context.id {
-            mark_request(id.as_value());
+            mark_request(&shown_id(id.as_value()));
         }
         context.client_address = hop.client;
         context.hop = Some(hop);

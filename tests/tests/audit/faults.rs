@@ -28,8 +28,13 @@ struct OnSmallDisk {
     _folder: TempDir,
 }
 
-/// Begins commands that may mount.
-const APART: [&str; 3] = ["unshare", "--map-root-user", "--mount"];
+/// What begins commands that may mount, where nobody else sees it: for anybody, for root where there are no name spaces of
+/// users, and for root below a `chroot`, whose root is no mount.
+const APART: [&[&str]; 3] = [
+    &["unshare", "--map-root-user", "--mount"],
+    &["unshare", "--mount"],
+    &["unshare", "--mount", "--propagation", "unchanged"],
+];
 
 /// Mounts a small disk and fills most of it. Then it does what it was called for.
 const MOUNT: &str = r#"
@@ -43,13 +48,12 @@ impl OnSmallDisk {
     fn start(change: impl FnOnce(&mut Value)) -> Self {
         let folder = temporary_folder();
         let path = folder.path().to_str().expect("a path of ours");
-        assert_may_mount(path);
+        let apart = apart(path);
         let mut sink = sealed(&folder.path().join("audit.log"));
         change(&mut sink);
-        let [unshare, as_root, mount] = APART;
         // Who changes its credentials is no longer killed with its parent, and asks for that again.
         let kill = ["setpriv", "--pdeathsig", "KILL", "--"];
-        let launcher = [&[unshare, as_root, mount, "sh", "-ec", MOUNT, path], &kill[..]].concat();
+        let launcher = [apart, &["sh", "-ec", MOUNT, path], &kill].concat();
         let (server, _unused) = Server::promgate_by(&launcher, &with_sinks(&json!([sink])));
         let top = format!("/proc/{}/root{path}", server.process().id());
         let top = File::open(top).expect("the disk of our own process");
@@ -82,17 +86,22 @@ impl OnSmallDisk {
     }
 }
 
-/// A test that passes where it cannot run would show nothing.
-fn assert_may_mount(path: &str) {
-    let [unshare, arguments @ ..] = APART;
-    let mount = ["mount", "-t", "tmpfs", "tmpfs", path];
-    let mounted = Command::new(unshare).args(arguments).args(mount).output().expect("util-linux");
-    assert!(
-        mounted.status.success(),
+/// What begins commands that may mount here. A test that passes where it cannot run would show nothing.
+fn apart(path: &str) -> &'static [&'static str] {
+    let mut said = String::new();
+    for apart in APART {
+        let mount = ["mount", "-t", "tmpfs", "tmpfs", path];
+        let mounted = Command::new(apart[0]).args(&apart[1..]).args(mount).output();
+        let mounted = mounted.expect("util-linux");
+        if mounted.status.success() {
+            return apart;
+        }
+        said.push_str(&String::from_utf8_lossy(&mounted.stderr));
+    }
+    panic!(
         "a full disk cannot be had here, neither by root nor in a user name space (allow those with `sysctl \
-         kernel.apparmor_restrict_unprivileged_userns=0`, or run the container with CAP_SYS_ADMIN): {}",
-        String::from_utf8_lossy(&mounted.stderr)
-    );
+         kernel.apparmor_restrict_unprivileged_userns=0`, or run the container with CAP_SYS_ADMIN): {said}"
+    )
 }
 
 fn series(name: &str) -> String {
