@@ -37,9 +37,11 @@ impl OtlpOutput {
         when_full: WhenFull,
         resource: Resource<'_>,
     ) -> Result<Self, AccessLogError> {
+        // First, since whoever opens sinks may be in a runtime, where another one must not be dropped.
+        let client = Client::new(config)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         Ok(Self {
-            client: Client::new(config)?,
+            client,
             envelope: Envelope::new(resource),
             runtime: runtime.map_err(AccessLogError::Thread)?,
             not_before: None,
