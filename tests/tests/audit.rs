@@ -21,4 +21,5 @@ mod audit {
     mod runs;
     mod syslog;
     mod tamper;
+    mod tls;
 }

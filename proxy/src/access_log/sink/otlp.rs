@@ -33,9 +33,11 @@ impl OtlpOutput {
         config: &config::Otlp,
         resource: Resource<'_>,
     ) -> Result<Self, AccessLogError> {
+        // First, since whoever opens sinks may be in a runtime, where another one must not be dropped.
+        let client = Client::new(config)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         Ok(Self {
-            client: Client::new(config)?,
+            client,
             envelope: Envelope::new(resource),
             runtime: runtime.map_err(AccessLogError::Thread)?,
             not_before: None,
@@ -66,5 +68,28 @@ impl Output for OtlpOutput {
                 Ok(Done { bytes: records.len(), rejected })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::config::{Otlp, OtlpProtocol, SinkTls};
+
+    #[tokio::test]
+    async fn a_receiver_that_cannot_be_reached_like_this_is_an_error_in_a_runtime_too() {
+        let config = Otlp {
+            endpoint: "https://127.0.0.1:9".parse().unwrap(),
+            protocol: OtlpProtocol::HttpProtobuf,
+            headers: HeaderMap::new(),
+            tls: SinkTls { server_name: Some("127.0.0.1".to_owned()), ..SinkTls::default() },
+            timeout: Duration::from_secs(1),
+        };
+        let resource = Resource { service: "s", instance: "i" };
+        assert!(matches!(OtlpOutput::new(&config, resource), Err(AccessLogError::Otlp(_))));
     }
 }
