@@ -53,6 +53,9 @@ pub(crate) struct Backend {
     observer: Arc<dyn Observer>,
 }
 
+/// A request to a backend for as long as somebody waits for it: callers leave, and drop it.
+struct InFlight<'b>(&'b Backend);
+
 /// What a backend sent. [`Fetched::read`] makes sense of it.
 #[derive(Debug)]
 pub(crate) struct Fetched<'b> {
@@ -143,6 +146,7 @@ impl Backend {
     pub(crate) async fn fetch(&self, question: &Question<'_>) -> Result<Fetched<'_>, BackendError> {
         let started = Instant::now();
         let _counts_until_dropped = question.upstream.map(Upstream::ask);
+        let _in_flight = InFlight::begin(self);
         let reply = self.exchange.ask(question).await;
         let (took, hurried) = (started.elapsed(), question.hurried);
         match reply {
@@ -172,6 +176,19 @@ impl Backend {
             tracing::warn!(backend = %self.name, error = %fault, cause, "backend failed");
         }
         fault
+    }
+}
+
+impl<'b> InFlight<'b> {
+    fn begin(backend: &'b Backend) -> Self {
+        backend.observer.backend_asked(&backend.name);
+        Self(backend)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.observer.backend_left(&self.0.name);
     }
 }
 

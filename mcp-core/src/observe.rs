@@ -45,6 +45,12 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
 
     /// A request to a backend ended.
     fn backend_called(&self, backend: &BackendName, outcome: BackendOutcome, took: Duration);
+
+    /// A request to a backend begins. [`Observer::backend_left`] follows, whatever becomes of it.
+    fn backend_asked(&self, _backend: &BackendName) {}
+
+    /// A request to a backend has its answer, or nobody waits for it any more.
+    fn backend_left(&self, _backend: &BackendName) {}
 }
 
 /// Counts nothing. For tests and for stdio, where nobody scrapes.

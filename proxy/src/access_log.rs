@@ -35,6 +35,8 @@ mod queue;
 
 mod admission;
 
+mod draw;
+
 mod writer;
 
 mod sink;
@@ -49,7 +51,6 @@ mod trial;
 use std::{
     cell::RefCell,
     fmt,
-    hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,6 +64,7 @@ pub use self::{
 };
 use self::{
     admission::{Entry, Gates},
+    draw::Draw,
     pseudonym::Pseudonyms,
     queue::Queue,
 };
@@ -86,8 +88,8 @@ struct Open {
     sinks: Box<[Sink]>,
     /// Sinks that do not lose records; none where there is no such.
     gates: Option<Gates>,
-    /// Chooses what is left out by a share. Nobody who names requests can know what falls where.
-    seed: RandomState,
+    /// Chooses what is left out by a share.
+    draw: Draw,
     /// Whether a filter looks at records.
     filtered: bool,
 }
@@ -203,11 +205,28 @@ impl AccessLog {
     /// # Errors
     /// [`AccessLogError::NotFlushed`] when the sinks did not take it all within `limit`.
     pub fn flush_and_stop(&self, limit: Duration) -> Result<(), AccessLogError> {
+        self.cut_and_stop(0, limit)
+    }
+
+    /// The same while so many `requests` are in service, which are cut off: their records count as lost.
+    ///
+    /// # Errors
+    /// As [`AccessLog::flush_and_stop`].
+    pub fn cut_and_stop(&self, requests: usize, limit: Duration) -> Result<(), AccessLogError> {
         let Some(open) = &self.0 else { return Ok(()) };
+        if requests > 0 {
+            tracing::warn!(
+                requests,
+                "requests are cut off at the end of the drain; their records count as dropped"
+            );
+        }
         let until = Instant::now() + limit;
         for sink in &open.sinks {
             // Those that cannot write give up a little earlier, so that they can say what they lost.
-            sink.queue.stop(until.checked_sub(limit / 10).unwrap_or(until));
+            sink.queue.stop(
+                until.checked_sub(limit / 10).unwrap_or(until),
+                u64::try_from(requests).unwrap_or(u64::MAX),
+            );
         }
         let left = |sink: &Sink| sink.queue.wait_for_end(until);
         match open.sinks.iter().map(left).sum() {
@@ -228,7 +247,7 @@ impl Open {
         Self {
             rules: Rules::new(config, Pseudonyms::of_log(config).map(Arc::new)),
             gates: open::gates(config, &sinks),
-            seed: RandomState::new(),
+            draw: Draw::of_log(config),
             filtered: sinks.iter().any(|sink| sink.filter.is_some()),
             sinks,
         }
@@ -239,8 +258,7 @@ impl Open {
         if self.sinks.iter().all(|sink| sink.sample.is_all()) {
             return 0;
         }
-        // The lower half is as random as the whole.
-        u32::try_from(self.seed.hash_one(record.request_id) & u64::from(u32::MAX)).unwrap_or(0)
+        self.draw.number(record.request_id)
     }
 
     fn figures(&self) -> Vec<SinkFigures> {
@@ -251,7 +269,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         for sink in &self.sinks {
-            sink.queue.stop(Instant::now() + DROPPED);
+            sink.queue.stop(Instant::now() + DROPPED, 0);
         }
     }
 }

@@ -249,7 +249,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(subjects).unwrap());
         let service = Arc::new(Service::new(tools(), Changes::default()));
         let workers = Arc::new(Workers::new(1, &service, WorkerLimits::default()));
-        let store = Store::open(&SessionStore::Memory, &[]).unwrap();
+        let store = Store::open(&SessionStore::Memory, &[], metrics.store_times()).unwrap();
         let terms = Terms { keys: &[], age_max: Duration::from_hours(1), of_principal_max: 1 };
         let sessions = Sessions::new(workers, Cluster::alone(1), store, &terms).unwrap();
         let (sessions, token) = (Arc::new(sessions), None);

@@ -101,6 +101,14 @@ pub enum AuditError {
         /// The file.
         path: PathBuf,
     },
+    /// A file holds more checkpoints than are read.
+    #[error("'{}' holds more than {most} checkpoints: divide it, and hold the log against each part", path.display())]
+    ManyCheckpoints {
+        /// The file.
+        path: PathBuf,
+        /// So many are read.
+        most: usize,
+    },
     /// Kept checkpoints and several logs.
     #[error("`--checkpoint` is of one log, and these files are {0}")]
     SeveralLogs(usize),

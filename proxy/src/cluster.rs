@@ -60,7 +60,7 @@ pub use self::{
         CONTROL_BODY_BYTES_MAX, CONTROL_PREFIX, HeardError, LEAVE_PATH, SESSIONS_END_PATH,
         SESSIONS_TAKE_PATH, STREAMS_END_PATH, TellError,
     },
-    roster::{Membership, Node, NodeState},
+    roster::{Membership, Node, NodeState, Way},
     served::{Departure, NodeView, View},
 };
 use self::{

@@ -43,6 +43,8 @@ mod check;
 
 mod load;
 
+mod certificates;
+
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +52,7 @@ pub use admission::{
     Authentication, Authorization, AuthorizationServer, Issuer, KeySource, ProtectedResource, Rate,
     RateLimits, Rule, Verification, Who,
 };
+pub use certificates::CertificateEnd;
 pub use cluster::{
     Cluster, ClusterTls, Peers, Probe, RedisStore, SessionStore, Sessions, WhenDown,
 };

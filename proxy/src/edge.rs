@@ -51,6 +51,7 @@ use self::{
     admit::Destination,
     aim::Aim,
     arrive::Arrival,
+    body::Body,
     context::Context,
     forward::Forward,
     plan::{Astray, Parts, Plan, Wish},
@@ -312,7 +313,7 @@ impl Edge {
         context.era = Some("session");
         if context.hops() >= self.sessions.cluster.hops_max() {
             self.metrics.hop(Hop::Looped);
-            self.refuse(session, context, &Refusal::TooManyHops.into(), None).await?;
+            self.refuse(session, context, &Refusal::NotAgreed.into(), None).await?;
             return Ok(Next::Answered);
         }
         if body::declared_length(session).is_some_and(|length| length > self.limits.body_bytes_max)
@@ -337,7 +338,11 @@ impl Edge {
         live: &Live,
         aimed: (Asker<'_>, Aim<'_>),
     ) -> Result<Next> {
-        let body = match body::read(session, &self.bodies, &self.limits).await {
+        let body = match context.body.take() {
+            Some(read_before) => Ok(Body::of(read_before)),
+            None => body::read(session, &self.bodies, &self.limits).await,
+        };
+        let body = match body {
             Ok(body) => body,
             Err(refusal) => {
                 self.refuse(session, context, &refusal.into(), None).await?;

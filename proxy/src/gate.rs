@@ -117,6 +117,12 @@ impl Gate {
         self.tokens.is_none()
     }
 
+    /// How many verified tokens are remembered, and how many can be.
+    #[must_use]
+    pub fn remembered(&self) -> (usize, usize) {
+        self.tokens.as_ref().map_or((0, 0), |tokens| tokens.verifier.remembered())
+    }
+
     /// Ends the streams that only wait: another gate has taken this one's place.
     pub fn retire(&self) {
         self.retired.cancel();

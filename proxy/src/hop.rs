@@ -27,6 +27,7 @@ mod replay;
 mod sign;
 
 pub use check::{HopChecker, HopRefused};
+pub(crate) use replay::FirstAnswers;
 pub use sign::{CannotSign, HopKeys, HopSigner};
 
 /// The header that carries a hop. From a client it is an attempt to be somebody else.

@@ -22,7 +22,7 @@ use crate::{
     },
     gate::Gate,
     limits::{BadGlob, Limits},
-    metrics::{KeyFigures, Metrics},
+    metrics::{AdmissionFigures, KeyFigures, Metrics},
     policy::Fault,
     telemetry::Chain,
     well_known::Documents,
@@ -172,9 +172,9 @@ impl Live {
         }
     }
 
-    /// The issuers' keys, for a scrape.
+    /// The issuers' keys and the tokens that are remembered, for a scrape.
     #[must_use]
-    pub fn key_figures(&self) -> Vec<KeyFigures> {
+    pub fn admission_figures(&self) -> AdmissionFigures {
         let figures = |(issuer, jwks): &(String, Arc<Jwks>)| {
             let status = jwks.status();
             KeyFigures {
@@ -186,7 +186,8 @@ impl Live {
                 failed: status.failures,
             }
         };
-        self.issuers.iter().map(figures).collect()
+        let (tokens, tokens_max) = self.gate.remembered();
+        AdmissionFigures { keys: self.issuers.iter().map(figures).collect(), tokens, tokens_max }
     }
 }
 

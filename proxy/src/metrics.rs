@@ -40,19 +40,21 @@ use self::{
     catalogue::{Catalogue, Key},
     family::Maker,
     labels::{Hop, Limit, Listener, Rejection, ReloadOutcome, RpcMethod, StreamKind, TokenOutcome},
-    process::{Process, wide},
+    process::Process,
     replicas::Replicas,
-    series::{Backends, Edge, Tool, Worker},
+    series::{Backends, Edge, Tool, Worker, wide},
     sinks::Sinks,
 };
 pub use self::{
-    admission::KeyFigures,
+    admission::{AdmissionFigures, KeyFigures},
     process::{Bounds, ProcessFigures},
-    replicas::{ReplicaFigures, StoreCount},
+    replicas::{ReplicaFigures, StoreCount, StoreTimes},
     series::Finished,
     sinks::{SinkCounters, SinkFigures, SinkSource},
     traces::TraceCounters,
 };
+
+use crate::config::CertificateEnd;
 
 /// Media type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -72,7 +74,7 @@ pub struct Metrics {
     /// Held for the length of a scrape, so that two scrapes do not both add the same growth.
     source: Mutex<Option<WorkerSource>>,
     admission: Admission,
-    keys: Mutex<Option<KeySource>>,
+    admission_source: Mutex<Option<AdmissionSource>>,
     replicas: Replicas,
     replica_source: Mutex<Option<ReplicaSource>>,
     process: Process,
@@ -98,8 +100,8 @@ pub struct Subjects<'a> {
 /// Gives the figures of every worker, in the order of their numbers.
 pub type WorkerSource = Box<dyn Fn() -> Vec<Figures> + Send + Sync>;
 
-/// Gives the figures of every issuer's keys.
-pub type KeySource = Box<dyn Fn() -> Vec<KeyFigures> + Send + Sync>;
+/// Gives what is known of tokens and of every issuer's keys.
+pub type AdmissionSource = Box<dyn Fn() -> AdmissionFigures + Send + Sync>;
 
 /// Gives what is known of replicas and stored sessions.
 pub type ReplicaSource = Box<dyn Fn() -> ReplicaFigures + Send + Sync>;
@@ -164,7 +166,7 @@ impl Metrics {
             panics,
             source,
             admission,
-            keys: Mutex::new(None),
+            admission_source: Mutex::new(None),
             replicas,
             replica_source: Mutex::new(None),
             process,
@@ -249,9 +251,20 @@ impl Metrics {
         self.admission.loaded(outcome);
     }
 
-    /// Says where the figures of the issuers' keys come from. Asked once for each scrape.
-    pub fn read_keys_from(&self, source: KeySource) {
-        *self.keys.lock() = Some(source);
+    /// Says where the figures of tokens and keys come from. Asked once for each scrape.
+    pub fn read_admission_from(&self, source: AdmissionSource) {
+        *self.admission_source.lock() = Some(source);
+    }
+
+    /// Says when certificates end.
+    pub fn certify(&self, certificates: &[CertificateEnd]) {
+        self.process.certify(certificates);
+    }
+
+    /// What the session store counts of its time.
+    #[must_use]
+    pub fn store_times(&self) -> StoreTimes {
+        self.replicas.store_times.clone()
     }
 
     /// A request was passed on to another replica, or taken from one.
@@ -318,9 +331,9 @@ impl Metrics {
                 worker.catch_up(&figures);
             }
         }
-        let keys = self.keys.lock();
-        if let Some(keys) = keys.as_ref() {
-            self.admission.show(&keys());
+        let admission = self.admission_source.lock();
+        if let Some(admission) = admission.as_ref() {
+            self.admission.show(&admission());
         }
         let replicas = self.replica_source.lock();
         if let Some(replicas) = replicas.as_ref() {
@@ -334,9 +347,10 @@ impl Metrics {
         if let Some(sinks) = sinks.as_ref() {
             self.sinks.show(&sinks());
         }
+        self.process.show_log();
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
-        drop((source, keys, replicas, process, sinks));
+        drop((source, admission, replicas, process, sinks));
         Ok(text.into_bytes())
     }
 }
@@ -351,6 +365,14 @@ impl Observer for Metrics {
 
     fn backend_called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
         self.backends.called(name, outcome, took);
+    }
+
+    fn backend_asked(&self, name: &BackendName) {
+        self.backends.asked(name);
+    }
+
+    fn backend_left(&self, name: &BackendName) {
+        self.backends.left(name);
     }
 }
 

@@ -4,7 +4,7 @@
 //! ([`Client`]) is the same. The messages are written by hand ([`protobuf`]): they are few, they never change once they
 //! are out, and whoever has a fact writes it where it goes, without a tree of objects in between.
 //!
-//! Modules, in order: `protobuf`, `envelope`, `answer`, `client`.
+//! Modules, in order: `protobuf`, `envelope`, `answer`, `seldom`, `client`.
 //!
 //! Spec: OTLP 1.10, <https://opentelemetry.io/docs/specs/otlp/>.
 
@@ -14,10 +14,13 @@ mod envelope;
 
 mod answer;
 
+mod seldom;
+
 mod client;
 
 pub use self::{
     answer::{SendError, Taken},
     client::{Client, ClientError, Signal},
     envelope::{ENTRY, Envelope, Resource},
+    seldom::Seldom,
 };

@@ -108,9 +108,9 @@ pub enum Refusal {
         "the replica that owns this session went away before it answered; the request may have been served"
     )]
     ReplicaGone,
-    /// Passed on too often: the replicas do not agree yet who owns the session.
+    /// Passed on too often, or its session was given away meanwhile: the replicas do not agree yet who owns it.
     #[error("the replicas do not agree yet who owns this session; try again")]
-    TooManyHops,
+    NotAgreed,
     /// A request on the port of the replicas that none of them signed.
     #[error("this port is for replicas of this server")]
     HopRefused,
@@ -228,7 +228,7 @@ impl Refusal {
             | Self::TokenUncheckable
             | Self::DocumentUnavailable
             | Self::ReplicaUnreachable
-            | Self::TooManyHops
+            | Self::NotAgreed
             | Self::Unrecordable
             | Self::SessionStore => StatusCode::SERVICE_UNAVAILABLE,
             Self::ReplicaGone => StatusCode::BAD_GATEWAY,
@@ -269,7 +269,7 @@ impl Refusal {
             | Self::DocumentUnavailable
             | Self::ReplicaUnreachable
             | Self::ReplicaGone
-            | Self::TooManyHops
+            | Self::NotAgreed
             | Self::Unrecordable
             | Self::SessionStore => return None,
         })
@@ -285,7 +285,7 @@ impl Refusal {
             Self::BodiesTooLarge => Outcome::Overloaded,
             Self::ReplicaUnreachable
             | Self::ReplicaGone
-            | Self::TooManyHops
+            | Self::NotAgreed
             | Self::Unrecordable
             | Self::SessionStore => Outcome::Unavailable,
             Self::Internal => Outcome::Internal,
@@ -343,7 +343,7 @@ impl Refusal {
                 | Self::DocumentUnavailable
                 | Self::ReplicaUnreachable
                 | Self::ReplicaGone
-                | Self::TooManyHops
+                | Self::NotAgreed
                 | Self::Unrecordable
                 | Self::SessionStore
         );

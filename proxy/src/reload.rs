@@ -190,6 +190,7 @@ impl Reloader {
         let regated = !Arc::ptr_eq(&live.gate, &old.gate);
         self.running.tools.replace(&edition);
         self.running.live.store(Arc::new(live));
+        self.running.metrics.certify(&next.certificate_ends());
         // Told first, so that a stream that is to end carries the news before.
         if regated || shown {
             self.running.changes.announce(&Change::Tools);

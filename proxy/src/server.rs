@@ -4,11 +4,11 @@
 //! process itself; here its services run on our runtime, and we know when the last request has gone.
 
 mod endpoints;
+mod parts;
 mod shown;
 
 use std::{
     net::SocketAddr,
-    num::NonZeroU16,
     path::PathBuf,
     sync::{
         Arc,
@@ -18,32 +18,30 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use mcp_core::{
-    access::Edition, config::BackendConfig, secret::Secret, server::Service, session::WeakKey,
-};
+use mcp_core::{access::Edition, config::BackendConfig, server::Service, session::WeakKey};
 use tokio::{sync::watch, task::JoinHandle};
 
+pub use self::parts::signing_secrets;
 use self::{
     endpoints::{EdgeParts, mcp_endpoint, run},
+    parts::sessions,
     shown::{show, show_process},
 };
 use crate::{
     access_log::{AccessLog, AccessLogError},
     admin::{Phase, Readiness},
     cluster::{CertificateError, Cluster, ClusterError},
-    config::{self, Config},
+    config::Config,
     edge::{Bodies, Side},
-    hop::HopKeys,
     listener::Connections,
     live::{Current, Live, LiveError},
     metrics::{Bounds, Metrics, MetricsError, Subjects, labels::Limit},
     otlp::Resource,
-    sessions::{Sessions, SessionsError, Terms},
+    sessions::{Sessions, SessionsError},
     sockets::{CannotListen, Sockets},
-    store::{Store, StoreError},
+    store::StoreError,
     trace::{Tracer, TracerError},
     upgrade::{Inherited, Message, News, Successor, UpgradeError},
-    workers::Workers,
 };
 
 /// How long answers say `Connection: close` before the listeners close, so that clients with idle
@@ -55,8 +53,6 @@ const CLOSING: Duration = Duration::from_secs(1);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// How long the keys of issuers may take to arrive before requests are served without them.
 const KEYS_PATIENCE: Duration = Duration::from_secs(3);
-/// How much longer than its longest call a replica may be silent.
-const SILENCE_MARGIN: Duration = Duration::from_secs(30);
 /// How long the other replicas may take to answer before requests are served without them.
 const RING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the access log may take to write what waits.
@@ -194,8 +190,8 @@ pub async fn start(
     let access_log = AccessLog::start(&config.access_log, resource, metrics)?;
     let settings = config.telemetry.traces.as_ref();
     let tracer = Tracer::start(settings, resource, metrics.traces())?;
-    let sessions = Arc::new(sessions(config, service)?);
-    show(metrics, &live, &sessions);
+    let sessions = Arc::new(sessions(config, service, metrics)?);
+    show(metrics, config, &live, &sessions);
     let switches = Switches::default();
     let parts = EdgeParts {
         limits: config.server.http.limits,
@@ -286,37 +282,6 @@ async fn take_over(mut news: News, sessions: &Arc<Sessions>) -> Result<(), Upgra
     Ok(())
 }
 
-/// Workers, replicas and store of a configuration.
-fn sessions(config: &Config, service: &Arc<Service>) -> Result<Sessions, StartError> {
-    let count = config.server.workers.map_or(0, NonZeroU16::get);
-    let workers = Arc::new(Workers::new(count, service, config.worker_limits));
-    let cluster = match &config.cluster {
-        Some(cluster) => {
-            let keys = HopKeys::new(signing_secrets(cluster, &config.sessions.keys))?;
-            let limits = &config.worker_limits;
-            let silence = (limits.keep_alive * 4).max(limits.call_timeout + SILENCE_MARGIN);
-            Cluster::start(cluster, count, &Arc::new(keys), silence)?
-        }
-        None => Cluster::alone(count),
-    };
-    let store = Store::open(&config.sessions.store, &config.sessions.keys)?;
-    let terms = Terms {
-        keys: &config.sessions.keys,
-        age_max: config.sessions.age_max,
-        of_principal_max: config.worker_limits.principal_sessions_max,
-    };
-    Ok(Sessions::new(workers, cluster, store, &terms)?)
-}
-
-/// What replicas sign with: keys of their own, or with mutual TLS those of the sessions.
-#[must_use]
-pub fn signing_secrets<'c>(
-    cluster: &'c config::Cluster,
-    of_sessions: &'c [Secret],
-) -> &'c [Secret] {
-    if cluster.keys.is_empty() { of_sessions } else { &cluster.keys }
-}
-
 impl Running {
     /// Opens the access log's file anew, after something else has moved it.
     pub fn reopen_access_log(&self) {
@@ -363,7 +328,6 @@ impl Running {
         {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
-        let left = self.in_flight.load(Ordering::Relaxed);
         let told = self.sessions.handed_on_to_the_end();
         tokio::time::timeout(CLOSING, told).await.unwrap_or_default();
         self.switches.close_admin.send_replace(true);
@@ -371,7 +335,8 @@ impl Running {
             task.abort();
         }
         self.tracer.stop(TRACE_FLUSH).await;
-        if let Err(error) = self.access_log.flush_and_stop(LOG_FLUSH) {
+        let left = self.in_flight.load(Ordering::Relaxed);
+        if let Err(error) = self.access_log.cut_and_stop(left, LOG_FLUSH) {
             tracing::warn!(error = %crate::telemetry::Chain(&error), "the access log could not be written to its end");
         }
         if left == 0 { Stopped::Drained } else { Stopped::Cut(left) }

@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Way},
     config::WhenDown,
     metrics::ReplicaFigures,
     ring::{NodeName, WorkerIndex},
@@ -100,6 +100,8 @@ pub enum Brought {
     Absent,
     /// The store cannot be asked, so nobody knows.
     Unknown,
+    /// Another replica has it by now.
+    Moved,
 }
 
 /// How sessions are named and kept.
@@ -215,6 +217,22 @@ impl Sessions {
         self.workers.has_room()
     }
 
+    /// The way to the other replica that serves the session; `None` when we do, or nobody does.
+    #[must_use]
+    pub fn way(&self, id: &SessionId) -> Option<Way> {
+        if matches!(self.place(id), Some(Place::Here(_))) {
+            return None;
+        }
+        self.cluster.membership().way(id.seat())
+    }
+
+    /// Whether another replica serves the session by now, which was placed here a moment ago. Where there is a store, it
+    /// can be served here all the same.
+    #[must_use]
+    pub fn has_moved(&self, id: &SessionId) -> bool {
+        !self.store.is_shared() && matches!(self.place(id), Some(Place::There(..)))
+    }
+
     fn is_unsaved(&self, id: &SessionId) -> bool {
         self.unsaved.lock().contains(id)
     }
@@ -276,6 +294,9 @@ impl Sessions {
         if !self.store.is_shared() && self.handed_over_soon(id, worker).await {
             return Brought::Restored;
         }
+        if self.has_moved(id) {
+            return Brought::Moved;
+        }
         if self.absent.has_ended(id) || self.absent.was_sought(id) {
             return Brought::Absent;
         }
@@ -310,12 +331,16 @@ impl Sessions {
         }
     }
 
-    /// Waits a little for a session that another replica may be about to hand over: the ring has just changed.
+    /// Waits a little for a session that another replica may be about to hand over: the ring has just changed. No longer
+    /// than it is to be handed to us.
     async fn handed_over_soon(&self, id: &SessionId, worker: &Worker) -> bool {
         let since = *self.ring_changed.lock();
         while since.elapsed() < HANDING_OVER {
             if worker.holds(id) {
                 return true;
+            }
+            if self.has_moved(id) {
+                return false;
             }
             tokio::time::sleep(HANDING_OVER_LOOK).await;
         }
@@ -338,7 +363,6 @@ impl Sessions {
             store_losses: store.losses,
             store_is_up: self.store.is_shared().then_some(store.up),
             store: store.all().collect(),
-            store_times: store.times().collect(),
             ..self.cluster.figures()
         }
     }
@@ -360,3 +384,6 @@ fn restore(id: &SessionId, saved: SavedSession, worker: &Worker) -> Brought {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

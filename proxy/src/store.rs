@@ -24,7 +24,6 @@ use tokio::task::JoinHandle;
 
 use self::{
     connect::Target,
-    figures::Tally,
     line::Line,
     records::{Record, Records},
     script::Scripts,
@@ -34,7 +33,10 @@ pub use self::{
     fault::StoreDown,
     figures::{Operation, Outcome, StoreFigures},
 };
-use crate::config::{SessionStore, WhenDown};
+use crate::{
+    config::{SessionStore, WhenDown},
+    metrics::StoreTimes,
+};
 
 /// Where sessions are kept beside their worker.
 pub struct Store {
@@ -91,13 +93,17 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it could never work as it is configured.
-    pub fn open(config: &SessionStore, keys: &[Secret]) -> Result<Arc<Self>, StoreError> {
+    pub fn open(
+        config: &SessionStore,
+        keys: &[Secret],
+        times: StoreTimes,
+    ) -> Result<Arc<Self>, StoreError> {
         let kept = match config {
             SessionStore::Memory => Kept::Nowhere,
             SessionStore::Redis(config) => {
                 let keys = StoreKeys::new(keys)?;
                 let line = Line::new(Target::new(config)?, config.timeout);
-                let records = Records::new(line, Scripts::new(&config.key_prefix), keys);
+                let records = Records::new(line, Scripts::new(&config.key_prefix), keys, times);
                 let records = Arc::new(records);
                 let keeper = tokio::spawn(keeper::keep(Arc::clone(&records)));
                 Kept::Redis(Redis { records, when_down: config.when_down, keeper })
@@ -191,10 +197,9 @@ impl Store {
     /// What was counted.
     #[must_use]
     pub fn figures(&self) -> StoreFigures {
-        self.records().map_or_else(
-            || Tally::default().figures(true),
-            |records| records.tally.figures(records.line.is_up()),
-        )
+        self.records().map_or_else(StoreFigures::of_none, |records| {
+            records.tally.figures(records.line.is_up())
+        })
     }
 
     /// Resolves when sessions should be written anew: the store is there and may lack some of them.

@@ -25,7 +25,10 @@ use tracing_subscriber::{
 };
 
 use self::lines::Lines;
-pub use self::marks::{in_request, mark_request, mark_trace};
+pub use self::{
+    lines::lines_logged,
+    marks::{in_request, mark_request, mark_trace},
+};
 use crate::config::{LogFormat, LogSettings};
 
 /// Environment variable that chooses what is logged.
@@ -41,13 +44,15 @@ const FILTER_BYTES_MAX: usize = 1024;
 ///
 /// Below these levels they write what clients said and what we answered: rmcp shows messages and
 /// session ids, Pingora whole headers with credentials. So the environment cannot raise them.
-const CAPS: [(&str, LevelFilter); 7] = [
+const CAPS: [(&str, LevelFilter); 8] = [
     ("rmcp", LevelFilter::ERROR),
     ("pingora", LevelFilter::ERROR),
     // What it logs here is a client that broke off: as many errors as a client likes.
     ("pingora_core::apps", LevelFilter::OFF),
     ("h2", LevelFilter::WARN),
     ("hyper", LevelFilter::WARN),
+    // It warns of the same odd lines of this machine's files each time that a name is looked up.
+    ("hickory_resolver", LevelFilter::ERROR),
     ("reqwest", LevelFilter::WARN),
     ("rustls", LevelFilter::WARN),
 ];
@@ -317,6 +322,20 @@ mod tests {
     }
 
     const NOTHING_SAID: LogSettings = LogSettings { format: LogFormat::Text, level: None };
+
+    #[test]
+    fn lines_are_counted_by_level_and_what_is_not_logged_is_not() {
+        let before = lines_logged();
+        let act = || {
+            tracing::error!("one");
+            tracing::warn!("two");
+            tracing::warn!("three");
+        };
+        let _lines = logged(Some("warn"), act);
+        let now = lines_logged();
+        // Other tests log meanwhile.
+        assert!(now[0] > before[0] && now[1] >= before[1] + 2, "{before:?} {now:?}");
+    }
 
     #[test]
     fn the_environment_has_priority_over_the_configuration_and_that_over_the_command() {

@@ -102,7 +102,7 @@ enum Origin {
     Made,
     /// The client named it, and whether it is sampled.
     Client { sampled: bool },
-    /// Another replica found out. `decided` says that what the message names does not change whether it is sampled.
+    /// Another replica found out. `decided` says that a header's flag was looked at.
     Replica { decided: bool },
 }
 
@@ -114,7 +114,7 @@ pub struct TraceHop {
     /// `tracestate`, to be passed on to backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<String>,
-    /// Whether a message that names a trace no longer decides whether it is sampled.
+    /// Whether a header's flag was looked at; that of a message that names the same trace does not matter then.
     #[serde(default)]
     decided: bool,
 }
@@ -162,7 +162,7 @@ impl Tracer {
         };
         let span = self.ids.span();
         let sampled = sampler.draws(Ids::draw_of(span));
-        let state = || single(headers, &TRACESTATE).and_then(TraceState::parse);
+        let state = || TraceState::parse_all(headers.get_all(TRACESTATE).iter());
         Some(match parent {
             Some(parent) => Traced { span, ..self.of_client(parent, state(), sampled) },
             None => Traced {
@@ -203,12 +203,13 @@ impl Tracer {
             *traced = Some(self.of_client(named, state, false));
             return;
         };
-        let decides = match known.origin {
+        let is_first = match known.origin {
             Origin::Made => true,
             Origin::Client { .. } => false,
             Origin::Replica { decided } => !decided,
         };
-        if known.trace != named.trace {
+        let is_other = known.trace != named.trace;
+        if is_other {
             let before = known.parent.filter(|_| matches!(known.origin, Origin::Client { .. }));
             known.link = before.map(|span| Parent { trace: known.trace, span, sampled: false });
             known.trace = named.trace;
@@ -222,8 +223,10 @@ impl Tracer {
             known.parent = Some(named.span);
             known.origin = Origin::Client { sampled: named.sampled };
         }
-        if let Some(on) = self.on.as_ref().filter(|_| decides) {
-            on.trust(known, named.sampled);
+        match &self.on {
+            Some(on) if is_first => on.trust(known, named.sampled),
+            Some(on) if is_other => on.trust_instead(known, named.sampled),
+            Some(_) | None => {}
         }
     }
 
@@ -298,6 +301,13 @@ impl On {
             traced.sampled = flag;
         }
         self.counters.flag(if followed { TraceFlag::Followed } else { TraceFlag::Ignored });
+    }
+
+    /// The flag of a nearer trace decides in the place of the header's, for which the request was counted already.
+    fn trust_instead(&self, traced: &mut Traced, flag: bool) {
+        if flag != traced.sampled && self.sampler.follows(flag) {
+            traced.sampled = flag;
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     paths::{temporary_folder, tool},
     place::Place,
     process::{PATIENCE, Process},
+    tls::{Authority, Leaf},
 };
 
 /// How the collector is spoken to.
@@ -31,7 +32,24 @@ pub struct Collector {
     place: Place,
     sink: Backend,
     files: TempDir,
+    /// Its certificate and key, where it speaks TLS.
+    tls: Option<Leaf>,
     process: Mutex<Option<Process>>,
+}
+
+/// A log record as the collector understood it.
+#[derive(Debug, Clone)]
+pub struct LogRecord {
+    /// The name of its event.
+    pub event: String,
+    /// When it happened, in nanoseconds since 1970.
+    pub time: u64,
+    /// Its trace; empty when it has none.
+    pub trace: String,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, Value>,
+    /// All of it, as it came.
+    pub whole: Value,
 }
 
 /// A span as the collector understood it.
@@ -75,12 +93,25 @@ impl Collector {
         collector
     }
 
+    /// Starts one that speaks TLS with a certificate of this authority.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn with_tls(authority: &Authority) -> Self {
+        let mut collector = Self::stopped();
+        let address = collector.place.at(HTTP_PORT).ip();
+        collector.tls = Some(authority.issue_for(address));
+        collector.run();
+        collector
+    }
+
     /// One that does not run yet.
     #[must_use]
     pub fn stopped() -> Self {
         let sink = Backend::answering(200, "application/json", "{}");
         let process = Mutex::new(None);
-        Self { place: Place::find(), sink, files: temporary_folder(), process }
+        Self { place: Place::find(), sink, files: temporary_folder(), tls: None, process }
     }
 
     /// Has it run.
@@ -90,10 +121,17 @@ impl Collector {
     pub fn run(&self) {
         let pipeline = json!({ "receivers": ["otlp"], "exporters": ["otlp_http"] });
         let off = json!({ "enabled": false });
+        let receiver = |port| {
+            let mut receiver = json!({ "endpoint": self.place.at(port).to_string() });
+            if let Some(leaf) = &self.tls {
+                receiver["tls"] = json!({ "cert_file": leaf.certificate, "key_file": leaf.key });
+            }
+            receiver
+        };
         let config = json!({
             "receivers": { "otlp": { "protocols": {
-                "grpc": { "endpoint": self.place.at(GRPC_PORT).to_string() },
-                "http": { "endpoint": self.place.at(HTTP_PORT).to_string() },
+                "grpc": receiver(GRPC_PORT),
+                "http": receiver(HTTP_PORT),
             }}},
             "exporters": { "otlp_http": {
                 "endpoint": self.sink.url(),
@@ -124,7 +162,8 @@ impl Collector {
     #[must_use]
     pub fn endpoint(&self, protocol: Protocol) -> String {
         let port = if protocol == Protocol::Grpc { GRPC_PORT } else { HTTP_PORT };
-        format!("http://{}", self.place.at(port))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.place.at(port))
     }
 
     /// Settings of traces that go here, all of them.
@@ -133,21 +172,30 @@ impl Collector {
         json!({ "endpoint": self.endpoint(protocol), "protocol": protocol.name() })
     }
 
+    /// A sink of the access log that goes here.
+    #[must_use]
+    pub fn log_sink(&self, protocol: Protocol) -> Value {
+        json!({
+            "name": "otlp", "type": "otlp",
+            "endpoint": self.endpoint(protocol), "protocol": protocol.name(),
+        })
+    }
+
     /// Everything that it received so far, as text.
     #[must_use]
     pub fn text(&self) -> String {
         self.sink.received().iter().map(|received| received.body.as_str()).collect()
     }
 
-    /// Every log record that it received so far, each beside the resource that it came with.
+    /// Every log record that it received so far.
     ///
     /// # Panics
     /// When it sends on something else than JSON.
     #[must_use]
-    pub fn records(&self) -> Vec<Value> {
+    pub fn records(&self) -> Vec<LogRecord> {
         let bodies = self.bodies("/v1/logs");
         let of = |body: &Value| entries(body, ["resourceLogs", "scopeLogs", "logRecords"]);
-        bodies.iter().flat_map(of).map(|(record, _)| record).collect()
+        bodies.iter().flat_map(of).map(|(record, _)| LogRecord::read(record)).collect()
     }
 
     /// Every span that it received so far.
@@ -214,6 +262,25 @@ impl Protocol {
     }
 }
 
+impl LogRecord {
+    fn read(record: Value) -> Self {
+        let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+        Self {
+            event: text("eventName"),
+            time: text("timeUnixNano").parse().expect("nanoseconds"),
+            trace: text("traceId"),
+            attributes: attributes(&record),
+            whole: record,
+        }
+    }
+
+    /// An attribute; null when it has none of that name.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Value {
+        self.attributes.get(name).cloned().unwrap_or_default()
+    }
+}
+
 impl Span {
     fn read(span: Value, resource: &Value) -> Self {
         let text = |key: &str| span[key].as_str().unwrap_or_default().to_owned();
@@ -259,17 +326,25 @@ fn entries(body: &Value, [resources, scopes, entries]: [&str; 3]) -> Vec<(Value,
     all
 }
 
-/// The attributes of something, by name; OTLP writes whole numbers as text.
+/// The attributes of something, by name.
 fn attributes(of: &Value) -> BTreeMap<String, Value> {
-    let pairs = of["attributes"].as_array().into_iter().flatten();
-    let read = |pair: &Value| {
-        let any = &pair["value"];
-        let number = any["intValue"].as_str().and_then(|text| text.parse::<i64>().ok());
-        let value = number.map_or_else(
-            || any.as_object().and_then(|any| any.values().next().cloned()).unwrap_or_default(),
-            Value::from,
-        );
-        (pair["key"].as_str().unwrap_or_default().to_owned(), value)
+    pairs(&of["attributes"]).collect()
+}
+
+fn pairs(of: &Value) -> impl Iterator<Item = (String, Value)> {
+    let pairs = of.as_array().into_iter().flatten();
+    pairs.map(|pair| (pair["key"].as_str().unwrap_or_default().to_owned(), any(&pair["value"])))
+}
+
+/// An `AnyValue`; OTLP writes whole numbers as text.
+fn any(value: &Value) -> Value {
+    let Some((kind, held)) = value.as_object().and_then(|any| any.iter().next()) else {
+        return Value::Null;
     };
-    pairs.map(read).collect()
+    match kind.as_str() {
+        "intValue" => held.as_str().and_then(|text| text.parse::<i64>().ok()).into(),
+        "arrayValue" => held["values"].as_array().into_iter().flatten().map(any).collect(),
+        "kvlistValue" => pairs(&held["values"]).collect(),
+        _ => held.clone(),
+    }
 }

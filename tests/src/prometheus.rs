@@ -89,7 +89,7 @@ impl Prometheus {
         Self { address, scheme: "https", _server: server, _exporter: None, _data: data }
     }
 
-    /// Starts one that scrapes these addresses each second as one job, and follows the rules in these files.
+    /// Starts one that scrapes these addresses each second as one job, and itself, and follows the rules in these files.
     ///
     /// # Panics
     /// When it does not come up.
@@ -102,6 +102,7 @@ impl Prometheus {
             "rule_files": rules,
             "scrape_configs": [
                 { "job_name": job, "static_configs": [{ "targets": targets }] },
+                { "job_name": "prometheus", "static_configs": [{ "targets": [address] }] },
             ],
         });
         let server = launch(&data, address, &config.to_string(), []);

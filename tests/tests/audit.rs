@@ -16,7 +16,9 @@ mod audit {
     mod faults;
     mod incident;
     mod load;
+    mod otlp;
     mod parts;
+    mod questions;
     mod read_back;
     mod runs;
     mod syslog;

@@ -8,5 +8,6 @@ mod telemetry {
     mod receiver;
     mod sampling;
     mod secrets;
+    mod tls;
     mod traces;
 }

@@ -24,6 +24,44 @@ impl Observer for Record {
     }
 }
 
+/// Keeps how many requests are in flight, and how many began.
+#[derive(Debug, Default)]
+struct Flight(Mutex<(i32, u32)>);
+
+impl Observer for Flight {
+    fn tool_called(&self, _tool: &'static str, _outcome: ToolOutcome, _took: Duration) {}
+    fn backend_called(&self, _: &BackendName, _outcome: BackendOutcome, _took: Duration) {}
+    fn backend_asked(&self, _backend: &BackendName) {
+        let (now, begun) = *self.0.lock();
+        *self.0.lock() = (now + 1, begun + 1);
+    }
+    fn backend_left(&self, _backend: &BackendName) {
+        self.0.lock().0 -= 1;
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_in_flight_until_it_is_answered_or_nobody_waits_for_it() {
+    let flight = Arc::new(Flight::default());
+    let fake = Fake::start(|_| Reaction::Stall).await;
+    let backends = Backends::new(vec![fake.config("a")], Arc::<Flight>::clone(&flight)).unwrap();
+    let backend = &backends.all()[0];
+    let mut asking = Box::pin(ask_one(backend, Endpoint::Query, None));
+    tokio::select! {
+        biased;
+        _ = &mut asking => panic!("it never answers"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(*flight.0.lock(), (1, 1));
+    drop(asking);
+    assert_eq!(*flight.0.lock(), (0, 1), "its caller has left");
+
+    let fake = Fake::holding(EMPTY).await;
+    let backends = Backends::new(vec![fake.config("a")], Arc::<Flight>::clone(&flight)).unwrap();
+    ask_one(&backends.all()[0], Endpoint::Query, None).await.unwrap();
+    assert_eq!(*flight.0.lock(), (0, 2));
+}
+
 /// Asks a backend of this configuration for `up` and returns the type of what it holds.
 async fn ask(config: BackendConfig) -> Result<String, BackendError> {
     ask_observed(config).await.0

@@ -10,7 +10,7 @@ use super::{
     client::Client,
     era::RouteError,
     json::{error_json, push_event},
-    running::{Bound, Ending, Outcome, overdue_json},
+    running::{Bound, Ending, Outcome},
     stream::EventStream,
     wire::WireError,
 };
@@ -84,6 +84,8 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// For logs and metrics. A stream's ending is asked of the stream.
     pub ending: Ending,
+    /// The answer's code, where it is a JSON-RPC error. A stream's is asked of the stream.
+    pub error_code: Option<i32>,
     /// The call, with what its tool noted.
     pub call: Option<Call>,
     /// The client, where its session says who it is.
@@ -104,7 +106,16 @@ impl Reply {
     }
 
     const fn of(status: StatusCode, body: Body, ending: Ending) -> Self {
-        Self { status, body, session: None, retry_after: None, ending, call: None, client: None }
+        Self {
+            status,
+            body,
+            session: None,
+            retry_after: None,
+            ending,
+            error_code: None,
+            call: None,
+            client: None,
+        }
     }
 
     /// A JSON-RPC error. `id_raw` is left out where the request's id could not be read.
@@ -115,7 +126,8 @@ impl Reply {
         error: &ErrorData,
         ending: Ending,
     ) -> Self {
-        Self::of(status, Body::Json(error_json(id_raw, error)), ending)
+        let body = Body::Json(error_json(id_raw, error));
+        Self { error_code: Some(error.code.0), ..Self::of(status, body, ending) }
     }
 
     /// The answer to a body that is no message.
@@ -148,7 +160,8 @@ impl Reply {
 
     /// The answer to a request that took too long before it was anything else.
     pub(super) fn overdue(id_raw: &str) -> Self {
-        Self { ending: Ending::Deadline, ..Self::json(overdue_json(id_raw)) }
+        // Either is an answer that every client reads, whatever it accepts.
+        Self::of_call(Outcome::overdue(id_raw), None, Accepts { json: true, sse: false })
     }
 
     /// The answer when a bound is reached.
@@ -196,12 +209,12 @@ impl Reply {
 
     /// The answer of a call that ended before it became a stream.
     pub(super) fn of_call(outcome: Outcome, call: Option<Call>, accepts: Accepts) -> Self {
-        let Outcome { answer, status, ending } = outcome;
+        let Outcome { answer, status, ending, error_code } = outcome;
         let body = match answer {
             Some(answer) => Body::Json(answer),
             None if accepts.sse => Body::Events(Bytes::new()),
             None => return Self { call, ..Self::empty(StatusCode::ACCEPTED, ending) },
         };
-        Self { call, ..Self::of(status, body, ending) }
+        Self { error_code, call, ..Self::of(status, body, ending) }
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Outcome {
     pub(super) status: StatusCode,
     /// For logs and metrics.
     pub(super) ending: Ending,
+    /// The answer's code, where it is a JSON-RPC error.
+    pub(super) error_code: Option<i32>,
 }
 
 /// A running call. Dropping it stops the handler.
@@ -101,8 +103,11 @@ impl Slot {
 
     /// Stops the call; its stream ends. Past the deadline its reader is told why.
     pub(super) fn kill(&self, ending: Ending) {
-        let answer = (ending == Ending::Overdue).then(|| overdue_json(&self.id_raw));
-        let outcome = Outcome { answer, status: StatusCode::OK, ending };
+        let outcome = if ending == Ending::Overdue {
+            Outcome { ending, ..Outcome::overdue(&self.id_raw) }
+        } else {
+            Outcome { answer: None, status: StatusCode::OK, ending, error_code: None }
+        };
         let mut state = self.state.lock();
         let before = match &*state {
             State::Running(_) => std::mem::replace(&mut *state, State::Killed(Some(outcome))),
@@ -132,10 +137,24 @@ impl Slot {
     }
 }
 
-/// The answer to a call that took too long.
-pub(super) fn overdue_json(id_raw: &str) -> Bytes {
-    let message = "the call took longer than this server allows";
-    error_json(Some(id_raw), &ErrorData::internal_error(message, None))
+impl Outcome {
+    /// The answer is a JSON-RPC error.
+    pub(super) fn failed(
+        id_raw: &str,
+        error: &ErrorData,
+        status: StatusCode,
+        ending: Ending,
+    ) -> Self {
+        let answer = Some(error_json(Some(id_raw), error));
+        Self { answer, status, ending, error_code: Some(error.code.0) }
+    }
+
+    /// The call took too long.
+    pub(super) fn overdue(id_raw: &str) -> Self {
+        let message = "the call took longer than this server allows";
+        let error = ErrorData::internal_error(message, None);
+        Self::failed(id_raw, &error, StatusCode::OK, Ending::Deadline)
+    }
 }
 
 impl std::fmt::Debug for Slot {

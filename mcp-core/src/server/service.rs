@@ -30,9 +30,9 @@ use rmcp::{
 
 use super::{
     changes::{Audience, Change, Changes},
-    json::{error_json, result_json, result_start},
+    json::{result_json, result_start},
     mirror::{MirroredArgument, mirrored_arguments},
-    running::{CallFuture, Ending, Outcome, overdue_json},
+    running::{CallFuture, Ending, Outcome},
     sessions::InFlight,
     wire::Request,
 };
@@ -275,17 +275,13 @@ impl<H: ServerHandler> Handler for H {
                 Ok(Ok(Ok(result))) => answered(&id_raw, &result, (keep, call)),
                 Ok(Ok(Err(error))) => {
                     let status = if stateless { status_of(error.code) } else { StatusCode::OK };
-                    failed(&id_raw, &error, status, Ending::RpcError)
+                    Outcome::failed(&id_raw, &error, status, Ending::RpcError)
                 }
                 Ok(Err(_panic)) => {
                     let error = ErrorData::internal_error("the tool failed unexpectedly", None);
-                    failed(&id_raw, &error, StatusCode::OK, Ending::Panicked)
+                    Outcome::failed(&id_raw, &error, StatusCode::OK, Ending::Panicked)
                 }
-                Err(_elapsed) => Outcome {
-                    answer: Some(overdue_json(&id_raw)),
-                    status: StatusCode::OK,
-                    ending: Ending::Deadline,
-                },
+                Err(_elapsed) => Outcome::overdue(&id_raw),
             }
         })
     }
@@ -322,7 +318,8 @@ impl<H: ServerHandler> Handler for H {
 }
 
 const fn cancelled() -> Outcome {
-    Outcome { answer: None, status: StatusCode::OK, ending: Ending::Cancelled }
+    let ending = Ending::Cancelled;
+    Outcome { answer: None, status: StatusCode::OK, ending, error_code: None }
 }
 
 fn answered(
@@ -334,7 +331,7 @@ fn answered(
     let start = json.len();
     if serde_json::to_writer(&mut json, result).is_err() {
         let error = ErrorData::internal_error("the answer could not be written as JSON", None);
-        return failed(id_raw, &error, StatusCode::OK, Ending::RpcError);
+        return Outcome::failed(id_raw, &error, StatusCode::OK, Ending::RpcError);
     }
     if let (Some(keep), Some(result)) = (keep, json.get(start..)) {
         keep.store(result);
@@ -343,11 +340,8 @@ fn answered(
         call.note_bytes(json.len() - start);
     }
     json.push(b'}');
-    Outcome { answer: Some(json.into()), status: StatusCode::OK, ending: Ending::Answered }
-}
-
-fn failed(id_raw: &str, error: &ErrorData, status: StatusCode, ending: Ending) -> Outcome {
-    Outcome { answer: Some(error_json(Some(id_raw), error)), status, ending }
+    let (answer, status, ending) = (Some(json.into()), StatusCode::OK, Ending::Answered);
+    Outcome { answer, status, ending, error_code: None }
 }
 
 /// HTTP status of a JSON-RPC error in the stateless era. Spec: MCP 2026-07-28, Streamable HTTP.

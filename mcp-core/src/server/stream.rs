@@ -31,6 +31,7 @@ pub struct EventStream {
     timer: Pin<Box<Sleep>>,
     opened: bool,
     ending: Option<Ending>,
+    error_code: Option<i32>,
     at_end: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -96,7 +97,7 @@ impl EventStream {
 
     fn new(source: Source, opened: bool, keep_alive: Duration) -> Self {
         let timer = Box::pin(sleep(keep_alive));
-        Self { source, keep_alive, timer, opened, ending: None, at_end: None }
+        Self { source, keep_alive, timer, opened, ending: None, error_code: None, at_end: None }
     }
 
     /// What the stream carries.
@@ -113,6 +114,12 @@ impl EventStream {
     #[must_use]
     pub const fn ending(&self) -> Option<Ending> {
         self.ending
+    }
+
+    /// The code of the JSON-RPC error that the stream ended with, if it did.
+    #[must_use]
+    pub const fn error_code(&self) -> Option<i32> {
+        self.error_code
     }
 
     /// Waits for the next bytes; `None` at the end. Dropping the future loses nothing.
@@ -186,6 +193,7 @@ impl EventStream {
             return if frames.is_empty() { Poll::Pending } else { Poll::Ready(Some(frames)) };
         };
         self.ending = Some(outcome.as_ref().map_or(Ending::Cancelled, |outcome| outcome.ending));
+        self.error_code = outcome.as_ref().and_then(|outcome| outcome.error_code);
         self.source = Source::Ended;
         let mut last = Vec::from(frames);
         if let Some(answer) = outcome.and_then(|outcome| outcome.answer) {

@@ -163,25 +163,41 @@ impl TraceState {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         const MEMBERS_MAX: usize = 32;
+        const VALUE_BYTES_MAX: usize = 256;
         if text.len() > STATE_BYTES_MAX {
             return None;
         }
         let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
-        let mut members = 0;
+        let mut keys = Vec::new();
         for member in text.split(',').map(|member| member.trim_matches([' ', '\t'])) {
             if member.is_empty() {
                 continue;
             }
             let (key, value) = member.split_once('=')?;
-            let in_key =
-                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b);
             let in_value = |b: u8| (b' '..=b'~').contains(&b) && b != b'=';
-            if key.is_empty() || !key.bytes().all(in_key) || !value.bytes().all(in_value) {
+            let fits = value.len() <= VALUE_BYTES_MAX && value.bytes().all(in_value);
+            if !is_state_key(key) || !fits || keys.contains(&key) {
                 return None;
             }
-            members += 1;
+            keys.push(key);
         }
-        (1..=MEMBERS_MAX).contains(&members).then(|| Self(text.into()))
+        (1..=MEMBERS_MAX).contains(&keys.len()).then(|| Self(text.into()))
+    }
+
+    /// Takes what stands in several headers of this name, in their order. Spec: §3.3.1.
+    #[must_use]
+    pub fn parse_all<L: AsRef<[u8]>>(lines: impl Iterator<Item = L>) -> Option<Self> {
+        let mut whole = Vec::new();
+        for line in lines {
+            if !whole.is_empty() {
+                whole.push(b',');
+            }
+            whole.extend_from_slice(line.as_ref());
+            if whole.len() > STATE_BYTES_MAX {
+                return None;
+            }
+        }
+        Self::parse(&whole)
     }
 
     /// As text.
@@ -194,6 +210,24 @@ impl TraceState {
     #[must_use]
     pub fn header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// Whether this names a tracing system, or a tenant of one (`tenant@system`). Spec: §3.3.1.3.1.
+fn is_state_key(key: &str) -> bool {
+    let is_part = |part: &str, bytes_max: usize, may_begin: fn(u8) -> bool| {
+        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/".contains(&b);
+        part.len() <= bytes_max
+            && part.bytes().next().is_some_and(may_begin)
+            && part.bytes().all(inside)
+    };
+    let letter = |b: u8| b.is_ascii_lowercase();
+    let letter_or_digit = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    match key.split_once('@') {
+        None => is_part(key, 256, letter),
+        Some((tenant, system)) => {
+            is_part(tenant, 241, letter_or_digit) && is_part(system, 14, letter)
+        }
     }
 }
 
@@ -302,12 +336,33 @@ mod tests {
         for good in ["a=1", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "t@v=x y , b=", "a=1,,b=2"] {
             assert_eq!(TraceState::parse(good.as_bytes()).unwrap().as_str(), good);
         }
-        let many = vec!["a=1"; 33].join(",");
+        let many = (0..33).map(|number| format!("a{number}=1")).collect::<Vec<_>>().join(",");
+        let key = format!("{}=1", "k".repeat(257));
+        let tenant = format!("{}@v=1", "t".repeat(242));
+        let value = format!("a={}", "x".repeat(257));
         let long = format!("a={}", "x".repeat(STATE_BYTES_MAX));
-        for bad in ["", ",", "a", "A=1", "=1", "a=b=c", "a=\u{e9}", "a=\n", &many, &long] {
+        let texts =
+            ["", ",", "a", "A=1", "=1", "a=b=c", "a=\u{e9}", "a=\n", "1a=1", "a@1=1", "a@b@c=1"];
+        let longs = [&*many, &long, &key, &tenant, &value, "a@systemsystemsys=1"];
+        let repeated = ["a=1,b=2,a=3", "a=1,a=1"];
+        for bad in texts.into_iter().chain(longs).chain(repeated) {
             assert_eq!(TraceState::parse(bad.as_bytes()), None, "{bad}");
         }
+        let longest = format!("{}@systemsystemsy=1", "1".repeat(241));
+        assert!(TraceState::parse(longest.as_bytes()).is_some());
         assert_eq!(format!("{:?}", TraceState::parse(b"a=canary")), "Some(TraceState(..))");
+    }
+
+    #[test]
+    fn a_state_in_several_headers_is_one() {
+        let all = |lines: &[&str]| {
+            let state = TraceState::parse_all(lines.iter().map(|line| line.as_bytes()));
+            state.map(|state| state.as_str().to_owned())
+        };
+        assert_eq!(all(&["a=1", "b=2,c=3"]).as_deref(), Some("a=1,b=2,c=3"));
+        assert_eq!(all(&["a=1", "", "b=2"]).as_deref(), Some("a=1,,b=2"));
+        assert_eq!((all(&[]), all(&["a=1", "a=2"]), all(&["a=1", "?"])), (None, None, None));
+        assert_eq!(all(&["a=1", &"x".repeat(STATE_BYTES_MAX)]), None);
     }
 
     #[test]

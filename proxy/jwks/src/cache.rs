@@ -9,6 +9,7 @@ use aws_lc_rs::digest;
 /// Full, it forgets the entries least worth keeping.
 pub(crate) struct Cache<T> {
     entries: quick_cache::sync::Cache<Digest, Entry<T>>,
+    entries_max: usize,
 }
 
 /// SHA-256 of a token.
@@ -45,7 +46,12 @@ impl<T> Clone for Entry<T> {
 impl<T> Cache<T> {
     /// A cache of at most so many entries.
     pub(crate) fn new(entries_max: usize) -> Self {
-        Self { entries: quick_cache::sync::Cache::new(entries_max) }
+        Self { entries: quick_cache::sync::Cache::new(entries_max), entries_max }
+    }
+
+    /// How many entries it holds, and how many it can.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.entries_max)
     }
 
     /// What is known about a token, as long as it holds: until the token's end, and while the keys that

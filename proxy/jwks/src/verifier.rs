@@ -106,6 +106,12 @@ impl<T> Verifier<T> {
         self.cache.get(&cache::digest(token), now, |issuer| self.standing(issuer))
     }
 
+    /// How many tokens are known from before, those included that have ended and were not seen since, and how many can be.
+    #[must_use]
+    pub fn remembered(&self) -> (usize, usize) {
+        self.cache.size()
+    }
+
     /// Checks a token, unless it is known. If its issuer's keys lack the one that it names, they are fetched anew
     /// and it is checked once more; if they do not come, the keys count as unavailable for it.
     ///

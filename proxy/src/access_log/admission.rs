@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time};
 
 use super::queue::{Permit, Queue};
 use crate::config::WhenFull;
@@ -88,7 +88,7 @@ impl Gates {
     /// Takes room in every sink, or waits for it, as each wants it.
     ///
     /// # Errors
-    /// [`Unrecordable`] when one that refuses has none.
+    /// [`Unrecordable`] when one that refuses has none, or one that lets wait has none in time.
     pub(super) async fn admit(&self) -> Result<Admission, Unrecordable> {
         let mut permits: Box<[Option<Permit>]> = (0..self.sinks).map(|_| None).collect();
         for gate in &self.all {
@@ -98,9 +98,10 @@ impl Gates {
                 gate.when_full,
             ) {
                 (Ok(permit), _) => permit,
-                (Err(_full), WhenFull::Block) => {
+                (Err(_full), WhenFull::Block(longest)) => {
                     gate.queue.counters.waited.inc();
-                    wait(room, self.record_bytes).await?
+                    let waited = time::timeout(longest, wait(room, self.record_bytes)).await;
+                    waited.unwrap_or(Err(Unrecordable)).inspect_err(|_full| gate.queue.refused())?
                 }
                 (Err(_full), WhenFull::Refuse | WhenFull::Drop) => {
                     gate.queue.refused();

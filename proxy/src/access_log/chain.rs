@@ -47,7 +47,7 @@ pub use self::{
     state::{Found, find},
 };
 
-pub(in crate::access_log) use self::files::{Full, beside, folder, full_files};
+pub(in crate::access_log) use self::files::{Full, beside, folder, full_files, holds_records};
 
 /// Characters of a seal: 256 bits in base64url without padding.
 const MAC_CHARS: usize = 43;

@@ -40,7 +40,7 @@ pub(super) fn sink(
         Target::Stdout => Box::new(Stream::stdout()?),
         Target::File(file) => Box::new(LogFileOutput::open(file, config.chain)?),
         Target::Syslog(syslog) => Box::new(SyslogOutput::new(syslog)?),
-        Target::Otlp(otlp) => Box::new(OtlpOutput::new(otlp, resource)?),
+        Target::Otlp(otlp) => Box::new(OtlpOutput::new(otlp, config.when_full, resource)?),
     };
     onto(output, config, audit, metrics.sink(config.name.as_str())?)
 }
@@ -97,7 +97,7 @@ pub(super) fn gates(config: &config::AccessLog, sinks: &[Sink]) -> Option<Gates>
             when_full: config.when_full,
         })
         .collect();
-    gates.sort_by_key(|gate| gate.when_full == WhenFull::Block);
+    gates.sort_by_key(|gate| matches!(gate.when_full, WhenFull::Block(_)));
     if gates.is_empty() {
         return None;
     }

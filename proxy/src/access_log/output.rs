@@ -18,9 +18,9 @@ pub(super) trait Output: Send {
         false
     }
 
-    /// Opens the place anew, or stays with the old one.
-    fn reopen(&mut self) -> Result<(), AccessLogError> {
-        Ok(())
+    /// Opens the place anew, or stays with the old one, also where there is nothing that could be opened anew.
+    fn reopen(&mut self) -> Result<Entered, AccessLogError> {
+        Ok(Entered::Same)
     }
 
     /// Makes sure, before a batch is written, that nobody else writes, and says what they did meanwhile.
@@ -30,6 +30,9 @@ pub(super) trait Output: Send {
 
     /// Lets others write again.
     fn leave(&mut self) {}
+
+    /// What is there holds something that is worth keeping now, beside the lines with which it began.
+    fn recorded(&mut self) {}
 
     /// Whether what is there is full and can be put aside for a new beginning.
     fn is_full(&self) -> bool {

@@ -47,8 +47,12 @@ struct State {
     owed: usize,
     /// Bytes that the thread has taken and not finished; they count against the bound too.
     writing: usize,
+    /// Records that it took last.
+    taken: u64,
     /// Records dropped that the log itself does not show yet.
     dropped: u64,
+    /// Requests that were cut off and may still hand in records, which are counted as dropped already.
+    cut: u64,
     /// Requests refused that it does not show yet.
     refused: u64,
     thread: Thread,
@@ -105,7 +109,9 @@ impl Queue {
                 records: 0,
                 owed: 0,
                 writing: 0,
+                taken: 0,
                 dropped: 0,
+                cut: 0,
                 refused: 0,
                 thread: Thread::Busy,
                 stalled: None,
@@ -131,18 +137,14 @@ impl Queue {
     pub(super) fn push(&self, record: &[u8]) {
         if self.room.is_some() {
             if !self.push_spare(record) {
-                self.state.lock().dropped += 1;
-                self.counters.dropped.inc();
+                self.lost(self.state.lock());
             }
             return;
         }
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let taken = state.waiting.len().saturating_add(state.writing);
         if state.stop || record.len() > self.bytes_max.saturating_sub(taken) {
-            state.dropped += 1;
-            drop(state);
-            self.counters.dropped.inc();
-            return;
+            return self.lost(state);
         }
         self.append(state, record, 0);
     }
@@ -169,12 +171,9 @@ impl Queue {
                 kept.forget();
             }
         }
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         if state.stop {
-            state.dropped += 1;
-            drop(state);
-            self.counters.dropped.inc();
-            return;
+            return self.lost(state);
         }
         self.append(state, record, owed);
     }
@@ -184,6 +183,17 @@ impl Queue {
         self.counters.refused.inc();
         // Told of with what is written next: the thread need not be woken for it.
         self.state.lock().refused += 1;
+    }
+
+    /// Counts a record that is not taken, unless that was done when its request was cut off.
+    fn lost(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+        if let Some(left) = state.cut.checked_sub(1) {
+            state.cut = left;
+            return;
+        }
+        state.dropped += 1;
+        drop(state);
+        self.counters.dropped.inc();
     }
 
     fn append(&self, mut state: parking_lot::MutexGuard<'_, State>, record: &[u8], owed: usize) {
@@ -211,10 +221,14 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Takes no more records. The thread writes what there is, trying until `give_up_at`, and ends.
-    pub(super) fn stop(&self, give_up_at: Instant) {
+    /// Takes no more records, also not those of the requests that are `cut` off. The thread writes what there is, trying
+    /// until `give_up_at`, and ends.
+    pub(super) fn stop(&self, give_up_at: Instant, cut: u64) {
+        self.counters.dropped.inc_by(cut);
         let mut state = self.state.lock();
         state.stop = true;
+        state.dropped += cut;
+        state.cut += cut;
         state.give_up_at.get_or_insert(give_up_at);
         drop(state);
         self.work.notify_one();
@@ -230,9 +244,6 @@ impl Queue {
         let mut state = self.state.lock();
         let running = |state: &mut State| state.thread != Thread::Ended;
         self.end.wait_while_until(&mut state, running, until);
-        if state.thread == Thread::Ended {
-            return 0;
-        }
         state.waiting.len() + state.writing
     }
 
@@ -279,6 +290,7 @@ impl Queue {
         state.thread = Thread::Busy;
         let bytes = mem::replace(&mut state.waiting, spare);
         state.writing = bytes.len();
+        state.taken = state.records;
         state.stalled = Some(Instant::now());
         Batch {
             bytes,
@@ -323,6 +335,22 @@ impl Queue {
         } else {
             Interrupt::None
         }
+    }
+
+    /// The thread is gone before its time: what waits is lost, and nobody is let in any more.
+    pub(super) fn broken(&self) {
+        if let Some(room) = &self.room {
+            room.close();
+        }
+        let mut state = self.state.lock();
+        state.stop = true;
+        state.stalled = Some(Instant::now());
+        state.thread = Thread::Ended;
+        // How many it still wrote of those that it took is not known.
+        let lost = mem::take(&mut state.records) + mem::take(&mut state.taken);
+        drop(state);
+        self.counters.dropped.inc_by(lost);
+        self.end.notify_all();
     }
 
     pub(super) fn ended(&self) {

@@ -8,6 +8,8 @@ pub(super) mod otlp;
 
 pub(super) mod stdout;
 
+pub(super) mod sync;
+
 pub(super) mod syslog;
 
 mod tls;

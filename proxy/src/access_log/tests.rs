@@ -9,22 +9,22 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value as Json;
 
-use super::{
-    output::{Done, Output},
-    sink::stdout::Stream,
-    *,
-};
+use super::{output::Output, sink::stdout::Stream, *};
 use crate::{
     config::{LogFile, SinkName, Target, WhenFull},
     metrics::{SinkCounters, Subjects},
 };
 
 mod admission;
+mod broken;
 mod chained;
 mod choice;
 mod otlp;
 mod rotation;
 mod syslog;
+mod trial_output;
+
+use self::trial_output::Trial;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -98,46 +98,6 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(start.elapsed() < PATIENCE, "never: {what}");
         std::thread::park_timeout(Duration::from_millis(2));
-    }
-}
-
-/// An output that a test can stop and break.
-#[derive(Clone, Default)]
-struct Trial(Arc<(Mutex<TrialState>, Condvar)>);
-
-#[derive(Default)]
-struct TrialState {
-    written: Vec<u8>,
-    stopped: bool,
-    waiting: bool,
-    /// Bytes taken before every write fails; `None`: never.
-    room: Option<usize>,
-}
-
-impl Trial {
-    fn set(&self, change: impl FnOnce(&mut TrialState)) {
-        change(&mut self.0.0.lock());
-        self.0.1.notify_all();
-    }
-
-    fn written(&self) -> Vec<u8> {
-        self.0.0.lock().written.clone()
-    }
-}
-
-impl Output for Trial {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<Done> {
-        let mut state = self.0.0.lock();
-        state.waiting = true;
-        self.0.1.wait_while(&mut state, |state| state.stopped);
-        state.waiting = false;
-        let taken = state.room.unwrap_or(bytes.len()).min(bytes.len());
-        if taken == 0 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        state.room = state.room.map(|room| room - taken);
-        state.written.extend_from_slice(&bytes[..taken]);
-        Ok(Done::bytes(taken))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The thread of one sink: takes records from its queue, seals them, and writes them until they are written.
 //!
 //! A write that fails is tried again, with pauses, from where it broke off; meanwhile the queue fills, and what is done
-//! with more is up to it. So no line is written in part but by a process that is killed, or to a file that is left for
-//! another while its disk is full; the next line says then what the piece is.
+//! with more is up to it. So no line is written in part but by a process that is killed or has no more time, or to a file
+//! that is left for another while its disk is full; the next line says then what the piece is.
 
 mod lines;
 mod own;
@@ -21,8 +21,6 @@ use super::{
     queue::{Batch, Queue},
     value::Format,
 };
-use crate::telemetry::Chain;
-
 /// Largest buffer kept for the next batch; one that grew further in a burst is given back.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
@@ -64,6 +62,8 @@ struct Work {
     rotate_after: Option<Instant>,
     /// The output is ours alone now.
     entered: bool,
+    /// The log ended within a line. Nothing may follow that: whoever opens it next accounts for the piece.
+    over: bool,
     /// Records and refusals of which no line tells yet.
     untold: (u64, u64),
     warned: Option<Instant>,
@@ -86,11 +86,35 @@ impl Writer {
             checkpoint_at: Instant::now(),
             rotate_after: None,
             entered: false,
+            over: false,
             untold: (0, 0),
             warned: None,
             buffer: Vec::new(),
         };
-        thread.spawn(move || work.run()).map(drop)
+        let guard = Guard { name: work.name.clone(), queue: Arc::clone(&work.queue) };
+        let run = move || {
+            let _guard = guard;
+            work.run();
+        };
+        thread.spawn(run).map(drop)
+    }
+}
+
+/// Sees to it that the end of a thread by a panic is noticed: nobody may wait for what it will not write.
+struct Guard {
+    name: String,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.queue.broken();
+            tracing::error!(
+                sink = self.name,
+                "the thread of an access log has panicked: it writes nothing more until the process is restarted"
+            );
+        }
     }
 }
 
@@ -158,13 +182,7 @@ impl Work {
     fn reopen(&mut self) {
         self.enter();
         self.sync(true);
-        if let Err(error) = self.output.reopen() {
-            tracing::warn!(
-                sink = self.name,
-                error = %Chain(&error),
-                "access log not reopened; the old one stays"
-            );
-        }
+        self.reopened();
         self.leave();
     }
 }

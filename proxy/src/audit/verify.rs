@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -13,15 +11,11 @@ use super::{
     when,
 };
 use crate::access_log::chain::{
-    ChainId, Ending, Entry, Event, Fault, Head, LINE_BYTES_MAX, Mac, Sealed, State, Trust,
-    signed_state,
+    ChainId, Ending, Entry, Event, Fault, Head, Mac, Reader, Sealed, State, Trust, signed_state,
 };
 
-/// Most checkpoints that are read from a file. One a day for twenty years are fewer.
-const KEPT_MAX: usize = 10_000;
-
-/// Largest file of checkpoints, in bytes.
-const KEPT_BYTES_MAX: u64 = 16 << 20;
+/// Most checkpoints that are read from a file, which takes some 100 MB. One a minute for a year are fewer.
+const KEPT_MAX: usize = 1_000_000;
 
 /// Checkpoints that somebody kept away from the log.
 #[derive(Debug, Clone, Default)]
@@ -34,22 +28,20 @@ pub struct Kept {
 /// Reads checkpoints that were kept: lines of the log, such as copies of its head file. Other lines are passed over.
 ///
 /// # Errors
-/// When the file cannot be read or holds none.
+/// When the file cannot be read, holds none, or more than are read.
 pub fn kept(path: &Path, trust: &Trust) -> Result<Kept, AuditError> {
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(KEPT_BYTES_MAX).read_to_end(&mut text))
-        .map_err(|source| AuditError::Checkpoints { path: path.to_owned(), source })?;
-    let checkpoint = |line: &&[u8]| {
-        line.len() <= LINE_BYTES_MAX && matches!(Event::of(line), Some(Event::Checkpoint(_)))
-    };
-    let numbered = |line: &[u8]| Some((Sealed::of(line)?.seq, signed_state(line, trust)));
-    let lines: Vec<_> = text
-        .split(|byte| *byte == b'\n')
-        .filter(checkpoint)
-        .filter_map(numbered)
-        .take(KEPT_MAX)
-        .collect();
+    let mut lines = Vec::new();
+    let mut reader = Reader::over(vec![path.to_owned()], None, Trust::default())?;
+    while let Some(entry) = reader.read() {
+        if let Some(Fault::Unreadable(kind)) = entry.fault {
+            return Err(AuditError::Checkpoints { path: path.to_owned(), source: kind.into() });
+        }
+        let Some((Event::Checkpoint(_), seq)) = entry.event.zip(entry.seq) else { continue };
+        if lines.len() >= KEPT_MAX {
+            return Err(AuditError::ManyCheckpoints { path: path.to_owned(), most: KEPT_MAX });
+        }
+        lines.push((seq, signed_state(entry.text, trust)));
+    }
     if lines.is_empty() {
         return Err(AuditError::NoCheckpoint { path: path.to_owned() });
     }

@@ -29,7 +29,7 @@ use super::{
     names::Names,
     probe::{ProbeError, probe_for_ever, try_for_ever},
     roster::{Candidate, Chosen, Membership, Own, choose, nodes},
-    status::{Instance, Status},
+    status::{Goodbyes, Instance, Status},
     watched::Watched,
 };
 use crate::{
@@ -93,6 +93,7 @@ pub(super) struct Keeper {
     watched: BTreeMap<SocketAddr, Watched>,
     /// A peer that comes and goes in the lists is no steadier than one that comes and goes by itself.
     departed: HashMap<SocketAddr, Health>,
+    goodbyes: Goodbyes,
     /// Whether it is known who the peers are: a first look that nobody answers does not tell that there are none.
     looked: bool,
     /// Whether something has changed that was not published.
@@ -128,6 +129,7 @@ impl Keeper {
             sender,
             watched: BTreeMap::new(),
             departed: HashMap::new(),
+            goodbyes: Goodbyes::default(),
             looked: false,
             changed: false,
             clashes: HashSet::new(),
@@ -255,7 +257,7 @@ impl Keeper {
         let Some(watched) = self.watched.get_mut(&address) else { return };
         let before = (watched.candidate(), watched.is_settled());
         match outcome {
-            Ok(status) => watched.answered(status, patience, now),
+            Ok(status) => watched.answered(self.goodbyes.outlast(status), patience, now),
             Err(error) => watched.failed(&error, now),
         }
         self.changed |= before != (watched.candidate(), watched.is_settled());
@@ -271,6 +273,7 @@ impl Keeper {
     }
 
     fn left(&mut self, node: &NodeName, instance: Instance) {
+        self.goodbyes.note(instance);
         for watched in self.watched.values_mut() {
             let known = watched.status.as_ref();
             if known.is_some_and(|known| known.node == *node && known.instance == instance) {

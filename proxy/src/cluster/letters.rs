@@ -19,8 +19,8 @@ use mcp_core::signing::NoRandomness;
 use super::status::Instance;
 use crate::{
     hop::{
-        BodyDigest, CannotSign, Hop, HopChecker, HopKeys, HopRefused, HopSigner, Rules, Signer,
-        Traveller,
+        BodyDigest, CannotSign, FirstAnswers, Hop, HopChecker, HopKeys, HopRefused, HopSigner,
+        Rules, Signer, Traveller,
     },
     ring::NodeName,
 };
@@ -36,6 +36,7 @@ pub(super) struct Letters {
     signer: HopSigner,
     /// Of answers. Questions come in through the listener, which has one of its own.
     checker: HopChecker,
+    first_answers: Arc<FirstAnswers>,
     next: AtomicU64,
 }
 
@@ -82,7 +83,14 @@ impl Letters {
             me: me.clone(),
             instance,
             signer: HopSigner::new(Arc::clone(keys))?,
-            checker: HopChecker::new(Arc::clone(keys), me.clone(), clock_skew, SystemTime::now()),
+            // Of any time: none but ours hold the number of a question that we asked, whatever clocks say.
+            checker: HopChecker::new(
+                Arc::clone(keys),
+                me.clone(),
+                clock_skew,
+                SystemTime::UNIX_EPOCH,
+            ),
+            first_answers: Arc::default(),
             next: AtomicU64::new(0),
         })
     }
@@ -131,14 +139,20 @@ impl Letters {
     ) -> Result<NodeName, AnswerRefused> {
         let header = header.ok_or(AnswerRefused::Unsigned)?;
         let now = SystemTime::now();
-        let hop = self.checker.check(header.as_bytes(), ANSWER, asked.path, now)?;
+        let (hop, at_ms) = self.checker.check_dated(header.as_bytes(), ANSWER, asked.path, now)?;
         if hop.request_id != asked.number {
             return Err(AnswerRefused::OtherQuestion);
         }
         if !hop.covers(body) {
             return Err(AnswerRefused::Body);
         }
+        self.first_answers.note(hop.signer, at_ms);
         Ok(hop.from)
+    }
+
+    /// When those that we asked answered first.
+    pub(super) fn first_answers(&self) -> Arc<FirstAnswers> {
+        Arc::clone(&self.first_answers)
     }
 
     fn hop(&self, to: &NodeName, number: &str, body: &[u8]) -> Hop {
@@ -156,5 +170,71 @@ impl Letters {
             signer: Signer::default(),
             trace: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_core::secret::Secret;
+
+    use super::*;
+
+    const SKEW: Duration = Duration::from_secs(10);
+    const ASKED: (&str, &str) = ("GET", crate::hop::STATUS_PATH);
+
+    fn keys() -> Arc<HopKeys> {
+        Arc::new(HopKeys::new(&[Secret::new("a secret of at least thirty-two bytes")]).unwrap())
+    }
+
+    fn letters(name: &str) -> Letters {
+        let instance = Instance::random().unwrap();
+        Letters::new(&keys(), &NodeName::parse(name).unwrap(), instance, SKEW).unwrap()
+    }
+
+    /// What `other` says at a time of its own clock.
+    fn said(
+        other: &Letters,
+        hop: &Hop,
+        (method, path): (&str, &str),
+        at: SystemTime,
+    ) -> HeaderValue {
+        other.signer.sign(hop, method, path, at).unwrap()
+    }
+
+    #[test]
+    fn a_replica_whose_clock_is_behind_our_start_answers_and_is_heard_from_then_on() {
+        let (ours, theirs, started) = (letters("a:1"), letters("b:1"), SystemTime::now());
+        let behind = started - SKEW / 2;
+        let hops = HopChecker::new(keys(), ours.me.clone(), SKEW, started);
+        let hops = hops.after(ours.first_answers());
+        let passed_on = |at| {
+            let hop = said(&theirs, &theirs.hop(&ours.me, "r", b""), ("POST", "/mcp"), at);
+            hops.check(hop.as_bytes(), "POST", "/mcp", started)
+        };
+        assert_eq!(passed_on(behind).unwrap_err(), HopRefused::Clock, "nobody knows it yet");
+
+        let question = ours.question(&NodeName::anyone(), ASKED, Bytes::new()).unwrap();
+        let answer = theirs.hop(&ours.me, &question.number, b"ready");
+        let answer = said(&theirs, &answer, (ANSWER, ASKED.1), behind);
+        assert_eq!(ours.read(&question, Some(&answer), b"ready").unwrap(), theirs.me);
+
+        passed_on(behind).unwrap();
+        let before = passed_on(behind - Duration::from_millis(1)).unwrap_err();
+        assert_eq!(before, HopRefused::Clock, "it may have come to the process before us");
+        passed_on(started).unwrap();
+    }
+
+    #[test]
+    fn a_replica_whose_clock_is_ahead_is_heard_as_before_its_answer() {
+        let (ours, theirs, started) = (letters("a:1"), letters("b:1"), SystemTime::now());
+        let hops = HopChecker::new(keys(), ours.me.clone(), SKEW, started);
+        let hops = hops.after(ours.first_answers());
+        let early = said(&theirs, &theirs.hop(&ours.me, "r", b""), ("POST", "/mcp"), started);
+        let question = ours.question(&NodeName::anyone(), ASKED, Bytes::new()).unwrap();
+        let answer = theirs.hop(&ours.me, &question.number, b"ready");
+        let answer = said(&theirs, &answer, (ANSWER, ASKED.1), started + SKEW / 2);
+        ours.read(&question, Some(&answer), b"ready").unwrap();
+        // It was on its way when the answer came.
+        hops.check(early.as_bytes(), "POST", "/mcp", started).unwrap();
     }
 }

@@ -84,7 +84,9 @@ impl Settings {
         if name.is_fqdn() {
             return vec![as_it_is];
         }
-        let domains = self.config.domain.iter().chain(&self.config.search);
+        // The machine's own domain only where it has no list.
+        let own = self.config.domain.iter().filter(|_| self.config.search.is_empty());
+        let domains = self.config.search.iter().chain(own);
         // A completed name that is too long is none.
         let completed = domains.filter_map(|domain| name.clone().append_domain(domain).ok());
         let dots = usize::from(name.num_labels()).saturating_sub(1);
@@ -111,5 +113,28 @@ impl Settings {
         let mut builder = Resolver::builder_with_config(self.config, provider);
         *builder.options_mut() = self.options;
         builder.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full_names(domain: Option<&str>, search: &[&str], name: &str) -> Vec<String> {
+        let name_of = |text: &&str| Name::from_utf8(text).unwrap();
+        let search = search.iter().map(name_of).collect();
+        let config = ResolverConfig::from_parts(domain.as_ref().map(name_of), search, Vec::new());
+        let (options, hosts) = (ResolverOpts::default(), Hosts::default());
+        let names = Settings { config, options, hosts }.full_names(&name_of(&name));
+        names.iter().map(Name::to_utf8).collect()
+    }
+
+    #[test]
+    fn names_are_completed_with_the_list_and_with_the_own_domain_only_where_there_is_none() {
+        let (own, list) = (Some("own.test."), ["one.test.", "two.test."]);
+        assert_eq!(full_names(own, &list, "a"), ["a.one.test.", "a.two.test.", "a."]);
+        assert_eq!(full_names(own, &[], "a"), ["a.own.test.", "a."]);
+        assert_eq!(full_names(None, &[], "a"), ["a."]);
+        assert_eq!(full_names(own, &list, "a."), ["a."]);
     }
 }

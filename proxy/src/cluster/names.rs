@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt as _,
+    stream::{FuturesOrdered, FuturesUnordered},
+};
 use hickory_resolver::{
     Resolver, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
@@ -27,6 +30,10 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long it may take by UDP, each of the two times that it is sent.
 const UDP_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// How long a question to the machine's name servers may take for each full name that a name may stand for. They are asked
+/// for all of them at once, so that one that nobody answers for does not hide the others.
+const FULL_NAME_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Somebody to be found: `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,8 +172,9 @@ async fn read(files: &Files) -> Result<Settings, JoinError> {
     spawn_blocking(move || files.read()).await
 }
 
-/// Asks whom this machine asks for each name that `name` may stand for, until one is there. That there is nothing is
-/// believed only if it was said of each of them: a server that fails for one and not for the others knows nothing of it.
+/// Asks whom this machine asks for each name that `name` may stand for, and takes the first of them that is there. That
+/// there is nothing is believed only if it was said of each: a server that fails for one and not for the others knows
+/// nothing of it.
 async fn ask_machine(
     settings: Settings,
     name: &Name,
@@ -174,9 +182,11 @@ async fn ask_machine(
 ) -> Result<Vec<Record>, LookupError> {
     let names = settings.full_names(name);
     let resolver = settings.resolver()?;
+    let asked = names.iter().map(|name| timeout(FULL_NAME_TIMEOUT, ask(&resolver, name, kind)));
+    let mut asked: FuturesOrdered<_> = asked.collect();
     let mut failed = None;
-    for name in names {
-        match ask(&resolver, &name, kind).await {
+    while let Some(answer) = asked.next().await {
+        match answer.unwrap_or(Err(NetError::Timeout)) {
             Ok(found) if !found.is_empty() => return Ok(found),
             Ok(_nothing) => {}
             Err(error) => failed = Some(error),

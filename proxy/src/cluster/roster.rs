@@ -2,13 +2,15 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use pingora::upstreams::peer::HttpPeer;
+
 use super::{
     discovery::Found,
     health::Standing,
     link::Link,
     status::{Instance, Status},
 };
-use crate::ring::{NodeName, Ring};
+use crate::ring::{NodeName, Owner, Ring, WorkerIndex};
 
 /// This replica.
 #[derive(Debug, Clone)]
@@ -76,6 +78,17 @@ pub struct Node {
     pub version: Option<String>,
 }
 
+/// The way to the other replica that owns a session.
+#[derive(Debug)]
+pub struct Way {
+    /// The replica.
+    pub node: NodeName,
+    /// Which of its workers.
+    pub worker: WorkerIndex,
+    /// How Pingora connects to it.
+    pub peer: HttpPeer,
+}
+
 /// What a replica counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
@@ -134,6 +147,15 @@ impl Membership {
     #[must_use]
     pub fn address(&self, node: &NodeName) -> Option<SocketAddr> {
         self.links.get(node)?.address()
+    }
+
+    /// The way to the other replica that owns what falls on the seat; `None` when we do, or nobody does. Who is on the
+    /// ring can be reached, so it is there for every other owner.
+    #[must_use]
+    pub fn way(&self, seat: &str) -> Option<Way> {
+        let Owner { node, worker } = self.ring.owner(seat)?;
+        let peer = self.links.get(node)?.peer().clone();
+        Some(Way { node: node.clone(), worker, peer })
     }
 
     /// Whether the name on the ring is ourselves.

@@ -1,6 +1,9 @@
 //! What the edge and the admin listener need of a cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::HeaderValue;
 use mcp_core::{secret::Secret, session::WeakKey};
@@ -94,7 +97,8 @@ impl Cluster {
     pub fn checker(&self) -> Option<HopChecker> {
         let others = self.others.as_ref()?;
         let keys = Arc::clone(&others.keys);
-        Some(HopChecker::new(keys, self.me(), others.clock_skew, others.started))
+        let checker = HopChecker::new(keys, self.me(), others.clock_skew, others.started);
+        Some(checker.after(others.shared.letters.first_answers()))
     }
 
     /// Signs with other keys from now on.
@@ -103,6 +107,13 @@ impl Cluster {
     /// [`WeakKey`]; nothing has changed then.
     pub fn rekey(&self, secrets: &[Secret]) -> Result<(), WeakKey> {
         self.others.as_ref().map_or(Ok(()), |others| others.keys.replace(secrets))
+    }
+
+    /// Whether we have begun to say goodbye to the others.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        let others = self.others.as_ref();
+        others.is_some_and(|others| others.shared.leaving.load(Ordering::Relaxed))
     }
 
     /// Waits a little for the ring to change, after a replica's port was found shut.

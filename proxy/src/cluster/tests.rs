@@ -1,6 +1,7 @@
 //! Clusters inside one process, over real sockets.
 
 mod replica;
+mod seen;
 mod tls;
 
 use std::{net::SocketAddr, time::Duration};
@@ -99,6 +100,20 @@ async fn a_replica_that_says_goodbye_is_off_every_ring_at_once_and_has_not_falle
     // Its probes say the same, so it stays away.
     tokio::time::sleep(replica::INTERVAL * 4).await;
     assert!(b.cluster.membership().address(&a.name).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_from_before_a_goodbye_does_not_undo_it() {
+    let listeners = [Listener::bind(), Listener::bind()];
+    let all = listeners.each_ref().map(|listener| listener.address.to_string());
+    let [one, other] = listeners;
+    let (a, b) = (Replica::start(one, &all), Replica::late(other, &all));
+    until(PATIENCE, || agree(&[&a, &b]) && a.cluster.peer(&b.name).is_some()).await;
+    b.cluster.leave().await;
+    assert!(a.cluster.peer(&b.name).is_none());
+    let asked = b.asked_by(&a.name);
+    until(PATIENCE, || b.asked_by(&a.name) > asked + 5).await;
+    assert!(a.cluster.peer(&b.name).is_none(), "it said that it was ready again and again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,8 +120,8 @@ pub enum SinkFormat {
 pub enum WhenFull {
     /// It is served. Its record is dropped, counted, and told of.
     Drop,
-    /// It waits, before anything of it is served.
-    Block,
+    /// It waits so long, before anything of it is served, and is refused then.
+    Block(Duration),
     /// It is refused with 503.
     Refuse,
 }

@@ -25,6 +25,13 @@ pub(super) struct Body {
     _held: Option<Held>,
 }
 
+impl Body {
+    /// One that was read before, by somebody who has its share of all bodies.
+    pub(super) const fn of(bytes: Bytes) -> Self {
+        Self { bytes, _held: None }
+    }
+}
+
 /// Bytes of all bodies that took more than one read, and so may be waited for.
 #[derive(Debug)]
 pub(crate) struct Bodies {

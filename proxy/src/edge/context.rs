@@ -11,6 +11,7 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use http::HeaderMap;
 use mcp_core::{
     access::Caller,
@@ -72,6 +73,10 @@ pub struct Context {
     pub(super) pass: Option<Pass>,
     /// Where the request goes if another replica serves it.
     pub(super) forward: Option<Box<Forward>>,
+    /// Its message was looked at before it was to be passed on: it is counted, and may be sent.
+    pub(super) is_looked_at: bool,
+    /// The body, where it was read before it was found that we serve the request after all.
+    pub(super) body: Option<Bytes>,
     /// What the replica says that passed it on.
     pub(super) hop: Option<Box<Hop>>,
     /// Who owns the session.
@@ -134,6 +139,8 @@ impl Context {
             reason: None,
             pass: None,
             forward: None,
+            is_looked_at: false,
+            body: None,
             hop: None,
             owner: None,
             passed: None,

@@ -10,13 +10,16 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, header};
 use mcp_core::server::{Reply, era};
 use parking_lot::Mutex;
-use pingora::{Error, ErrorSource, ErrorType, http::RequestHeader};
+use pingora::{Error, ErrorSource, ErrorType, http::RequestHeader, prelude::HttpPeer};
 
 use super::{
     aim::Away,
     body::{Bodies, Held},
 };
-use crate::refusal::{Denial, Refusal};
+use crate::{
+    refusal::{Denial, Refusal},
+    sessions::Sessions,
+};
 
 /// Headers of a client that another replica needs.
 const PASSED_ON: [HeaderName; 8] = [
@@ -48,20 +51,17 @@ pub(super) struct Forward {
     held: Option<Held>,
     /// Whether a piece of the body has been read.
     pub(super) touched: bool,
-    /// Whether the message was looked at.
-    pub(super) looked_at: bool,
+    /// The body, once all of it has come.
+    pub(super) whole: Option<Bytes>,
     /// Whether the other replica may have acted on it.
     pub(super) sent: bool,
     /// When it had been passed on whole.
     pub(super) sent_at: Option<Instant>,
     /// Whether it was tried once more.
     pub(super) retried: bool,
-    /// How often the other replica said that it would not begin.
-    pub(super) refusals: u8,
+    setbacks: Setbacks,
     /// Version of the ring by which its port was found shut.
     pub(super) ring_refused: Option<u64>,
-    /// Whether no connection could be made, so that nothing of the body has been read.
-    pub(super) unconnected: bool,
     /// Why it is not passed on after all.
     pub(super) denied: Option<Denial>,
     /// The id of the request that was refused.
@@ -71,6 +71,26 @@ pub(super) struct Forward {
     pub(super) answered: Mutex<Option<Box<Reply>>>,
 }
 
+/// Why a request comes back from another replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setback {
+    /// Nobody listens there, so nothing was sent.
+    Shut,
+    /// The other side says that it has not begun: the stream was refused, or its connection is being ended.
+    Refused,
+    /// Anything else.
+    Failed,
+}
+
+/// How often each of them happened. They are counted apart: a replica that ends refuses streams first and shuts its port
+/// then, and a request may meet both.
+#[derive(Debug, Default)]
+struct Setbacks {
+    shut: u8,
+    refused: u8,
+    failed: u8,
+}
+
 impl Forward {
     pub(super) fn new(away: Away) -> Self {
         Self {
@@ -78,13 +98,12 @@ impl Forward {
             body: BytesMut::new(),
             held: None,
             touched: false,
-            looked_at: false,
+            whole: None,
             sent: false,
             sent_at: None,
             retried: false,
-            refusals: 0,
+            setbacks: Setbacks::default(),
             ring_refused: None,
-            unconnected: false,
             denied: None,
             id_raw: None,
             answered: Mutex::new(None),
@@ -93,10 +112,40 @@ impl Forward {
 }
 
 impl Forward {
-    /// Has Pingora try once more, or not.
-    pub(super) fn try_again(&mut self, again: bool, error: &mut Error) {
+    /// The way to the replica that serves the request; `None` when we do, or nobody does.
+    ///
+    /// The ring may have changed since the request was placed. Then it goes where it belongs by now, which is no second
+    /// try: nothing was sent.
+    pub(super) fn way(&mut self, sessions: &Sessions) -> Option<HttpPeer> {
+        if !self.retried
+            && let Some(peer) = sessions.cluster.peer(&self.away.node)
+        {
+            return Some(peer);
+        }
+        let way = sessions.way(&self.away.session)?;
+        (self.away.node, self.away.worker) = (way.node, way.worker);
+        Some(way.peer)
+    }
+
+    /// Notes that it came back. Says whether it may be tried again: never when the other replica may have acted on it.
+    pub(super) fn came_back(&mut self, setback: Setback) -> bool {
         self.retried = true;
-        error.set_retry(again);
+        if setback == Setback::Refused {
+            (self.sent, self.sent_at) = (false, None);
+        }
+        let Setbacks { shut, refused, failed } = &mut self.setbacks;
+        let (count, most) = match setback {
+            Setback::Shut => (shut, 1),
+            Setback::Refused => (refused, REFUSALS_MAX),
+            Setback::Failed => (failed, 1),
+        };
+        *count = count.saturating_add(1);
+        *count <= most && !self.sent
+    }
+
+    /// Whether we can serve it ourselves: nobody has begun it, and its body is at hand or still to be read.
+    pub(super) fn is_servable(&self) -> bool {
+        !self.sent && (!self.touched || self.whole.is_some())
     }
 
     /// Takes the next piece of the body.
@@ -108,6 +157,7 @@ impl Forward {
         piece: Option<&Bytes>,
         (bodies, bytes_max): (&Arc<Bodies>, usize),
     ) -> Result<(), Refusal> {
+        self.whole = None;
         let Some(piece) = piece else { return Ok(()) };
         self.touched |= !piece.is_empty();
         if self.body.len() + piece.len() > bytes_max {
@@ -124,11 +174,17 @@ impl Forward {
         self.sent_at = is_whole.then(Instant::now);
     }
 
+    /// All of the body has come: gives it.
+    pub(super) fn completed(&mut self) -> Bytes {
+        let body = self.body.split().freeze();
+        self.whole = Some(body.clone());
+        body
+    }
+
     /// Begins anew: the body comes again from its first piece.
     pub(super) fn begin(&mut self) {
         self.body.clear();
         self.held = None;
-        self.unconnected = true;
     }
 }
 
@@ -153,3 +209,6 @@ pub(super) fn is_of_client(error: &Error) -> bool {
 pub(super) fn is_shut(error: &Error) -> bool {
     *error.etype() == ErrorType::ConnectRefused
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,8 @@ use pingora::{
 use super::{
     Edge,
     context::{Context, InFlight},
-    forward, noted, nowhere,
+    forward::{self, Setback},
+    noted, nowhere,
     recording::status,
 };
 use crate::{
@@ -59,17 +60,14 @@ impl ProxyHttp for Edge {
         if let Some(ring) = forward.ring_refused.take() {
             self.sessions.cluster.ring_to_change(ring).await;
         }
+        let peer = forward.way(&self.sessions).ok_or_else(nowhere)?;
         if forward.retried {
-            if !self.find_again(forward) {
-                return Err(nowhere());
-            }
             self.metrics.hop(Hop::Retried);
         }
         // For the record: when tried once more it may be another than at first.
         context.owner = Some((forward.away.node.clone(), forward.away.worker));
         // Tried once more: Pingora gives the pieces of the body again from the first.
         forward.begin();
-        let peer = self.sessions.cluster.peer(&forward.away.node).ok_or_else(nowhere)?;
         Ok(Box::new(peer))
     }
 
@@ -84,7 +82,6 @@ impl ProxyHttp for Edge {
         let caller = live.gate.traveller(pass);
         let hops = context.hops().saturating_add(1);
         let forward = context.forward.as_mut().ok_or_else(nowhere)?;
-        forward.unconnected = false;
         forward.sent = false;
         forward.note_sent(session.is_body_empty());
         let hop = hop::Hop {
@@ -129,7 +126,7 @@ impl ProxyHttp for Edge {
         let passed = match held {
             Err(refusal) => Err(refusal.into()),
             Ok(()) if is_last => {
-                let body = forward.body.split().freeze();
+                let body = forward.completed();
                 let passed =
                     self.may_pass(session.as_downstream_mut(), &body, context, &mut forward);
                 forward.note_sent(passed.is_ok());
@@ -158,6 +155,7 @@ impl ProxyHttp for Edge {
             forward.denied = Some(Refusal::BodyTimeout.into());
             return Err(not_passed_on());
         }
+        forward.whole = None;
         let took = forward.sent_at.map(|sent| sent.elapsed());
         noted::note_from(answer, context);
         if context.passed.is_none() {
@@ -194,13 +192,16 @@ impl ProxyHttp for Edge {
         mut error: Box<Error>,
     ) -> Box<Error> {
         let Some(forward) = &mut context.forward else { return error };
+        let mut setback = Setback::Failed;
         if forward::is_shut(&error) {
-            // The ring changes by this, and the session may be ours then.
-            forward.ring_refused = Some(self.sessions.cluster.membership().ring.version());
+            setback = Setback::Shut;
+            // The ring changes by this, if it has not changed already, and the session may be ours then.
+            let membership = self.sessions.cluster.membership();
+            let is_on_ring = membership.has(&forward.away.node);
+            forward.ring_refused = is_on_ring.then(|| membership.ring.version());
             self.sessions.cluster.refused(&forward.away.node);
         }
-        let again = !forward.retried;
-        forward.try_again(again, &mut error);
+        error.set_retry(forward.came_back(setback));
         error
     }
 
@@ -214,20 +215,13 @@ impl ProxyHttp for Edge {
     ) -> Box<Error> {
         let Some(forward) = &mut context.forward else { return error };
         error.retry.decide_reuse(reused);
-        // The other side says that it has not begun: the stream was refused, or its connection is being ended. There
-        // may be more such connections at hand, so this may happen again.
-        let untouched = error.retry() && *error.etype() == ErrorType::H2Error;
-        forward.refusals += u8::from(untouched);
-        let may_try = if untouched {
-            forward.refusals <= forward::REFUSALS_MAX
-        } else {
-            !forward.sent && !forward.retried
-        };
-        let again = may_try
+        let is_refused = error.retry() && *error.etype() == ErrorType::H2Error;
+        let setback = if is_refused { Setback::Refused } else { Setback::Failed };
+        let again = forward.came_back(setback)
             && forward.denied.is_none()
             && !forward::is_of_client(&error)
             && !session.as_downstream().retry_buffer_truncated();
-        forward.try_again(again, &mut error);
+        error.set_retry(again);
         error
     }
 
@@ -260,8 +254,8 @@ impl ProxyHttp for Edge {
             && (forward.denied.is_some() || !forward::is_of_client(error))
             && status(downstream).is_none()
         {
-            let rescued =
-                AssertUnwindSafe(self.rescue(downstream, context, *forward)).catch_unwind().await;
+            let rescued = self.rescue(downstream, context, (*forward, error));
+            let rescued = AssertUnwindSafe(rescued).catch_unwind().await;
             context.answered_despite = matches!(rescued, Ok(Ok(())));
         }
         FailToProxy { error_code: 0, can_reuse_downstream: false }

@@ -99,7 +99,7 @@ pub(super) fn read<'a>(
     context.note_message(&message, rules);
     context.note_trace(&message, tracer);
     // What another replica passed on was counted there.
-    if let (Some(rpc), None) = (&context.rpc, &context.hop) {
+    if let (Some(rpc), None, false) = (&context.rpc, &context.hop, context.is_looked_at) {
         metrics.rpc_called(rpc.method);
     }
     let route = era::route(&message, headers).map_err(|error| {
@@ -118,7 +118,10 @@ pub(super) fn read<'a>(
     if let (Some(tool), Some(pass)) =
         (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
     {
-        gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+        // Its rate takes a call once.
+        if !context.is_looked_at {
+            gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+        }
         context.decider = rules.map(|_| Arc::clone(gate));
     }
     Ok((message, route))
@@ -230,9 +233,10 @@ struct InSession<'a> {
 impl<'a> InSession<'a> {
     async fn run(&self, body: &'a [u8], message: Message<'a>) -> Result<Reply, Denial> {
         let Self { id, asker, worker, .. } = self;
-        let is_there = worker.holds(id) || self.bring().await? == Brought::Restored;
+        let is_there = self.find().await?;
         let reply = worker.session(id, message, *asker).await;
         self.sessions.let_go_of(id, worker);
+        let reply = unless_moved(reply, id, self.sessions)?;
         if reply.ending != Ending::UnknownSession || !is_there || !self.sessions.store.is_shared() {
             return Ok(reply);
         }
@@ -245,14 +249,29 @@ impl<'a> InSession<'a> {
         Ok(reply)
     }
 
+    /// Whether the worker holds the session, or does so now.
+    async fn find(&self) -> Result<bool, Denial> {
+        Ok(self.worker.holds(&self.id) || self.bring().await? == Brought::Restored)
+    }
+
     async fn bring(&self) -> Result<Brought, Denial> {
         let principal = self.asker.caller.principal;
         match self.sessions.bring(&self.id, principal, self.worker).await {
             Brought::Unknown => Err(Refusal::SessionStore.into()),
+            Brought::Moved => Err(Refusal::NotAgreed.into()),
             Brought::Restored => Ok(Brought::Restored),
             Brought::Absent => Ok(Brought::Absent),
         }
     }
+}
+
+/// The reply; a refusal where it says that nobody knows the session, while the session was handed to another replica just
+/// before. Its client must not give it up.
+fn unless_moved(reply: Reply, id: &SessionId, sessions: &Sessions) -> Result<Reply, Denial> {
+    if reply.ending == Ending::UnknownSession && sessions.has_moved(id) {
+        return Err(Refusal::NotAgreed.into());
+    }
+    Ok(reply)
 }
 
 /// What a request without a body wants of its session.
@@ -277,17 +296,14 @@ pub(super) async fn without_body(
     sessions: &Sessions,
 ) -> Result<Reply, Denial> {
     let caller = asker.caller;
-    if !worker.holds(&id) && sessions.bring(&id, caller.principal, worker).await == Brought::Unknown
-    {
-        return Err(Refusal::SessionStore.into());
-    }
+    InSession { id: id.clone(), asker, sessions, worker }.find().await?;
     let reply = match wish {
         Wish::Stream { last_event_id } => {
             let reply = worker.open_stream(&id, caller, last_event_id);
             sessions.let_go_of(&id, worker);
-            return Ok(reply);
+            return unless_moved(reply, &id, sessions);
         }
-        Wish::End => worker.close(&id, caller),
+        Wish::End => unless_moved(worker.close(&id, caller), &id, sessions)?,
     };
     if reply.ending == Ending::Answered {
         sessions.closed(id, caller.principal).await;

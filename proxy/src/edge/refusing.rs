@@ -10,7 +10,7 @@ use crate::{
 
 impl Edge {
     /// Makes sure that there is room for the request's record, before anything of it is served. Where the log says so,
-    /// that takes as long as it takes.
+    /// that may take a while.
     pub(super) async fn let_in(&self, context: &mut Context) -> Result<(), Denial> {
         match self.access_log.admit().await {
             Ok(admission) => {
@@ -34,6 +34,7 @@ impl Edge {
     ) -> Result<()> {
         let refusal = denial.refusal;
         context.note_denial(denial);
+        context.note_error_code(Some(refusal.rpc_code()));
         if let Some(reason) = refusal.reason() {
             self.metrics.rejected(reason);
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 use mcp_core::server::Asker;
-use pingora::{Result, protocols::http::ServerSession};
+use pingora::{Error, Result, protocols::http::ServerSession};
 
 use super::{
     Edge, Next,
@@ -19,6 +19,7 @@ use crate::{
     metrics::labels::Outcome,
     refusal::{Denial, Refusal},
     sessions::Place,
+    telemetry::Chain,
 };
 
 impl Edge {
@@ -45,17 +46,19 @@ impl Edge {
         forward: &mut Forward,
     ) -> Result<(), Denial> {
         // Tried once more, and looked at before. GET and DELETE have no message.
-        if forward.looked_at {
+        if context.is_looked_at {
             return Ok(());
         }
-        forward.looked_at = true;
         if body.is_empty() && session.req_header().method != Method::POST {
             return Ok(());
         }
         let live = self.live.load_full();
         let parts = Parts::of(self, &live);
         match plan::read(body, &session.req_header().headers, parts, context) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                context.is_looked_at = true;
+                Ok(())
+            }
             Err(Astray::Denied(denial, id_raw)) => {
                 forward.id_raw = id_raw.map(Into::into);
                 Err(denial)
@@ -67,38 +70,34 @@ impl Edge {
         }
     }
 
-    /// Asks the ring again who serves the request. `false` when that is not another replica.
-    pub(super) fn find_again(&self, forward: &mut Forward) -> bool {
-        match self.sessions.place(&forward.away.session) {
-            Some(Place::There(node, worker)) => {
-                (forward.away.node, forward.away.worker) = (node, worker);
-                true
-            }
-            Some(Place::Here(_)) | None => false,
-        }
-    }
-
-    /// Answers what another replica could not.
+    /// Answers what another replica could not, and why.
     pub(super) async fn rescue(
         &self,
         session: &mut ServerSession,
         context: &mut Context,
-        forward: Forward,
+        (mut forward, error): (Forward, &Error),
     ) -> Result<()> {
         session.set_keepalive(None);
-        if let Some(reply) = forward.answered.into_inner() {
+        if let Some(reply) = forward.answered.get_mut().take() {
             return self.reply(session, context, *reply).await;
         }
         if let Some(denial) = forward.denied {
             return self.refuse(session, context, &denial, forward.id_raw.as_deref()).await;
         }
-        // Nothing was read of it: if the session is ours by now, we serve it.
-        if forward.unconnected
-            && !forward.touched
+        // If the session is ours by now, we serve it.
+        if forward.is_servable()
             && matches!(self.sessions.place(&forward.away.session), Some(Place::Here(_)))
         {
+            context.body = forward.whole.take();
             return self.serve_after_all(session, context).await;
         }
+        tracing::warn!(
+            node = %forward.away.node,
+            error = %Chain(error),
+            sent = forward.sent,
+            retried = forward.retried,
+            "a request could not be passed on"
+        );
         let refusal = if forward.sent { Refusal::ReplicaGone } else { Refusal::ReplicaUnreachable };
         self.refuse(session, context, &refusal.into(), None).await
     }

@@ -120,8 +120,10 @@ pub(super) async fn reply(
     reply: Reply,
     terms: StreamTerms<'_>,
 ) -> Result<()> {
-    let Reply { status, body, session: opened, retry_after, ending, call, client } = reply;
+    let Reply { status, body, session: opened, retry_after, ending, error_code, call, client } =
+        reply;
     context.call = call;
+    context.note_error_code(error_code);
     if client.is_some() {
         context.client = client;
     }
@@ -250,6 +252,7 @@ fn stream_headers(session: &ServerSession, answer: &mut ResponseHeader) -> Resul
 fn note_end(stream: &EventStream, context: &mut Context, metrics: &Metrics) {
     if let Some(ending) = stream.ending() {
         context.note_ending(ending);
+        context.note_error_code(stream.error_code());
         count(ending, metrics);
     }
     context.worker_ended();

@@ -33,6 +33,8 @@ pub(super) struct Spent {
     worker: Option<(Instant, Instant)>,
     /// When it was passed on to another replica.
     passed_on: Option<Instant>,
+    /// Code of the JSON-RPC error that it was answered with.
+    error_code: Option<i32>,
 }
 
 impl Context {
@@ -78,6 +80,11 @@ impl Context {
         if let Some((_, ended)) = &mut self.spent.worker {
             *ended = Instant::now();
         }
+    }
+
+    /// The answer's code, where it is a JSON-RPC error.
+    pub(super) const fn note_error_code(&mut self, code: Option<i32>) {
+        self.spent.error_code = code;
     }
 
     /// The request is passed on.
@@ -159,19 +166,22 @@ impl Over<'_> {
     fn edge(&self, spans: &mut Spans<'_>) {
         let (header, status) = (self.session.req_header(), status(self.session));
         let context = self.context;
-        let failed = status.is_none_or(|status| status >= 500) || is_ours(context.outcome);
+        // A client that left before it was answered is no failure of ours.
+        let unanswered = context.outcome != Outcome::ClientGone;
+        let failed = status.map_or(unanswered, |status| status >= 500) || is_ours(context.outcome);
         // Who has leave has asked for the endpoint.
         let route = if context.pass.is_some() { self.path } else { "" };
         let head = Head {
             parent: self.traced.parent(),
-            is_remote: true,
+            is_remote: self.traced.parent().is_some(),
             link: self.traced.link(),
             failed,
             ..self.head(self.traced.at(Place::Edge), [method(header), route], Kind::Server)
         };
         spans.add(&head, |to| {
             to.text(&attribute::HTTP_METHOD, method(header));
-            to.text(&attribute::URL_SCHEME, "http");
+            let tls = self.session.digest().and_then(|digest| digest.ssl_digest.as_ref());
+            to.text(&attribute::URL_SCHEME, if tls.is_some() { "https" } else { "http" });
             if !route.is_empty() {
                 to.text(&attribute::HTTP_ROUTE, route);
                 to.text(&attribute::URL_PATH, route);
@@ -179,7 +189,7 @@ impl Over<'_> {
             to.text(&attribute::PROTOCOL_VERSION, version(header.version));
             let address = self.session.server_addr().and_then(|address| address.as_inet());
             if let Some(address) = address {
-                to.text(&attribute::SERVER_ADDRESS, &address.ip().to_string());
+                to.address(&attribute::SERVER_ADDRESS, address.ip());
                 to.int(&attribute::SERVER_PORT, address.port());
             }
             to.http_end(status, failed.then(|| context.outcome.label()));
@@ -214,20 +224,25 @@ impl Over<'_> {
         let head = Head { started, failed, ..self.head(at, [method(header), "hop"], Kind::Client) };
         spans.add(&head, |to| {
             to.text(&attribute::HTTP_METHOD, method(header));
-            to.text(&attribute::SERVER_ADDRESS, node.as_str());
+            let (host, port) = host_and_port(node.as_str());
+            to.text(&attribute::SERVER_ADDRESS, host);
+            if let Some(port) = port {
+                to.int(&attribute::SERVER_PORT, port);
+            }
             to.http_end(status, failed.then_some(self.context.outcome.label()));
         });
     }
 
     /// The message in its worker.
     ///
-    /// Spec: semantic conventions for MCP, "Server".
+    /// Spec: semantic conventions for MCP, "Server"; of those for JSON-RPC what they have beside.
     fn worker(&self, spans: &mut Spans<'_>) {
         let context = self.context;
         let (Some((started, ended)), Some(rpc)) = (context.spent.worker, &context.rpc) else {
             return;
         };
-        let failed = context.outcome != Outcome::Ok;
+        let failed = context.spent.error_code.is_some()
+            || !matches!(context.outcome, Outcome::Ok | Outcome::ClientGone);
         // Where the client has left, nobody saw the worker end: it was stopped.
         let ended = if context.outcome == Outcome::ClientGone { self.ended } else { ended };
         let at = self.traced.at(Place::Worker);
@@ -236,6 +251,8 @@ impl Over<'_> {
         let head = Head { started, ended, failed, ..self.head(at, name, Kind::Server) };
         spans.add(&head, |to| {
             to.text(&attribute::MCP_METHOD, rpc_method(rpc));
+            to.text(&attribute::RPC_SYSTEM, "jsonrpc");
+            to.text(&attribute::RPC_METHOD, rpc_method(rpc));
             if let Some(tool) = tool {
                 to.text(&attribute::GEN_AI_OPERATION, "execute_tool");
                 to.text(&attribute::GEN_AI_TOOL, tool);
@@ -246,11 +263,16 @@ impl Over<'_> {
             }
             rpc_id(rpc, to);
             to.text(&attribute::PROTOCOL_NAME, "http");
+            to.text(&attribute::PROTOCOL_VERSION, version(self.session.req_header().version));
             to.text(&attribute::TRANSPORT, "tcp");
             if let Some(worker) = context.worker {
                 to.int(&attribute::WORKER, worker.0);
             }
-            if failed {
+            if let Some(code) = context.spent.error_code {
+                let code = code.to_string();
+                to.text(&attribute::RPC_STATUS, &code);
+                to.text(&attribute::ERROR_TYPE, &code);
+            } else if failed {
                 to.text(&attribute::ERROR_TYPE, mcp_error(context.outcome, tool.is_some()));
             }
         });
@@ -276,6 +298,13 @@ fn method(header: &RequestHeader) -> &str {
         }
         _ => "_OTHER",
     }
+}
+
+/// The parts of a replica's name.
+fn host_and_port(node: &str) -> (&str, Option<u16>) {
+    let parts = node.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let Some((host, port)) = parts else { return (node, None) };
+    (host.trim_matches(['[', ']']), Some(port))
 }
 
 const fn version(version: Version) -> &'static str {
@@ -313,4 +342,16 @@ fn is_revision(text: &str) -> bool {
         _ => byte.is_ascii_digit(),
     };
     text.len() == 10 && text.bytes().enumerate().all(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replicas_name_has_a_host_and_a_port() {
+        assert_eq!(host_and_port("a.example:8443"), ("a.example", Some(8443)));
+        assert_eq!(host_and_port("[::1]:80"), ("::1", Some(80)));
+        assert_eq!(host_and_port("local"), ("local", None));
+    }
 }

@@ -10,7 +10,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
 use super::{
     HOP_BYTES_MAX, Hop, STATUS_PATH, Signed, Signer, in_ms,
-    replay::{Replayed, Replays},
+    replay::{FirstAnswers, Replayed, Replays},
     sign::{HopKeys, signed},
     unix_ms,
 };
@@ -66,6 +66,12 @@ impl HopChecker {
         Self { keys, me, clock_skew_ms, replays: Replays::new(clock_skew_ms, unix_ms(started)) }
     }
 
+    /// Takes what a signer signed after its first answer to this process, although its clock may be behind our start.
+    #[must_use]
+    pub(crate) fn after(self, answers: Arc<FirstAnswers>) -> Self {
+        Self { replays: self.replays.after(answers), ..self }
+    }
+
     /// Reads the value of [`super::HOP`] of one request, whose `path` is path and query as they came. A hop is taken
     /// once; nothing of it is read before its signature holds.
     ///
@@ -78,6 +84,17 @@ impl HopChecker {
         path: &str,
         now: SystemTime,
     ) -> Result<Hop, HopRefused> {
+        self.check_dated(value, method, path, now).map(|(hop, _at_ms)| hop)
+    }
+
+    /// As [`HopChecker::check`], with the time of the signature by the signer's clock, in Unix milliseconds.
+    pub(crate) fn check_dated(
+        &self,
+        value: &[u8],
+        method: &str,
+        path: &str,
+        now: SystemTime,
+    ) -> Result<(Hop, u64), HopRefused> {
         let Signed { at_ms, nonce, hop } = self.verified(value, method, path)?;
         let asks_anyone = hop.to == NodeName::anyone() && (method, path) == ("GET", STATUS_PATH);
         if hop.to != self.me && !asks_anyone {
@@ -88,7 +105,7 @@ impl HopChecker {
             return Err(HopRefused::Clock);
         }
         match self.replays.admit(nonce, at_ms, now_ms) {
-            Ok(()) => Ok(Hop { signer: Signer(nonce.instance), ..hop }),
+            Ok(()) => Ok((Hop { signer: Signer(nonce.instance), ..hop }, at_ms)),
             Err(Replayed::Early) => Err(HopRefused::Clock),
             Err(Replayed::Seen) => Err(HopRefused::Replayed),
             Err(Replayed::TooMany) => Err(HopRefused::TooMany),

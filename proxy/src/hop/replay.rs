@@ -1,10 +1,10 @@
 //! Remembers which hops came, so that none is taken twice.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::Nonce;
+use super::{Nonce, Signer};
 
 /// Latest numbers of a signer that are told apart. A signer counts all its hops to all replicas, so at 10,000 hops a
 /// second this lets one arrive more than six seconds after another that was signed later.
@@ -14,15 +14,24 @@ const WIDTH: u64 = 1 << 16;
 /// its starts.
 const SIGNERS_MAX: usize = 1024;
 
+/// When signers answered this process first, each by its own clock.
+///
+/// An answer carries the number of a question of ours, so it was given after we began. What its signer signs later cannot
+/// have come to a process that ended before, however far our clocks are apart.
+#[derive(Debug, Default)]
+pub(crate) struct FirstAnswers(Mutex<HashMap<u64, u64>>);
+
 /// The hops that came.
 pub(super) struct Replays {
     clock_skew_ms: u64,
+    /// What was signed before may have come to the process before this, unless its signer had answered us by then.
+    started_ms: u64,
+    answers: Arc<FirstAnswers>,
     seen: Mutex<Seen>,
 }
 
 struct Seen {
-    /// What was signed before is refused: it may have come to the process before this, or from a signer that was
-    /// forgotten.
+    /// What was signed before is refused: it may have come from a signer that was forgotten.
     earliest_ms: u64,
     windows: HashMap<u64, Window>,
 }
@@ -50,18 +59,39 @@ pub(super) enum Replayed {
     TooMany,
 }
 
+impl FirstAnswers {
+    /// Notes an answer. Those of more signers than are remembered of hops are not: by then nobody's clock is so far behind
+    /// that it has not reached our start.
+    pub(crate) fn note(&self, Signer(instance): Signer, at_ms: u64) {
+        let mut first = self.0.lock();
+        if first.len() < SIGNERS_MAX || first.contains_key(&instance) {
+            first.entry(instance).or_insert(at_ms);
+        }
+    }
+
+    fn came_by(&self, instance: u64, at_ms: u64) -> bool {
+        self.0.lock().get(&instance).is_some_and(|first| *first <= at_ms)
+    }
+}
+
 impl Replays {
     /// Refuses what was signed before `started_ms`. Whoever asks has refused all that was signed more than
     /// `clock_skew_ms` from our time.
     pub(super) fn new(clock_skew_ms: u64, started_ms: u64) -> Self {
-        let seen = Seen { earliest_ms: started_ms, windows: HashMap::new() };
-        Self { clock_skew_ms, seen: Mutex::new(seen) }
+        let seen = Seen { earliest_ms: 0, windows: HashMap::new() };
+        Self { clock_skew_ms, started_ms, answers: Arc::default(), seen: Mutex::new(seen) }
+    }
+
+    /// Takes what was signed before, too, if its signer had answered us by then.
+    pub(super) fn after(self, answers: Arc<FirstAnswers>) -> Self {
+        Self { answers, ..self }
     }
 
     /// Notes a hop that came.
     pub(super) fn admit(&self, nonce: Nonce, at_ms: u64, now_ms: u64) -> Result<(), Replayed> {
+        let is_early = at_ms < self.started_ms && !self.answers.came_by(nonce.instance, at_ms);
         let mut seen = self.seen.lock();
-        if at_ms < seen.earliest_ms {
+        if is_early || at_ms < seen.earliest_ms {
             return Err(Replayed::Early);
         }
         if !seen.windows.contains_key(&nonce.instance) {

@@ -9,7 +9,19 @@ use super::{
     catalogue::Key,
     family::{Family, Maker},
     labels::{Label as _, LoadOutcome, ReloadOutcome, TokenOutcome},
+    series::wide,
 };
+
+/// Who is let in by what, at the moment of a scrape.
+#[derive(Debug, Clone)]
+pub struct AdmissionFigures {
+    /// The keys of each issuer.
+    pub keys: Vec<KeyFigures>,
+    /// Verified tokens that are remembered.
+    pub tokens: usize,
+    /// Most that can be.
+    pub tokens_max: usize,
+}
 
 /// An issuer's keys at the moment of a scrape.
 #[derive(Debug, Clone)]
@@ -39,6 +51,8 @@ pub(super) struct Admission {
     rejected: IntGaugeVec,
     read: IntGaugeVec,
     loads: IntCounterVec,
+    cached: IntGauge,
+    cached_max: IntGauge,
 }
 
 impl Admission {
@@ -84,6 +98,12 @@ impl Admission {
                 "Attempts to read an issuer's keys from their source.",
                 &[issuer, Key::of::<LoadOutcome>("outcome")],
             )?,
+            cached: make.gauge(
+                "token_cache_entries",
+                "Verified tokens that are remembered, so that their signatures need not be checked again.",
+            )?,
+            cached_max: make
+                .gauge("token_cache_entries_max", "Most verified tokens that can be remembered.")?,
         })
     }
 
@@ -101,16 +121,17 @@ impl Admission {
         }
     }
 
-    /// Shows these issuers and no others.
-    pub(super) fn show(&self, issuers: &[KeyFigures]) {
+    /// Brings the series up to date: shows these issuers and no others.
+    pub(super) fn show(&self, figures: &AdmissionFigures) {
+        self.cached.set(wide(figures.tokens));
+        self.cached_max.set(wide(figures.tokens_max));
         for gauges in [&self.usable, &self.rejected, &self.read] {
             gauges.reset();
         }
         self.loads.reset();
-        for KeyFigures { issuer, usable, rejected, read, loaded, failed } in issuers {
-            let count = |keys: usize| i64::try_from(keys).unwrap_or(i64::MAX);
-            self.usable.with_label_values(&[issuer]).set(count(*usable));
-            self.rejected.with_label_values(&[issuer]).set(count(*rejected));
+        for KeyFigures { issuer, usable, rejected, read, loaded, failed } in &figures.keys {
+            self.usable.with_label_values(&[issuer]).set(wide(*usable));
+            self.rejected.with_label_values(&[issuer]).set(wide(*rejected));
             self.read.with_label_values(&[issuer]).set(read.map_or(0, seconds));
             for (outcome, times) in [(LoadOutcome::Loaded, *loaded), (LoadOutcome::Failed, *failed)]
             {

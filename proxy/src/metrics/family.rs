@@ -3,8 +3,8 @@
 use std::{cell::RefCell, marker::PhantomData};
 
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
     process_collector::ProcessCollector,
 };
@@ -142,17 +142,6 @@ impl<'a> Maker<'a> {
     ) -> prometheus::Result<IntCounterVec> {
         self.note((name, help), Kind::Counter, keys);
         self.registered(IntCounterVec::new(opts(name, help), &names(keys))?)
-    }
-
-    /// Counters of what is no whole number.
-    pub(super) fn sums(
-        &self,
-        name: &str,
-        help: &str,
-        keys: &[Key],
-    ) -> prometheus::Result<CounterVec> {
-        self.note((name, help), Kind::Counter, keys);
-        self.registered(CounterVec::new(opts(name, help), &names(keys))?)
     }
 
     pub(super) fn gauges(

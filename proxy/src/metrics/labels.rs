@@ -346,6 +346,8 @@ mod limit;
 
 mod listener;
 
+mod log;
+
 mod replicas;
 
 mod sessions;
@@ -358,6 +360,7 @@ pub use self::{
     admission::{LoadOutcome, ReloadOutcome, TokenOutcome},
     limit::Limit,
     listener::Listener,
+    log::LogLevel,
     replicas::{Hop, NodeState},
     sessions::{SessionEnd, StreamKind},
     store::{StoreOperation, StoreOutcome},

@@ -1,8 +1,14 @@
 //! The series of the process as a whole: what it is ready for, and what it holds for all requests together.
 
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge, IntGaugeVec};
 
-use super::{family::Maker, series::gauge_value};
+use super::{
+    catalogue::Key,
+    family::{Family, Maker},
+    labels::{Label as _, LogLevel},
+    series::{raise, wide},
+};
+use crate::{config::CertificateEnd, telemetry};
 
 /// The process at the moment of a scrape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub(super) struct Process {
     is_ready: IntGauge,
     bodies_bytes: IntGauge,
     bodies_bytes_max: IntGauge,
+    log_lines: Family<LogLevel, IntCounter>,
+    certificates: IntGaugeVec,
 }
 
 impl Process {
@@ -41,7 +49,33 @@ impl Process {
             )?,
             bodies_bytes_max: make
                 .gauge("bodies_bytes_max", "Most bytes of bodies that may be held so.")?,
+            log_lines: make.counter_family(
+                "log_lines_total",
+                "Lines of the program's own log.",
+                "level",
+            )?,
+            certificates: make.gauges(
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate that this process shows to others ends, or the first of those between it and its authority.",
+                &[Key::named("certificate", "`cluster`, `traces`, or `sink` and the name of one")],
+            )?,
         })
+    }
+
+    /// Says when certificates end. Those of before that are not among them stay: what needs one needs a restart to be without.
+    pub(super) fn certify(&self, certificates: &[CertificateEnd]) {
+        for CertificateEnd { place, ends } in certificates {
+            self.certificates.with_label_values(&[place]).set(*ends);
+        }
+    }
+
+    /// Brings the counts of the log's lines up to date.
+    pub(super) fn show_log(&self) {
+        for (level, lines) in LogLevel::ALL.iter().zip(telemetry::lines_logged()) {
+            if let Some(counter) = self.log_lines.of(*level) {
+                raise(counter, lines);
+            }
+        }
     }
 
     pub(super) fn bound(&self, bounds: &Bounds) {
@@ -53,9 +87,4 @@ impl Process {
         self.is_ready.set(figures.is_ready.into());
         self.bodies_bytes.set(wide(figures.bodies_bytes));
     }
-}
-
-/// A number of things, or a size, as a gauge holds it.
-pub(super) fn wide(count: usize) -> i64 {
-    gauge_value(u64::try_from(count).unwrap_or(u64::MAX))
 }

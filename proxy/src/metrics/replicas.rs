@@ -1,8 +1,8 @@
 //! The series of sessions over many replicas: the ring, the hops, and the store.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use prometheus::{CounterVec, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{
     catalogue::Key,
@@ -26,8 +26,6 @@ pub struct ReplicaFigures {
     pub lost: u64,
     /// Operations of the store and how often they ended how.
     pub store: Vec<StoreCount>,
-    /// The time that all operations of a kind have taken.
-    pub store_times: Vec<(StoreOperation, Duration)>,
     /// How often the store came back without what was written.
     pub store_losses: u64,
     /// Whether the store answers; none where there is none.
@@ -45,6 +43,10 @@ pub struct StoreCount {
     pub count: u64,
 }
 
+/// How long operations of the store take; clones count together.
+#[derive(Debug, Clone)]
+pub struct StoreTimes(Arc<Family<StoreOperation, Histogram>>);
+
 #[derive(Debug)]
 pub(super) struct Replicas {
     pub(super) hops: Family<Hop, IntCounter>,
@@ -55,9 +57,18 @@ pub(super) struct Replicas {
     owned_share: Gauge,
     lost: IntCounter,
     store: IntCounterVec,
-    store_seconds: CounterVec,
+    pub(super) store_times: StoreTimes,
     store_losses: IntCounter,
     store_is_up: IntGauge,
+}
+
+impl StoreTimes {
+    /// An operation took this long.
+    pub fn observe(&self, operation: StoreOperation, took: Duration) {
+        if let Some(seconds) = self.0.of(operation) {
+            seconds.observe(took.as_secs_f64());
+        }
+    }
 }
 
 impl Replicas {
@@ -93,11 +104,11 @@ impl Replicas {
                 "Operations of the session store.",
                 &[Key::of::<StoreOperation>("operation"), Key::of::<StoreOutcome>("outcome")],
             )?,
-            store_seconds: make.sums(
-                "store_operation_seconds_total",
-                "Time that operations of the session store have taken, however they ended.",
-                &[Key::of::<StoreOperation>("operation")],
-            )?,
+            store_times: StoreTimes(Arc::new(make.seconds_family(
+                "store_operation_duration_seconds",
+                "Duration of operations of the session store, however they ended.",
+                "operation",
+            )?)),
             store_losses: make.counter(
                 "store_losses_total",
                 "Times that the session store came back and may have lacked what was written.",
@@ -124,11 +135,6 @@ impl Replicas {
             let labels = [operation.label(), outcome.label()];
             if let Ok(counter) = self.store.get_metric_with_label_values(&labels) {
                 raise(&counter, *count);
-            }
-        }
-        for (operation, spent) in &figures.store_times {
-            if let Ok(sum) = self.store_seconds.get_metric_with_label_values(&[operation.label()]) {
-                sum.inc_by((spent.as_secs_f64() - sum.get()).max(0.0));
             }
         }
         raise(&self.store_losses, figures.store_losses);

@@ -8,7 +8,7 @@ use mcp_core::{
     server::Figures,
 };
 use parking_lot::RwLock;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{
     catalogue::Key,
@@ -74,6 +74,7 @@ pub(super) struct Tool {
 pub(super) struct Backends {
     requests: IntCounterVec,
     seconds: HistogramVec,
+    in_flight: IntGaugeVec,
     known: RwLock<HashMap<BackendName, Backend>>,
     other: Backend,
 }
@@ -82,6 +83,7 @@ pub(super) struct Backends {
 struct Backend {
     requests: Family<BackendOutcome, IntCounter>,
     seconds: Histogram,
+    in_flight: IntGauge,
 }
 
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Edge {
             )?,
             rpc_seconds: make.seconds_family(
                 "rpc_duration_seconds",
-                "Time from a request's header to the last byte of its answer, by the message in it. A `subscriptions/listen` takes as long as its client listens.",
+                "Time from a request's header to the last byte of its answer, by the message in it. Refusals are left out, as they are fast and tell nothing of how long what is let in takes. A `subscriptions/listen` takes as long as its client listens.",
                 "rpc_method",
             )?,
             received_bytes: make
@@ -165,12 +167,35 @@ impl Edge {
         if let Some(seconds) = self.seconds.of(method) {
             seconds.observe(took.as_secs_f64());
         }
-        if let Some(seconds) = rpc.and_then(|rpc| self.rpc_seconds.of(rpc)) {
+        let served = rpc.filter(|_| was_served(outcome));
+        if let Some(seconds) = served.and_then(|rpc| self.rpc_seconds.of(rpc)) {
             seconds.observe(took.as_secs_f64());
         }
         self.outcomes.inc(outcome);
         self.received_bytes.inc_by(bytes_in);
         self.sent_bytes.inc_by(bytes_out);
+    }
+}
+
+/// Whether a request that ended so was let in and worked on. One whose client left was: clients leave what is slow.
+const fn was_served(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Ok
+        | Outcome::CallerError
+        | Outcome::BackendError
+        | Outcome::Timeout
+        | Outcome::ClientGone
+        | Outcome::Internal => true,
+        Outcome::Rejected
+        | Outcome::NotFound
+        | Outcome::Unauthenticated
+        | Outcome::Forbidden
+        | Outcome::RateLimited
+        | Outcome::UnknownSession
+        | Outcome::TooLarge
+        | Outcome::Overloaded
+        | Outcome::SlowClient
+        | Outcome::Unavailable => false,
     }
 }
 
@@ -211,8 +236,13 @@ impl Backends {
             "Duration of requests to metrics backends.",
             backend,
         )?;
-        let other = Backend::new(&requests, &seconds, OTHER)?;
-        let backends = Self { requests, seconds, known: RwLock::default(), other };
+        let in_flight = make.gauges(
+            "backend_requests_in_flight",
+            "Requests to metrics backends that wait for their answers.",
+            &[backend],
+        )?;
+        let other = Backend::new(&requests, &seconds, &in_flight, OTHER)?;
+        let backends = Self { requests, seconds, in_flight, known: RwLock::default(), other };
         backends.learn(names)?;
         Ok(backends)
     }
@@ -222,7 +252,8 @@ impl Backends {
         let mut known = self.known.write();
         for name in names {
             if known.len() < BACKENDS_MAX && !known.contains_key(name) {
-                let backend = Backend::new(&self.requests, &self.seconds, name.as_str())?;
+                let (seconds, in_flight) = (&self.seconds, &self.in_flight);
+                let backend = Backend::new(&self.requests, seconds, in_flight, name.as_str())?;
                 known.insert(name.clone(), backend);
             }
         }
@@ -231,10 +262,24 @@ impl Backends {
 
     /// Counts a request to the backend.
     pub(super) fn called(&self, name: &BackendName, outcome: BackendOutcome, took: Duration) {
-        let known = self.known.read();
-        let backend = known.get(name).unwrap_or(&self.other);
-        backend.requests.inc(outcome);
-        backend.seconds.observe(took.as_secs_f64());
+        self.of(name, |backend| {
+            backend.requests.inc(outcome);
+            backend.seconds.observe(took.as_secs_f64());
+        });
+    }
+
+    /// Counts a request as in flight.
+    pub(super) fn asked(&self, name: &BackendName) {
+        self.of(name, |backend| backend.in_flight.inc());
+    }
+
+    /// Counts it as in flight no longer.
+    pub(super) fn left(&self, name: &BackendName) {
+        self.of(name, |backend| backend.in_flight.dec());
+    }
+
+    fn of(&self, name: &BackendName, count: impl FnOnce(&Backend)) {
+        count(self.known.read().get(name).unwrap_or(&self.other));
     }
 }
 
@@ -242,11 +287,13 @@ impl Backend {
     fn new(
         requests: &IntCounterVec,
         seconds: &HistogramVec,
+        in_flight: &IntGaugeVec,
         name: &str,
     ) -> prometheus::Result<Self> {
         Ok(Self {
             requests: Family::resolve(requests, &[name])?,
             seconds: seconds.get_metric_with_label_values(&[name])?,
+            in_flight: in_flight.get_metric_with_label_values(&[name])?,
         })
     }
 }
@@ -318,6 +365,11 @@ impl Worker {
 /// A count as a gauge holds it.
 pub(super) fn gauge_value(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// A number of things, or a size, as a gauge holds it.
+pub(super) fn wide(count: usize) -> i64 {
+    gauge_value(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// Raises `counter` to `count`. A counter never falls, so a smaller `count` changes nothing.

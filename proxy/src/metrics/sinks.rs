@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{catalogue::Key, family::Maker, process::wide};
+use super::{catalogue::Key, family::Maker, series::wide};
 
 /// What one sink counts.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct SinkCounters {
     pub waited: IntCounter,
     /// Number of the last line of the chain.
     pub sequence: IntGauge,
+    /// When the chain's last checkpoint was kept, in seconds since 1970.
+    pub checkpoint: Gauge,
     /// When something was last written, in seconds since 1970.
     pub last_write: Gauge,
 }
@@ -59,6 +61,7 @@ pub(super) struct Sinks {
     refused: IntCounterVec,
     waited: IntCounterVec,
     sequence: IntGaugeVec,
+    checkpoint: GaugeVec,
     last_write: GaugeVec,
     queue_bytes: IntGaugeVec,
     taken_bytes: IntGaugeVec,
@@ -93,6 +96,11 @@ impl Sinks {
             sequence: make.gauges(
                 "access_log_chain_sequence",
                 "Number of the last line of the sink's chain; 0 without a chain.",
+                &by_sink,
+            )?,
+            checkpoint: make.moments(
+                "access_log_chain_checkpoint_timestamp_seconds",
+                "When the last checkpoint of the sink's chain was written; 0 for never, or without a chain.",
                 &by_sink,
             )?,
             last_write: make.moments(
@@ -140,6 +148,7 @@ impl Sinks {
             refused: counter(&self.refused)?,
             waited: counter(&self.waited)?,
             sequence: self.sequence.get_metric_with_label_values(label)?,
+            checkpoint: self.checkpoint.get_metric_with_label_values(label)?,
             last_write: self.last_write.get_metric_with_label_values(label)?,
         })
     }

@@ -38,12 +38,12 @@ fn the_page_in_the_repository_is_what_the_code_says() {
 #[test]
 fn every_series_is_of_a_described_metric_and_every_described_metric_has_series() {
     let metrics = metrics();
-    metrics.read_keys_from(Box::new(|| vec![figures("https://id.example.com")]));
+    metrics.read_admission_from(Box::new(|| admission(&["https://id.example.com"])));
+    metrics.certify(&[CertificateEnd { place: "cluster".to_owned(), ends: 7 }]);
     let count =
         StoreCount { operation: StoreOperation::Load, outcome: StoreOutcome::Done, count: 1 };
     metrics.read_replicas_from(Box::new(move || ReplicaFigures {
         store: vec![count],
-        store_times: vec![(StoreOperation::Load, Duration::from_millis(1))],
         ..ReplicaFigures::default()
     }));
     metrics.sink("audit").unwrap();
@@ -86,18 +86,25 @@ fn figures(issuer: &str) -> KeyFigures {
     KeyFigures { issuer, usable: 2, rejected: 1, read: Some(read), loaded: 5, failed: 3 }
 }
 
+fn admission(issuers: &[&str]) -> AdmissionFigures {
+    let keys = issuers.iter().map(|issuer| figures(issuer)).collect();
+    AdmissionFigures { keys, tokens: 3, tokens_max: 9 }
+}
+
 #[test]
 fn an_issuer_that_is_configured_no_longer_is_shown_no_longer() {
     let metrics = metrics();
-    metrics.read_keys_from(Box::new(|| vec![figures("https://a.example"), figures("b")]));
+    metrics.read_admission_from(Box::new(|| admission(&["https://a.example", "b"])));
     shows(&metrics, "promgate_jwks_keys{issuer=\"https://a.example\"} 2");
     shows(&metrics, "promgate_jwks_keys_rejected{issuer=\"b\"} 1");
     shows(&metrics, "promgate_jwks_last_success_timestamp_seconds{issuer=\"b\"} 100");
     shows(&metrics, "promgate_jwks_loads_total{issuer=\"b\",outcome=\"failed\"} 3");
     shows(&metrics, "promgate_jwks_loads_total{issuer=\"b\",outcome=\"loaded\"} 5");
-    metrics.read_keys_from(Box::new(|| vec![figures("b")]));
+    metrics.read_admission_from(Box::new(|| admission(&["b"])));
     shows(&metrics, "promgate_jwks_keys{issuer=\"b\"} 2");
     assert!(!text(&metrics).contains("a.example"));
+    shows(&metrics, "promgate_token_cache_entries 3");
+    shows(&metrics, "promgate_token_cache_entries_max 9");
 }
 
 #[test]
@@ -127,6 +134,24 @@ fn a_finished_request_is_counted_by_method_code_and_outcome() {
     shows(&metrics, "promgate_sent_bytes_total 80");
     shows(&metrics, r#"promgate_request_duration_seconds_bucket{method="POST",le="0.0025"} 1"#);
     shows(&metrics, r#"promgate_request_duration_seconds_bucket{method="POST",le="0.005"} 2"#);
+}
+
+#[test]
+fn a_flood_of_refusals_does_not_make_calls_look_fast() {
+    let metrics = metrics();
+    let call = Finished { rpc: Some(RpcMethod::ToolsCall), ..finished(Some(200)) };
+    let ended = |outcome| metrics.request_finished(&Finished { outcome, ..call });
+    let slow = Finished { took: Duration::from_secs(20), outcome: Outcome::Timeout, ..call };
+    metrics.request_finished(&slow);
+    for refused in [Outcome::Forbidden, Outcome::RateLimited, Outcome::Overloaded] {
+        ended(refused);
+    }
+    shows(&metrics, r#"promgate_rpc_duration_seconds_bucket{rpc_method="tools/call",le="2.5"} 0"#);
+    for served in [Outcome::Ok, Outcome::CallerError, Outcome::ClientGone] {
+        ended(served);
+    }
+    shows(&metrics, r#"promgate_rpc_duration_seconds_count{rpc_method="tools/call"} 4"#);
+    shows(&metrics, r#"promgate_request_duration_seconds_count{method="POST"} 7"#);
 }
 
 /// A request that was over at once.
@@ -175,6 +200,29 @@ fn a_tool_or_backend_that_was_not_configured_is_other() {
     shows(&metrics, r#"promgate_backend_requests_total{backend="other",outcome="ok"} 1"#);
     assert!(!text(&metrics).contains("made_up"));
     assert!(!text(&metrics).contains("\"us\""));
+}
+
+#[test]
+fn requests_to_backends_are_in_flight_until_they_have_left() {
+    let metrics = metrics();
+    let name = |name: &str| BackendName::parse(name).unwrap();
+    for backend in ["eu", "eu", "us"] {
+        metrics.backend_asked(&name(backend));
+    }
+    metrics.backend_left(&name("eu"));
+    shows(&metrics, r#"promgate_backend_requests_in_flight{backend="eu"} 1"#);
+    shows(&metrics, r#"promgate_backend_requests_in_flight{backend="other"} 1"#);
+}
+
+#[test]
+fn a_certificate_that_took_the_place_of_another_is_shown() {
+    let metrics = metrics();
+    for ends in [1_800_000_000, 1_900_000_000] {
+        metrics.certify(&[CertificateEnd { place: "sink siem".to_owned(), ends }]);
+    }
+    let line =
+        r#"promgate_certificate_expiry_timestamp_seconds{certificate="sink siem"} 1900000000"#;
+    shows(&metrics, line);
 }
 
 #[test]
@@ -281,13 +329,13 @@ fn the_store_is_shown_by_operation() {
         StoreCount { operation: StoreOperation::Save, outcome: StoreOutcome::Full, count: 4 };
     metrics.read_replicas_from(Box::new(move || ReplicaFigures {
         store: vec![count],
-        store_times: vec![(StoreOperation::Save, Duration::from_millis(250))],
         store_is_up: Some(false),
         ..ReplicaFigures::default()
     }));
+    metrics.store_times().observe(StoreOperation::Save, Duration::from_millis(250));
     for _scrape in 0..2 {
         shows(&metrics, r#"promgate_store_operations_total{operation="save",outcome="full"} 4"#);
-        shows(&metrics, r#"promgate_store_operation_seconds_total{operation="save"} 0.25"#);
+        shows(&metrics, r#"promgate_store_operation_duration_seconds_sum{operation="save"} 0.25"#);
         shows(&metrics, "promgate_store_up 0");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntGauge};
 
 use super::{
     family::{Family, Maker},
     labels::{ExportOutcome, SpanFate, TraceFlag},
+    series::wide,
 };
 
 /// What tracing counts of itself; clones count together.
@@ -19,6 +20,8 @@ struct Counters {
     flags: Family<TraceFlag, IntCounter>,
     spans: Family<SpanFate, IntCounter>,
     exports: Family<ExportOutcome, IntCounter>,
+    waiting: IntGauge,
+    waiting_max: IntGauge,
 }
 
 impl TraceCounters {
@@ -40,6 +43,12 @@ impl TraceCounters {
                 "Requests to the receiver of traces.",
                 "outcome",
             )?,
+            waiting: make
+                .gauge("trace_queue_spans", "Spans that wait to be sent, or are being sent.")?,
+            waiting_max: make.gauge(
+                "trace_queue_spans_max",
+                "Most spans that may wait or be on their way; 0 without traces.",
+            )?,
         })))
     }
 
@@ -53,6 +62,12 @@ impl TraceCounters {
         self.0.flags.inc(flag);
     }
 
+    /// How many flags were looked at with this result.
+    #[must_use]
+    pub fn flags(&self, flag: TraceFlag) -> u64 {
+        self.0.flags.of(flag).map_or(0, IntCounter::get)
+    }
+
     /// This became of so many spans.
     pub fn spans(&self, fate: SpanFate, spans: usize) {
         if let Some(counter) = self.0.spans.of(fate) {
@@ -63,6 +78,16 @@ impl TraceCounters {
     /// A request to the receiver ended.
     pub fn exported(&self, outcome: ExportOutcome) {
         self.0.exports.inc(outcome);
+    }
+
+    /// So many spans wait or are being sent.
+    pub fn waiting(&self, spans: usize) {
+        self.0.waiting.set(wide(spans));
+    }
+
+    /// So many may.
+    pub fn waiting_bounded(&self, spans_max: usize) {
+        self.0.waiting_max.set(wide(spans_max));
     }
 
     /// How many spans had this fate.

@@ -12,20 +12,26 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// More of it: a `google.rpc.Status`, in base64.
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
+/// Longest text of a receiver that is shown, in characters.
+const SAID_CHARS_MAX: usize = 200;
+
 /// Longest pause that a receiver can ask for.
 const PAUSE_MAX: Duration = Duration::from_mins(5);
 
 /// gRPC codes. Spec: <https://grpc.io/docs/guides/status-codes/>.
+const INVALID_ARGUMENT: u16 = 3;
 const RESOURCE_EXHAUSTED: u16 = 8;
 /// Those after which the same data may be sent again: cancelled, deadline exceeded, aborted, out of range, unavailable,
 /// data loss. Spec: OTLP, "Failures" of gRPC.
 const RETRYABLE: [u16; 6] = [1, 4, 10, 11, 14, 15];
 
 /// What a receiver took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Taken {
-    /// Number of entries that it refused; they are not to be sent again.
+    /// Number of entries that it says it refused, which may be any number; they are not to be sent again.
     pub rejected: u64,
+    /// What it says of that, or warns of: short, and without control characters.
+    pub said: Option<Box<str>>,
 }
 
 /// Why a receiver took nothing.
@@ -37,7 +43,7 @@ pub enum SendError {
     /// No whole answer came in time.
     #[error("the receiver of OpenTelemetry data took longer than {}", Seconds(*.0))]
     Timeout(Duration),
-    /// Its answer was longer than any should be, or broke off.
+    /// Its answer was longer than any should be, broke off, or is none of OpenTelemetry.
     #[error("the answer of the receiver of OpenTelemetry data cannot be read")]
     BadAnswer,
     /// It answered with an HTTP status.
@@ -70,6 +76,17 @@ impl SendError {
         }
     }
 
+    /// Whether the receiver says that the data is wrong, and not who sends it or where: it would be refused each time.
+    /// A receiver that takes no protobuf (415) says nothing of the data.
+    #[must_use]
+    pub fn blames_data(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status.as_u16(), 400 | 413),
+            Self::Grpc { code, .. } => *code == INVALID_ARGUMENT,
+            Self::NoAnswer(_) | Self::Timeout(_) | Self::BadAnswer => false,
+        }
+    }
+
     /// How long the receiver wants to be left alone, five minutes at most.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
@@ -99,9 +116,10 @@ pub(super) fn of_http(
     if !status.is_success() {
         return Err(SendError::Status { status, pause: retry_after(headers) });
     }
+    // The answer has the request's media type. Any other is that of something in between, such as a login page.
     let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     let is_protobuf = kind.is_some_and(|kind| kind.starts_with(b"application/x-protobuf"));
-    Ok(if is_protobuf { taken(body) } else { Taken::default() })
+    if is_protobuf || body.is_empty() { Ok(taken(body)) } else { Err(SendError::BadAnswer) }
 }
 
 /// Reads an answer of gRPC. Where there is no body its status stands in the headers.
@@ -126,14 +144,29 @@ pub(super) fn of_grpc(
     }
 }
 
-/// `Export…ServiceResponse`: field 1 is `partial_success`, whose field 1 counts what was refused.
+/// `Export…ServiceResponse`: field 1 is `partial_success`, whose field 1 counts what was refused and whose field 2 says
+/// why.
 fn taken(response: &[u8]) -> Taken {
-    let Some(partial) = message(response, 1) else { return Taken::default() };
-    let rejected = fields(partial).find_map(|field| match field {
-        (1, Field::Varint(count)) => Some(count),
-        _ => None,
-    });
-    Taken { rejected: rejected.unwrap_or_default() }
+    let mut taken = Taken::default();
+    for field in message(response, 1).into_iter().flat_map(fields) {
+        match field {
+            // An `int64`: less than none is none.
+            (1, Field::Varint(count)) => {
+                taken.rejected = u64::try_from(count.cast_signed()).unwrap_or_default();
+            }
+            (2, Field::Bytes(text)) => taken.said = shown(text),
+            _ => {}
+        }
+    }
+    taken
+}
+
+/// A receiver's text, as a log may show it.
+fn shown(text: &[u8]) -> Option<Box<str>> {
+    let text = String::from_utf8_lossy(text);
+    let printed = text.chars().filter(|character| !character.is_control());
+    let shown: String = printed.take(SAID_CHARS_MAX).collect();
+    (!shown.is_empty()).then(|| shown.into())
 }
 
 /// `Retry-After` in seconds; the form with a date is rare and left out.
@@ -199,12 +232,51 @@ mod tests {
         assert_eq!(taken(&partial(3)), 3);
         assert_eq!(taken(&[]), 0);
         assert_eq!(taken(b"\x0a\x55broken"), 0);
-        let json = headers(&[("content-type", "application/json")]);
-        assert_eq!(of_http(StatusCode::OK, &json, &partial(3)).unwrap().rejected, 0);
+        assert_eq!(taken(&partial((-1_i64).cast_unsigned())), 0);
         let framed = [&b"\0\0\0\0\x07"[..], &partial(2)].concat();
         let ends = headers(&[("grpc-status", "0")]);
         let taken = of_grpc(StatusCode::OK, &HeaderMap::new(), (&framed, Some(&ends)));
         assert_eq!(taken.unwrap().rejected, 2);
+    }
+
+    #[test]
+    fn what_a_receiver_says_is_cut_to_what_a_log_may_show() {
+        let said = |text: &str| {
+            let mut body = Vec::new();
+            Message(&mut body).nested(1, |partial| partial.text(2, text));
+            let protobuf = headers(&[("content-type", "application/x-protobuf; x=y")]);
+            of_http(StatusCode::OK, &protobuf, &body).unwrap().said
+        };
+        assert_eq!(said("too old\r\n\u{1b}[31mforged").as_deref(), Some("too old[31mforged"));
+        assert_eq!(said(&"é".repeat(1000)), Some("é".repeat(SAID_CHARS_MAX).into()));
+        assert_eq!((said(""), said("\n")), (None, None));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_no_success() {
+        for kind in
+            [&[("content-type", "text/html")][..], &[("content-type", "application/json")], &[]]
+        {
+            let answer = of_http(StatusCode::OK, &headers(kind), b"<html>please log in</html>");
+            assert!(matches!(answer, Err(SendError::BadAnswer)), "{kind:?}");
+            assert_eq!(of_http(StatusCode::OK, &headers(kind), b"").unwrap(), Taken::default());
+        }
+    }
+
+    #[test]
+    fn only_what_is_wrong_in_itself_is_the_datas_fault() {
+        let of_status = |code: &u16| {
+            let status = StatusCode::from_u16(*code).unwrap();
+            of_http(status, &HeaderMap::new(), &[]).unwrap_err().blames_data()
+        };
+        let statuses = [400, 401, 403, 404, 413, 415, 429, 500, 501, 502, 503, 504];
+        let blamed: Vec<u16> = statuses.into_iter().filter(of_status).collect();
+        assert_eq!(blamed, [400, 413]);
+        let of_code = |code: &u16| {
+            let ends = headers(&[("grpc-status", &code.to_string())]);
+            of_grpc(StatusCode::OK, &ends, (&[], None)).unwrap_err().blames_data()
+        };
+        assert_eq!((1..=16).filter(of_code).collect::<Vec<u16>>(), [INVALID_ARGUMENT]);
     }
 
     #[test]

@@ -13,7 +13,10 @@ use http_body_util::{BodyExt as _, Limited};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use super::answer::{SendError, Taken, of_grpc, of_http};
+use super::{
+    answer::{SendError, Taken, of_grpc, of_http},
+    seldom::Seldom,
+};
 use crate::config::{Otlp, OtlpProtocol};
 
 /// Longest answer that is read, in bytes: counts and one sentence.
@@ -42,6 +45,7 @@ pub struct Client {
     /// Those that are configured; their values are marked sensitive.
     headers: HeaderMap,
     timeout: Duration,
+    refusals: Seldom,
 }
 
 /// A client cannot be made.
@@ -102,6 +106,7 @@ impl Client {
             protocol: config.protocol,
             headers: config.headers.clone(),
             timeout: config.timeout,
+            refusals: Seldom::default(),
         })
     }
 
@@ -117,10 +122,17 @@ impl Client {
                 OtlpProtocol::Grpc => self.call(&request, signal).await,
             }
         };
-        match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(answered) => answered,
-            Err(_elapsed) => Err(SendError::Timeout(self.timeout)),
+        let answered = tokio::time::timeout(self.timeout, exchange).await;
+        let taken = answered.unwrap_or(Err(SendError::Timeout(self.timeout)))?;
+        if (taken.rejected > 0 || taken.said.is_some()) && self.refusals.now() {
+            tracing::warn!(
+                of = signal.name(),
+                rejected = taken.rejected,
+                said = taken.said.as_deref(),
+                "a receiver of OpenTelemetry data does not take all of it"
+            );
         }
+        Ok(taken)
     }
 
     async fn post(&self, request: Bytes) -> Result<Taken, SendError> {
@@ -132,6 +144,7 @@ impl Client {
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         match body {
             Ok(body) => of_http(head.status, &head.headers, &body.to_bytes()),
+            Err(_broken) if head.status.is_success() => Err(SendError::BadAnswer),
             // The status says enough.
             Err(_broken) => of_http(head.status, &head.headers, &[]),
         }
@@ -192,6 +205,13 @@ fn no_answer(error: reqwest::Error) -> SendError {
 }
 
 impl Signal {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+        }
+    }
+
     const fn method(self) -> &'static str {
         match self {
             Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",

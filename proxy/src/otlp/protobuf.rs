@@ -21,10 +21,6 @@ pub enum Value<'a> {
     Text(&'a str),
     /// A whole number.
     Int(i64),
-    /// A number.
-    Double(f64),
-    /// Yes or no.
-    Bool(bool),
 }
 
 impl Message<'_> {
@@ -52,11 +48,6 @@ impl Message<'_> {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// A `double`.
-    pub fn double(&mut self, field: u32, value: f64) {
-        self.fixed64(field, value.to_bits());
-    }
-
     /// `bytes`, or a message that is written already.
     pub fn bytes(&mut self, field: u32, value: &[u8]) {
         self.key(field, LENGTH);
@@ -76,28 +67,33 @@ impl Message<'_> {
         let at = self.0.len();
         self.0.push(0);
         write(self);
-        let length = wide(self.0.len() - at - 1);
+        let length = self.0.len() - at - 1;
+        if let (Ok(byte @ ..=0x7f), Some(place)) = (u8::try_from(length), self.0.get_mut(at)) {
+            *place = byte;
+            return;
+        }
         let mut digits = [0; 10];
-        let digits = varint(length, &mut digits);
+        let digits = varint(wide(length), &mut digits);
         self.0.splice(at..=at, digits.iter().copied());
     }
 
-    /// An OpenTelemetry `KeyValue`.
+    /// An OpenTelemetry `KeyValue`. Spans are made of little else, so lengths are counted before they are written.
     pub fn attribute(&mut self, field: u32, key: &str, value: Value<'_>) {
-        self.nested(field, |pair| {
-            pair.text(1, key);
-            pair.any_value(2, value);
-        });
-    }
-
-    /// An OpenTelemetry `AnyValue`.
-    pub fn any_value(&mut self, field: u32, value: Value<'_>) {
-        self.nested(field, |any| match value {
-            Value::Text(text) => any.text(1, text),
-            Value::Bool(yes) => any.uint(2, u64::from(yes)),
-            Value::Int(number) => any.int(3, number),
-            Value::Double(number) => any.double(4, number),
-        });
+        // `AnyValue`
+        let value_bytes = 1 + match value {
+            Value::Text(text) => varint_bytes(wide(text.len())) + text.len(),
+            Value::Int(number) => varint_bytes(number.cast_unsigned()),
+        };
+        let key_bytes = 1 + varint_bytes(wide(key.len())) + key.len();
+        self.key(field, LENGTH);
+        self.varint(wide(key_bytes + 1 + varint_bytes(wide(value_bytes)) + value_bytes));
+        self.text(1, key);
+        self.key(2, LENGTH);
+        self.varint(wide(value_bytes));
+        match value {
+            Value::Text(text) => self.text(1, text),
+            Value::Int(number) => self.int(3, number),
+        }
     }
 
     fn key(&mut self, field: u32, wire_type: u32) {
@@ -105,9 +101,19 @@ impl Message<'_> {
     }
 
     fn varint(&mut self, value: u64) {
+        if let Ok(byte @ ..=0x7f) = u8::try_from(value) {
+            self.0.push(byte);
+            return;
+        }
         let mut digits = [0; 10];
         self.0.extend_from_slice(varint(value, &mut digits));
     }
+}
+
+/// Bytes of a varint: seven bits in each.
+fn varint_bytes(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
 }
 
 fn varint(value: u64, digits: &mut [u8; 10]) -> &[u8] {
@@ -220,6 +226,31 @@ mod tests {
             let bytes = written(|m| m.nested(7, |m| m.0.extend_from_slice(&inner)));
             assert_eq!(bytes, written(|m| m.bytes(7, &inner)), "{length}");
             assert_eq!(fields(&bytes).collect::<Vec<_>>(), [(7, Field::Bytes(&inner))]);
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_a_message_of_messages() {
+        let (short, long) = ("v".repeat(3), "v".repeat(300));
+        for key in ["k", &"k".repeat(127), &"k".repeat(200)] {
+            let values = [(1, Value::Text("")), (1, Value::Text(&short)), (1, Value::Text(&long))];
+            let numbers = [0, 127, 128, 16_384, i64::MAX, -1].map(|number| (3, Value::Int(number)));
+            for (number, value) in values.into_iter().chain(numbers) {
+                let nested = written(|message| {
+                    message.nested(9, |pair| {
+                        pair.text(1, key);
+                        pair.nested(2, |any| match value {
+                            Value::Text(text) => any.text(number, text),
+                            Value::Int(value) => any.int(number, value),
+                        });
+                    });
+                });
+                assert_eq!(
+                    written(|message| message.attribute(9, key, value)),
+                    nested,
+                    "{value:?}"
+                );
+            }
         }
     }
 

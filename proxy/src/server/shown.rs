@@ -4,16 +4,23 @@ use std::sync::Arc;
 
 use crate::{
     admin::{Phase, Readiness},
+    config::Config,
     edge::Bodies,
     live::Current,
     metrics::{Metrics, ProcessFigures},
     sessions::Sessions,
 };
 
-/// Shows keys, workers and replicas.
-pub(super) fn show(metrics: &Arc<Metrics>, live: &Current, sessions: &Arc<Sessions>) {
+/// Shows certificates, keys, workers and replicas.
+pub(super) fn show(
+    metrics: &Arc<Metrics>,
+    config: &Config,
+    live: &Current,
+    sessions: &Arc<Sessions>,
+) {
+    metrics.certify(&config.certificate_ends());
     let live = Arc::clone(live);
-    metrics.read_keys_from(Box::new(move || live.load().key_figures()));
+    metrics.read_admission_from(Box::new(move || live.load().admission_figures()));
     let (workers, replicas) = (Arc::clone(sessions), Arc::clone(sessions));
     metrics.read_workers_from(Box::new(move || workers.workers.figures()));
     metrics.read_replicas_from(Box::new(move || replicas.figures()));

@@ -256,8 +256,12 @@ impl Sessions {
         }
     }
 
-    /// Takes sessions that another replica hands over, whatever the ring says yet; says of each whether it was taken.
-    fn take(&self, given: &[(String, Box<RawValue>)]) -> Vec<bool> {
+    /// Takes sessions that another replica hands over, whatever the ring says yet; says of each whether it was taken. None
+    /// is when we are about to end: who hands them over has not heard of it yet.
+    pub(super) fn take(&self, given: &[(String, Box<RawValue>)]) -> Vec<bool> {
+        if self.cluster.is_leaving() {
+            return vec![false; given.len()];
+        }
         given.iter().map(|(id, saved)| self.take_one(id, saved)).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 pub use crate::metrics::labels::{StoreOperation as Operation, StoreOutcome as Outcome};
-use crate::metrics::{StoreCount, labels::Label as _};
+use crate::metrics::{StoreCount, StoreTimes, labels::Label as _};
 
 /// What was counted since the process began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +16,16 @@ pub struct StoreFigures {
     /// How often it came back and may have lacked what was written.
     pub losses: u64,
     counts: Counts<u64>,
-    nanoseconds: [u64; Operation::ALL.len()],
 }
 
 type Counts<T> = [[T; Outcome::ALL.len()]; Operation::ALL.len()];
 
 impl StoreFigures {
+    /// Those of a store that is not one: sessions are kept in memory alone.
+    pub(super) fn of_none() -> Self {
+        Self { up: true, losses: 0, counts: Counts::default() }
+    }
+
     /// Every operation and outcome with how often it ended so.
     pub fn all(&self) -> impl Iterator<Item = StoreCount> {
         Operation::ALL.iter().flat_map(move |&operation| {
@@ -34,12 +38,6 @@ impl StoreFigures {
         })
     }
 
-    /// Every operation with the time that all of its kind have taken.
-    pub fn times(&self) -> impl Iterator<Item = (Operation, Duration)> {
-        let time = |(&operation, &spent)| (operation, Duration::from_nanos(spent));
-        Operation::ALL.iter().zip(&self.nanoseconds).map(time)
-    }
-
     /// How often an operation ended so.
     #[must_use]
     pub fn count(&self, operation: Operation, outcome: Outcome) -> u64 {
@@ -49,25 +47,25 @@ impl StoreFigures {
 }
 
 /// Counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
     losses: AtomicU64,
     counts: Counts<AtomicU64>,
-    nanoseconds: [AtomicU64; Operation::ALL.len()],
+    times: StoreTimes,
 }
 
 impl Tally {
+    pub(super) fn new(times: StoreTimes) -> Self {
+        Self { losses: AtomicU64::default(), counts: Counts::default(), times }
+    }
+
     /// An operation ended so, after this time.
     pub(super) fn add(&self, operation: Operation, outcome: Outcome, took: Duration) {
         let of_operation = self.counts.get(operation.index());
         if let Some(count) = of_operation.and_then(|counts| counts.get(outcome.index())) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(spent) = self.nanoseconds.get(operation.index()) {
-            // Wraps after 584 years of operations.
-            let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-            spent.fetch_add(took, Ordering::Relaxed);
-        }
+        self.times.observe(operation, took);
     }
 
     pub(super) fn add_loss(&self) {
@@ -79,18 +77,20 @@ impl Tally {
             .counts
             .each_ref()
             .map(|of_operation| of_operation.each_ref().map(|count| count.load(Ordering::Relaxed)));
-        let nanoseconds = self.nanoseconds.each_ref().map(|spent| spent.load(Ordering::Relaxed));
-        StoreFigures { up, losses: self.losses.load(Ordering::Relaxed), counts, nanoseconds }
+        StoreFigures { up, losses: self.losses.load(Ordering::Relaxed), counts }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Metrics, Subjects};
 
     #[test]
     fn every_operation_and_outcome_has_a_count_of_its_own() {
-        let tally = Tally::default();
+        let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+        let metrics = Metrics::new(subjects).unwrap();
+        let tally = Tally::new(metrics.store_times());
         let outcomes = |&operation| Outcome::ALL.iter().map(move |&end| (operation, end));
         let all = || Operation::ALL.iter().flat_map(outcomes);
         for (times, (operation, outcome)) in all().enumerate() {
@@ -101,16 +101,9 @@ mod tests {
             let counted = usize::try_from(figures.count(operation, outcome)).unwrap();
             assert_eq!(counted, times, "{operation:?} {outcome:?}");
         }
-    }
-
-    #[test]
-    fn the_time_of_each_operation_is_summed_over_all_its_outcomes() {
-        let tally = Tally::default();
-        tally.add(Operation::Load, Outcome::Done, Duration::from_micros(300));
         tally.add(Operation::Load, Outcome::Timeout, Duration::from_secs(2));
-        let figures = tally.figures(true);
-        let of = |wanted| figures.times().find(|(operation, _)| *operation == wanted).unwrap().1;
-        assert_eq!(of(Operation::Load), Duration::from_micros(2_000_300));
-        assert_eq!(of(Operation::Save), Duration::ZERO);
+        let shown = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let sum = "promgate_store_operation_duration_seconds_sum{operation=\"load\"} 2";
+        assert!(shown.lines().any(|line| line == sum), "{shown}");
     }
 }

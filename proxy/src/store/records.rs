@@ -18,7 +18,7 @@ use super::{
     script::{RECORD_BYTES_MAX, Scripts, Sealed},
     seal::{SessionDigest, StoreKeys, Unreadable},
 };
-use crate::metrics::labels::Label as _;
+use crate::metrics::{StoreTimes, labels::Label as _};
 
 /// How often the same complaint is written at most.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -59,12 +59,12 @@ struct Removal {
 }
 
 impl Records {
-    pub(super) fn new(line: Line, scripts: Scripts, keys: StoreKeys) -> Self {
+    pub(super) fn new(line: Line, scripts: Scripts, keys: StoreKeys, times: StoreTimes) -> Self {
         Self {
             line,
             scripts,
             keys: ArcSwap::from_pointee(keys),
-            tally: Tally::default(),
+            tally: Tally::new(times),
             lost: Notify::new(),
             missed: AtomicBool::new(false),
             unremoved: Mutex::default(),

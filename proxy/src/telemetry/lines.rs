@@ -1,6 +1,9 @@
 //! How a line of the log is written.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use jiff::Timestamp;
 use tracing::{
@@ -18,6 +21,26 @@ use tracing_subscriber::{
 
 use super::marks::{Marked, marked};
 use crate::config::LogFormat;
+
+/// Lines so far, by level. They are counted for the process, to which its log belongs.
+static LINES: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+
+/// How many lines were logged so far at each level: errors, warnings, information, what is for debugging, each step.
+#[must_use]
+pub fn lines_logged() -> [u64; 5] {
+    LINES.each_ref().map(|lines| lines.load(Ordering::Relaxed))
+}
+
+const fn lines_of(level: Level) -> &'static AtomicU64 {
+    let [errors, warnings, information, debugging, steps] = &LINES;
+    match level {
+        Level::ERROR => errors,
+        Level::WARN => warnings,
+        Level::INFO => information,
+        Level::DEBUG => debugging,
+        Level::TRACE => steps,
+    }
+}
 
 /// Writes lines for people, or one JSON object each.
 #[derive(Debug)]
@@ -46,6 +69,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        lines_of(*event.metadata().level()).fetch_add(1, Ordering::Relaxed);
         match (self, marked()) {
             (Self::Text(format), None) => format.format_event(context, writer, event),
             (Self::Text(format), Some(marked)) => {

@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::queue::{Chunk, Queue};
+use super::queue::{Chunk, Next, Queue};
 use crate::{
     config::Traces,
     metrics::{
@@ -17,11 +20,9 @@ use crate::{
     telemetry::Chain,
 };
 
-/// How long spans wait for others to be sent with them.
-const LINGER: Duration = Duration::from_secs(1);
 /// How often spans are sent that may pass another time.
 const TRIES_MAX: u32 = 5;
-/// The first pause between tries; each further one is twice as long.
+/// The first pause between tries, about; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The task that sends what waits.
@@ -57,8 +58,10 @@ impl Exporter {
         let Some(mut task) = self.task.lock().take() else { return };
         if tokio::time::timeout(limit, &mut task).await.is_err() {
             task.abort();
+            // Until it has gone it may still count what it sends.
+            task.await.unwrap_or_default();
         }
-        let lost = queue.len();
+        let lost = queue.close();
         if lost > 0 {
             tracing::warn!(spans = lost, "the last spans of traces could not be sent");
         }
@@ -78,21 +81,22 @@ struct Sender {
 impl Sender {
     async fn run(mut self) {
         loop {
-            tokio::select! {
-                () = self.queue.begun() => {}
-                () = self.stopping.cancelled() => {}
-            }
-            tokio::select! {
-                () = self.queue.full() => {}
-                () = sleep(LINGER) => {}
-                () = self.stopping.cancelled() => {}
-            }
-            while let Some(chunk) = self.queue.next() {
-                self.deliver(&chunk).await;
-                self.queue.done(chunk.spans);
-            }
-            if self.stopping.is_cancelled() {
-                return;
+            let is_last = self.stopping.is_cancelled();
+            match self.queue.next(is_last) {
+                Next::Chunk(chunk) => {
+                    self.deliver(&chunk).await;
+                    self.queue.done(chunk.spans);
+                }
+                Next::Nothing if is_last => return,
+                Next::Nothing => tokio::select! {
+                    () = self.queue.begun() => {}
+                    () = self.stopping.cancelled() => {}
+                },
+                Next::At(until) => tokio::select! {
+                    () = self.queue.begun() => {}
+                    () = sleep_until(until) => {}
+                    () = self.stopping.cancelled() => {}
+                },
             }
         }
     }
@@ -119,7 +123,7 @@ impl Sender {
                 break;
             }
             tokio::select! {
-                () = sleep(error.pause().unwrap_or(pause)) => {}
+                () = sleep(pause_after(&error, pause)) => {}
                 // One last time.
                 () = self.stopping.cancelled() => {}
             }
@@ -141,5 +145,42 @@ impl Sender {
             self.is_down = true;
             tracing::warn!(error = %Chain(error), "the receiver of traces takes none; what does not wait is dropped");
         }
+    }
+}
+
+/// The pause before the next try. Replicas that failed together do not come back together; none comes sooner than it was
+/// asked to.
+fn pause_after(error: &SendError, own: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    match error.pause() {
+        Some(asked) => asked + spread(asked, random) / 4,
+        None => spread(own, random),
+    }
+}
+
+/// Between a half and one and a half of it, as the random number says.
+fn spread(length: Duration, random: u32) -> Duration {
+    length.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn pauses_differ_and_none_is_shorter_than_a_receiver_asks_for() {
+        assert_eq!(spread(PAUSE, 0), PAUSE / 2);
+        assert_eq!(spread(PAUSE, u32::MAX), PAUSE * 3 / 2);
+        let mut pauses: Vec<_> =
+            (0..100).map(|_| pause_after(&SendError::BadAnswer, PAUSE)).collect();
+        assert!(pauses.iter().all(|pause| (PAUSE / 2..=PAUSE * 3 / 2).contains(pause)));
+        pauses.dedup();
+        assert!(pauses.len() > 1);
+        let asked = Duration::from_secs(4);
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let error = SendError::Status { status, pause: Some(asked) };
+        assert!((0..100).all(|_| (asked..=asked * 2).contains(&pause_after(&error, PAUSE))));
     }
 }

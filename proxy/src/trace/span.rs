@@ -1,8 +1,12 @@
 //! Spans, written as a receiver takes them.
 //!
-//! Spec: OTLP 1.10, `opentelemetry/proto/trace/v1/trace.proto`; semantic conventions for HTTP, generative AI and MCP.
+//! Spec: OTLP 1.10, `opentelemetry/proto/trace/v1/trace.proto`; semantic conventions for HTTP, RPC, generative AI and MCP.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    io::Write as _,
+    net::IpAddr,
+    time::{Instant, SystemTime},
+};
 
 use mcp_core::trace::{self, Answer, Parent, Peer, SpanId, TraceId, Work};
 
@@ -157,6 +161,19 @@ impl Attributes<'_, '_> {
         self.put(attribute, Value::Text(value.get(..end).unwrap_or_default()));
     }
 
+    /// An address.
+    pub fn address(&mut self, attribute: &Attribute, address: IpAddr) {
+        // As long as the longest of version 6, with a version 4 inside.
+        let mut text = [0; 45];
+        let mut rest = text.as_mut_slice();
+        let is_written = write!(rest, "{address}").is_ok();
+        let left = rest.len();
+        let written = text.get(..text.len() - left).filter(|_| is_written);
+        if let Some(text) = written.and_then(|written| std::str::from_utf8(written).ok()) {
+            self.text(attribute, text);
+        }
+    }
+
     /// A whole number.
     pub fn int(&mut self, attribute: &Attribute, value: impl Into<i64>) {
         self.put(attribute, Value::Int(value.into()));
@@ -180,7 +197,7 @@ impl Attributes<'_, '_> {
     }
 
     fn tool(&mut self, name: &str, outcome: Outcome) {
-        self.text(&attribute::GEN_AI_OPERATION, "execute_tool");
+        // The operation stands at the worker's span: who counts it counts each call once.
         self.text(&attribute::GEN_AI_TOOL, name);
         self.text(&attribute::OUTCOME, outcome.label());
         if outcome != Outcome::Ok {

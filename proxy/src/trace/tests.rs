@@ -4,7 +4,7 @@ use mcp_core::trace::{Answer, Peer, Work};
 use super::{span::Spans, *};
 use crate::{
     config::{Otlp, OtlpProtocol, Share, SinkTls},
-    metrics::{Metrics, Subjects},
+    metrics::{Metrics, Subjects, labels::SpanFate},
     otlp::protobuf::{Field, fields},
 };
 
@@ -145,9 +145,41 @@ async fn a_message_decides_where_no_header_does() {
     let mut request = tracer.begin(&HeaderMap::new());
     tracer.named(&mut request, &named(TRACE, "01"), None);
     assert!(request.unwrap().is_sampled());
-    let mut request = tracer.begin(&headers(&[("traceparent", &named(OTHER, "00"))]));
-    tracer.named(&mut request, &named(TRACE, "01"), None);
-    assert!(!request.unwrap().is_sampled());
+}
+
+#[tokio::test]
+async fn a_message_of_another_trace_decides_instead_of_the_header_and_is_counted_once() {
+    use crate::metrics::labels::TraceFlag;
+    let counters = counters();
+    let config = config("0", true);
+    let tracer = Tracer::start(Some(&config), RESOURCE, counters.clone()).unwrap();
+    let decided = |header: &str, message: &str, trace: &str| {
+        let mut request = tracer.begin(&headers(&[("traceparent", &named(OTHER, header))]));
+        tracer.let_in(request.as_mut().unwrap());
+        let hop = tracer.told_on(request.as_ref().unwrap());
+        let mut there = tracer.arrived(&hop);
+        for request in [&mut request, &mut there] {
+            tracer.named(request, &named(trace, message), None);
+        }
+        let (here, there) = (request.unwrap().is_sampled(), there.unwrap().is_sampled());
+        assert_eq!(here, there, "another replica sees it so too");
+        here
+    };
+    assert!(decided("00", "01", TRACE));
+    assert!(!decided("01", "00", TRACE));
+    assert!(decided("01", "01", TRACE));
+    assert!(decided("01", "00", OTHER), "within one trace the header's span is the nearer one");
+    assert_eq!(counters.flags(TraceFlag::Followed), 4);
+}
+
+#[tokio::test]
+async fn states_in_several_headers_are_one() {
+    let tracer = tracer(&Traces { propagate: Propagate::Tracestate, ..config("1", false) });
+    let mut given = headers(&[("traceparent", &named(TRACE, "01")), ("tracestate", "a=1")]);
+    given.append(TRACESTATE, HeaderValue::from_static("b=2"));
+    let request = tracer.begin(&given).unwrap();
+    let (_, state) = tracer.call(&request).unwrap().tool("t").headers().unwrap();
+    assert_eq!(state.unwrap(), "a=1,b=2");
 }
 
 #[tokio::test]
@@ -266,24 +298,69 @@ async fn a_receiver_that_is_down_costs_spans_and_no_more() {
     let config = Traces { queue_max: 64, ..config("1", false) };
     let tracer = Tracer::start(Some(&config), RESOURCE, counters.clone()).unwrap();
     let request = tracer.begin(&HeaderMap::new()).unwrap();
-    for _ in 0..100 {
-        tracer.send(|spans| {
-            let now = std::time::Instant::now();
-            let head = span::Head {
-                at: request.at(Place::Edge),
-                parent: None,
-                is_remote: false,
-                name: ["a", ""],
-                kind: span::Kind::Server,
-                started: now,
-                ended: now,
-                link: None,
-                failed: false,
-            };
-            spans.add(&head, |_none| {});
-        });
-    }
-    assert_eq!(counters.count(crate::metrics::labels::SpanFate::QueueFull), 36);
+    (0..100).for_each(|_| send(&tracer, &request));
+    assert_eq!(counters.count(SpanFate::QueueFull), 36);
     tracer.stop(Duration::from_secs(5)).await;
-    assert_eq!(counters.count(crate::metrics::labels::SpanFate::Failed), 64);
+    assert_eq!(counters.count(SpanFate::Failed), 64);
+    send(&tracer, &request);
+    assert_eq!(counters.count(SpanFate::Failed), 65, "what comes later is lost too");
+}
+
+/// Sends one span.
+fn send(tracer: &Tracer, request: &Traced) {
+    tracer.send(|spans| {
+        let now = std::time::Instant::now();
+        let head = span::Head {
+            at: request.at(Place::Edge),
+            parent: None,
+            is_remote: false,
+            name: ["a", ""],
+            kind: span::Kind::Server,
+            started: now,
+            ended: now,
+            link: None,
+            failed: false,
+        };
+        spans.add(&head, |_none| {});
+    });
+}
+
+#[tokio::test]
+async fn what_is_being_sent_when_time_runs_out_is_counted() {
+    // It takes connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = config("1", false);
+    let address = silent.local_addr().unwrap();
+    config.receiver.endpoint = format!("http://{address}").parse().unwrap();
+    config.receiver.timeout = Duration::from_hours(1);
+    let counters = counters();
+    let tracer = Tracer::start(Some(&config), RESOURCE, counters.clone()).unwrap();
+    let request = tracer.begin(&HeaderMap::new()).unwrap();
+    (0..7).for_each(|_| send(&tracer, &request));
+    tracer.stop(Duration::from_millis(100)).await;
+    assert_eq!(counters.count(SpanFate::Failed), 7);
+}
+
+#[test]
+fn an_address_is_written_as_rust_writes_it() {
+    for text in ["10.0.200.7", "::1", "2001:db8:1111:2222:3333:4444:5555:6666", "::ffff:127.0.0.1"]
+    {
+        let mut bytes = Vec::new();
+        let mut spans = Spans::new(&mut bytes);
+        let now = std::time::Instant::now();
+        let head = span::Head {
+            at: Parent::parse(named(TRACE, "01").as_bytes()).unwrap(),
+            parent: None,
+            is_remote: false,
+            name: ["a", ""],
+            kind: span::Kind::Server,
+            started: now,
+            ended: now,
+            link: None,
+            failed: false,
+        };
+        spans.add(&head, |to| to.address(&attribute::SERVER_ADDRESS, text.parse().unwrap()));
+        let shown = attributes(all(&bytes, 2)[0]);
+        assert_eq!(shown, [("server.address".to_owned(), text.to_owned())]);
+    }
 }

@@ -18,8 +18,12 @@ pub(super) const OTHER: &str = "another secret of a test, just as long as";
 pub(super) fn ask(folder: &Path, secret: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let key = folder.join("audit.key");
     std::fs::write(&key, secret).unwrap();
-    let key = ["--key-file", key.to_str().unwrap()];
-    let arguments = [&["audit"], arguments, &key].concat();
+    run(&[arguments, &["--key-file", key.to_str().unwrap()]].concat())
+}
+
+/// Runs `promgate audit`; gives its code and what it printed.
+pub(super) fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let arguments = [&["audit"], arguments].concat();
     let process = Process::start(&program("promgate"), arguments);
     let code = process.wait(PATIENCE * 4).expect("it ends").code();
     let errors = process.stderr().whole().join("\n");

@@ -105,6 +105,28 @@ fn records_reach_a_server_over_tls_and_what_waited_while_it_was_gone() {
     }
 }
 
+#[test]
+fn a_server_with_a_foreign_certificate_gets_nothing() {
+    let (ours, foreign) = (Authority::new("logs"), Authority::new("foreign"));
+    let (client, server) = (ours.issue(), foreign.issue());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let siem = json!({
+        "name": "siem", "type": "syslog", "address": format!("tls://{address}"),
+        "tls": {
+            "ca_file": ours.certificate(), "cert_file": client.certificate, "key_file": client.key,
+        },
+    });
+    let received = serve(listener, server_config(&ours, &server), usize::MAX);
+    let server = Server::promgate(&with_sinks(&json!([siem])));
+    ask(&server);
+    let stderr = server.process().stderr();
+    let line = stderr.wait_for("the warning", |line| line.contains("cannot be written"));
+    assert!(line.contains("certificate"), "{line}");
+    assert_eq!(received.join().unwrap(), Vec::<Value>::new());
+    assert!(server.metric("promgate_access_log_records_total{sink=\"siem\"}") < 0.5);
+}
+
 /// Requests that are asked one after the other.
 const FEW: usize = 50;
 

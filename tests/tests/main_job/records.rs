@@ -1,5 +1,11 @@
 //! What records say of calls, sessions and streams.
 
+mod addresses;
+mod answers;
+mod limits;
+mod messages;
+mod streams;
+
 use e2e::{
     backend::Backend,
     http::once,

@@ -7,7 +7,7 @@ use e2e::{
     process,
 };
 
-use super::files;
+use super::{expression::selectors, files};
 
 /// What takes days in the tests takes half a minute here, and longer on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -44,5 +44,17 @@ fn every_alert_is_shown_to_fire() {
         });
         let shown = tests.lines().any(as_series) || with_words;
         assert!(shown, "{name} is in none of {:?}", files::RULE_TESTS);
+    }
+}
+
+#[test]
+fn every_recorded_value_is_asserted() {
+    let tests = files::RULE_TESTS.map(files::text).concat();
+    let asserting = tests.lines().filter(|line| line.contains("value: "));
+    let asked = asserting.filter_map(|line| line.split_once("expr: '")?.1.split('\'').next());
+    let asserted: Vec<_> = asked.flat_map(selectors).map(|found| found.name).collect();
+    for rule in files::rules(files::RULES) {
+        let name = rule["record"].as_str().unwrap();
+        assert!(asserted.iter().any(|known| known == name), "{name} is asserted nowhere");
     }
 }

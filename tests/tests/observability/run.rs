@@ -12,6 +12,7 @@ use e2e::{
     redis::Redis,
     replicas::Replicas,
     server::{prometheus, verification},
+    tls::Authority,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,6 +20,8 @@ use tempfile::TempDir;
 use super::files::{self, Query};
 
 const JOB: &str = "promgate";
+/// What a variable of the dashboard is when all of its values are chosen.
+const ALL: &str = ".+";
 const AUDIT_KEY: &str = "a key of the audit for the tests: 32 bytes and more";
 
 /// Parts of a run; each lives as long as it.
@@ -27,20 +30,26 @@ struct Run {
     provider: Provider,
     _redis: Redis,
     _logs: TempDir,
+    _authority: Authority,
     prometheus: Prometheus,
 }
 
 impl Run {
     fn start() -> Self {
         let (redis, provider) = (Redis::start(), Provider::start());
-        let logs = temporary_folder();
+        let (logs, authority) = (temporary_folder(), Authority::new("replicas"));
         let folder = logs.path().to_path_buf();
         let url = format!("redis://{}/0", redis.address());
         let (issuer, keys) = (provider.issuer(), provider.jwks_uri());
+        let leaf = authority.issue();
+        let tls = json!({
+            "cert_file": leaf.certificate, "key_file": leaf.key,
+            "ca_file": authority.certificate(), "server_name": "127.0.0.1",
+        });
         let replicas = Replicas::start_with(2, move |number, config| {
             let audit = folder.join(format!("audit-{number}.log"));
             config["middleware"]["access_logs"] = json!({
-                "audit": { "keys": [AUDIT_KEY] },
+                "audit": { "keys": [AUDIT_KEY], "checkpoint_interval": "1s" },
                 "sinks": [
                     { "name": "audit", "type": "file", "path": audit, "chain": true, "when_full": "refuse" },
                     { "name": "out", "type": "stdout" },
@@ -49,6 +58,7 @@ impl Run {
             let local = json!({ "jwks_uri": keys, "issuer": issuer, "audiences": [AUDIENCE] });
             *verification(config) = local;
             config["oauth_protected_resource"]["auth_servers"] = json!([issuer]);
+            config["cluster"]["tls"] = tls.clone();
             config["sessions"]["store"] = json!("redis");
             config["sessions"]["redis"] = json!({ "url": url, "timeout": "5s" });
             config["server"]["transport"]["http"]["limits"] = json!({ "body_bytes_max": "4KiB" });
@@ -59,7 +69,7 @@ impl Run {
         let targets: Vec<_> =
             replicas.all().iter().map(|replica| replica.place().admin()).collect();
         let prometheus = Prometheus::watching(JOB, &targets, &files::rule_files());
-        Self { replicas, provider, _redis: redis, _logs: logs, prometheus }
+        Self { replicas, provider, _redis: redis, _logs: logs, _authority: authority, prometheus }
     }
 
     /// Some of everything that clients do, good and bad.
@@ -89,12 +99,14 @@ impl Run {
 
     /// The value of an expression of the dashboard, for all that is scraped.
     fn evaluate(&self, expression: &str) -> Result<Vec<Value>, String> {
-        let expression = expression
-            .replace("$__rate_interval", "10s")
-            .replace("$job", JOB)
-            .replace("$instance", ".+");
-        self.prometheus.evaluate(&expression)
+        self.prometheus.evaluate(&of_jobs(expression, ALL))
     }
+}
+
+/// An expression of the dashboard with its variables set: these jobs, all their instances.
+fn of_jobs(expression: &str, jobs: &str) -> String {
+    let expression = expression.replace("$__rate_interval", "10s");
+    expression.replace("$job", jobs).replace("$instance", ALL)
 }
 
 /// Requests that are refused.
@@ -133,6 +145,7 @@ fn every_query_of_dashboard_rules_and_alerts_is_answered_by_a_real_prometheus() 
     }
     assert_eq!(without, Vec::<Query>::new(), "these have no data");
     every_expression_is_understood(&run);
+    nothing_of_others_is_shown(&run);
     every_rule_is_healthy(&run);
     variables_have_values(&run);
     an_alert_is_seen_coming(&run);
@@ -141,6 +154,22 @@ fn every_query_of_dashboard_rules_and_alerts_is_answered_by_a_real_prometheus() 
 fn every_expression_is_understood(run: &Run) {
     for (place, expression) in files::expressions() {
         run.evaluate(&expression).unwrap_or_else(|why| panic!("{place}: {why}"));
+    }
+}
+
+/// Prometheus, which is scraped too, is on no panel, even if all jobs are chosen: nothing is left of an expression
+/// once what our job alone gives at the same moment is taken away.
+fn nothing_of_others_is_shown(run: &Run) {
+    let has_others = "process_start_time_seconds{job=\"prometheus\"}";
+    until("prometheus has scraped itself", || {
+        !run.prometheus.evaluate(has_others).unwrap().is_empty()
+    });
+    for (place, expression) in files::expressions() {
+        let [all, ours] = [ALL, JOB].map(|jobs| of_jobs(&expression, jobs));
+        // Compared with itself, what is no number is left out.
+        let others = format!("(({all}) == ({all})) unless (({all}) == ({ours}))");
+        let others = run.prometheus.evaluate(&others);
+        assert_eq!(others, Ok(Vec::new()), "{place}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Replicas come, go, and are replaced.
 
 use e2e::{
+    crowd::{Fault, Tally, What},
     process::until,
     redis::Redis,
     replicas::{Replicas, count},
@@ -102,4 +103,35 @@ fn without_a_store_replicas_that_come_and_go_hand_their_sessions_over() {
     for replica in replicas.all() {
         assert!(count(&replica.sessions(), "sessions") > 10, "all take part");
     }
+}
+
+#[test]
+fn without_a_store_replicas_that_come_and_go_under_load_lose_no_session() {
+    let mut replicas = Replicas::start_with(2, |_, config| parts::crowded(config));
+    let crowd = parts::crowd(&replicas, 120);
+    let asked = |tally: Tally| {
+        assert_eq!(tally.lost(), 0, "{:?}", tally.faults);
+        // A request that came just when its session was given away is to be sent again, and was not begun.
+        let is_again = |fault: &Fault| matches!(&fault.what, What::Status(503, _));
+        assert!(tally.faults.iter().all(is_again), "{:?}", tally.faults);
+    };
+    let (tally, ()) = crowd.ask_while(|| {
+        crowd.wait_for(200);
+        let _log = replicas.at(0).stop();
+        replicas.settle();
+        crowd.wait_for(200);
+        replicas.at(0).start();
+        replicas.settle();
+        crowd.wait_for(200);
+    });
+    asked(tally);
+    let (tally, ()) = crowd.ask_while(|| {
+        crowd.wait_for(100);
+        replicas.add();
+        replicas.settle();
+        crowd.wait_for(300);
+    });
+    asked(tally);
+    crowd.ask(2).assert_clean();
+    until("each session is held once", || replicas.sessions() == 120);
 }

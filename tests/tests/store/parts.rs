@@ -9,6 +9,7 @@ use e2e::{process::PATIENCE, redis::Redis};
 use mcp_core::{principal::PrincipalId, secret::Secret, server::SavedSession, session::SessionId};
 use promgate::{
     config::{RedisStore, SessionStore, WhenDown},
+    metrics::{Metrics, StoreTimes, Subjects},
     store::{Store, StoreDown},
 };
 use serde_json::json;
@@ -44,7 +45,13 @@ pub(super) fn settings(redis: &Redis) -> RedisStore {
 }
 
 pub(super) fn open(settings: RedisStore, keys: &[&str]) -> Arc<Store> {
-    Store::open(&SessionStore::Redis(settings), &secrets(keys)).unwrap()
+    Store::open(&SessionStore::Redis(settings), &secrets(keys), times()).unwrap()
+}
+
+/// Where operations are timed, which nobody looks at.
+pub(super) fn times() -> StoreTimes {
+    let subjects = Subjects { tools: &[], backends: &[], workers: 0 };
+    Metrics::new(subjects).unwrap().store_times()
 }
 
 pub(super) fn secrets(keys: &[&str]) -> Vec<Secret> {

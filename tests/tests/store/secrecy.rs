@@ -13,7 +13,7 @@ use promgate::{
 };
 
 use super::parts::{
-    ALICE, CLIENT, KEY_A, MANY, id, of_alice, open, settings, store, wait_for_fault,
+    ALICE, CLIENT, KEY_A, MANY, id, of_alice, open, settings, store, times, wait_for_fault,
 };
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
@@ -110,7 +110,7 @@ async fn a_server_with_a_password_lets_in_who_knows_it() {
 fn over_tls(redis: &Redis, authority: &Authority) -> Result<Arc<Store>, StoreError> {
     let pem = fs::read(authority.certificate()).unwrap();
     let config = RedisStore { tls: true, ca_pem: Some(pem.into()), ..settings(redis) };
-    Store::open(&SessionStore::Redis(config), &[Secret::new(KEY_A)])
+    Store::open(&SessionStore::Redis(config), &[Secret::new(KEY_A)], times())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +129,7 @@ async fn a_server_with_tls_is_trusted_by_its_own_authority_alone() {
 async fn a_store_that_could_never_work_is_not_opened() {
     let redis = Redis::stopped(Settings::default());
     let opened = |config: RedisStore, keys: &[Secret]| {
-        Store::open(&SessionStore::Redis(config), keys).unwrap_err()
+        Store::open(&SessionStore::Redis(config), keys, times()).unwrap_err()
     };
     let keys = [Secret::new(KEY_A)];
     assert!(matches!(opened(settings(&redis), &[]), StoreError::NoKeys));

@@ -9,7 +9,8 @@ use promgate::{
 };
 
 use super::parts::{
-    ALICE, BOB, KEY_A, KEY_B, MANY, id, of_alice, open, secrets, session, settings, store, told,
+    ALICE, BOB, KEY_A, KEY_B, MANY, id, of_alice, open, secrets, session, settings, store, times,
+    told,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +136,7 @@ async fn keys_rotate_and_no_session_is_lost_or_forgotten() {
 
 #[tokio::test]
 async fn a_store_in_memory_keeps_nothing_and_refuses_nothing() {
-    let store = Store::open(&SessionStore::Memory, &[]).unwrap();
+    let store = Store::open(&SessionStore::Memory, &[], times()).unwrap();
     assert!(!store.is_shared());
     assert_eq!(store.save(&id("1"), &of_alice(), 0).await, Ok(Saved::Kept));
     assert!(store.load(&id("1")).await.unwrap().is_none());

@@ -125,3 +125,51 @@ fn a_receivers_headers_are_sent_and_never_shown() {
     stderr.wait_for("the warning", |line| line.contains("the receiver of traces"));
     assert!(!stderr.lines().join("\n").contains("canary"));
 }
+
+#[test]
+fn spans_are_sent_many_at_once_under_load() {
+    let receiver = Backend::answering(200, "application/x-protobuf", "");
+    let server = promgate(&json!({ "endpoint": receiver.url(), "queue_max": 65_536 }));
+    let client = Client::stateless(server.mcp);
+    let began = Instant::now();
+    // Long enough that the first of them are sent while the others come.
+    let mut asked = 0;
+    while began.elapsed() < Duration::from_millis(2500) {
+        assert_eq!(client.call("tools/list", json!({})).status(), 200);
+        asked += 1;
+    }
+    let spans = 2 * asked;
+    server.wait_for_metric("promgate_trace_spans_total{fate=\"sent\"}", f64::from(spans));
+    let seconds = u32::try_from(began.elapsed().as_secs()).expect("few");
+    // One a second, and one for each 512.
+    let most = seconds + 2 + spans / 510;
+    let requests = receiver.received().len();
+    assert!(
+        requests <= usize::try_from(most).expect("few"),
+        "{requests} for {spans} in {seconds} s"
+    );
+}
+
+#[test]
+fn what_a_receiver_says_of_what_it_refuses_is_logged() {
+    // `partial_success` of an answer: two spans are refused, and why.
+    let body = b"\x0a\x0d\x08\x02\x12\x09too\nlarge".to_vec();
+    let receiver = Backend::answering(200, "application/x-protobuf", body);
+    let server = promgate(&json!({ "endpoint": receiver.url() }));
+    query(&Client::stateless(server.mcp));
+    server.wait_for_metric("promgate_trace_spans_total{fate=\"refused\"}", 2.0);
+    server.wait_for_metric("promgate_trace_spans_total{fate=\"sent\"}", 2.0);
+    let stderr = server.process().stderr();
+    let line = stderr.wait_for("the warning", |line| line.contains("does not take all of it"));
+    assert!(line.contains("toolarge") && line.contains("WARN"), "{line}");
+}
+
+#[test]
+fn a_login_page_is_no_receiver() {
+    let page = Backend::answering(200, "text/html", "<html>please log in</html>");
+    let server = promgate(&json!({ "endpoint": page.url() }));
+    query(&Client::stateless(server.mcp));
+    let stderr = server.process().stderr();
+    stderr.wait_for("the warning", |line| line.contains("the receiver of traces takes none"));
+    assert!(server.metric("promgate_trace_spans_total{fate=\"sent\"}") < 0.5);
+}

@@ -91,13 +91,17 @@ fn spans_have_the_attributes_of_the_conventions() {
             ("gen_ai.tool.name", json!("prometheus_query")),
             ("jsonrpc.request.id", json!("1")),
             ("network.transport", json!("tcp")),
+            ("network.protocol.version", json!("1.1")),
+            ("rpc.system.name", json!("jsonrpc")),
+            ("rpc.method", json!("tools/call")),
+            ("rpc.response.status_code", Value::Null),
             ("error.type", Value::Null),
         ],
     );
     has(
         tool,
         &[
-            ("gen_ai.operation.name", json!("execute_tool")),
+            ("gen_ai.operation.name", Value::Null),
             ("gen_ai.tool.name", json!("prometheus_query")),
             ("promgate.outcome", json!("ok")),
         ],
@@ -226,6 +230,55 @@ fn what_fails_says_so_in_its_spans() {
     assert_eq!(span.attribute("promgate.outcome"), "not_found");
 }
 
+/// Host and port as attributes hold them.
+fn split((host, port): (&str, &str)) -> (Value, Value) {
+    (json!(host), json!(port.parse::<u16>().expect("a number")))
+}
+
+#[test]
+fn an_error_of_the_protocol_says_its_code() {
+    let collector = Collector::start();
+    let server = promgate_to(&collector, Protocol::Http);
+    let mut codes = Vec::new();
+    for client in Client::of_both_eras(server.mcp) {
+        let request = client.request("tools/call", json!({ "name": "nobody-has-it" }));
+        let reply = client.send(&request.header("traceparent", &parent(TRACE, true)));
+        codes.push(reply.code().expect("an error").to_string());
+    }
+    let is_worker = |span: &&Span| span.name == "tools/call";
+    let workers = collector.wait_for(|spans| {
+        let workers: Vec<Span> = spans.iter().filter(is_worker).cloned().collect();
+        (workers.len() == 2).then_some(workers)
+    });
+    codes.dedup();
+    assert_eq!(codes, ["-32602"]);
+    for worker in workers {
+        assert!(worker.failed);
+        assert_eq!(worker.attribute("rpc.response.status_code"), "-32602");
+        assert_eq!(worker.attribute("error.type"), "-32602");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_is_no_failure_of_the_server() {
+    let collector = Collector::start();
+    let backend = Backend::start(|_, stream| e2e::backend::hold(stream));
+    let backends = json!({ "main": { "url": backend.url() } });
+    let server = Server::promgate(&traced(config(&backends), &collector.traces(Protocol::Http)));
+    let client = Client::stateless(server.mcp);
+    let arguments = json!({ "name": "prometheus_query", "arguments": { "query": "up" } });
+    let request = client.request("tools/call", arguments).header("Accept", "application/json");
+    let mut connection = e2e::http::Connection::open(server.mcp);
+    connection.send(request.header("traceparent", &parent(TRACE, true)).bytes());
+    let _asked = backend.wait_for_request();
+    drop(connection);
+    let spans = collector.trace(TRACE, 4);
+    let [edge, worker, tool, _] = call(&spans);
+    assert_eq!(edge.attribute("promgate.outcome"), "client_gone");
+    assert!(!edge.failed && !worker.failed, "{edge:?} {worker:?}");
+    assert!(tool.failed, "it did not end");
+}
+
 /// Two replicas that trace, with a session of the second.
 fn replicas(collector: &Collector) -> (Replicas, Client) {
     let settings = collector.traces(Protocol::Grpc);
@@ -255,6 +308,9 @@ fn a_request_that_is_passed_on_is_one_trace_over_both_replicas() {
         let hop = named(&spans, "POST hop");
         let entry = spans.iter().find(|span| span.id == hop.parent).expect("the entry's span");
         assert_eq!((entry.name.as_str(), entry.parent.as_str()), ("POST /mcp", client_span));
+        let name = replicas.at(1).name();
+        let (host, port) = name.rsplit_once(':').map(split).expect("a port");
+        assert_eq!((hop.attribute("server.address"), hop.attribute("server.port")), (host, port));
         let owner: Vec<Span> = spans
             .iter()
             .filter(|span| ![&entry.id, &hop.id].contains(&&span.id))

@@ -66,6 +66,37 @@ fn of_a_token_that_is_refused_nothing_is_believed() {
 }
 
 #[test]
+fn clients_and_groups_are_named_as_the_configuration_says() {
+    let token = minter::token_with(json!({ "client_id": "grafana", "groups": ["sre", "readers"] }));
+    let recorded = |form: &str| {
+        let logs = json!({
+            "output": "stdout",
+            "audit": { "keys": [AUDIT_KEY] },
+            "identity": { "client_id": form, "groups": form },
+        });
+        let (_backend, server) = start(logs, readers());
+        call(&server, Some(&token), ("r-1", "prometheus_query"))
+    };
+    let clear = recorded("clear");
+    assert_eq!(clear["client_id"], "grafana", "{clear}");
+    assert_eq!(clear["groups"], json!(["sre", "readers"]), "{clear}");
+    let hashed = recorded("hashed");
+    assert!(hashed["client_id"].as_str().unwrap().starts_with("h:"), "{hashed}");
+    let groups = hashed["groups"].as_array().unwrap();
+    assert!(groups.iter().all(|group| group.as_str().unwrap().starts_with("h:")), "{hashed}");
+    assert!(groups.len() == 2 && groups[0] != groups[1], "{hashed}");
+    let again = recorded("hashed");
+    assert_eq!((&again["client_id"], &again["groups"]), (&hashed["client_id"], &hashed["groups"]));
+    let off = recorded("off");
+    assert!(off["client_id"].is_null() && off["groups"].is_null(), "{off}");
+    assert_eq!(off["subject"], "alice", "{off}");
+    for record in [hashed, off] {
+        let text = record.to_string();
+        assert!(!text.contains("grafana") && !text.contains("\"sre\""), "{text}");
+    }
+}
+
+#[test]
 fn hashed_callers_are_the_same_wherever_the_key_is_the_same() {
     let logs = |key: &str| {
         json!({

@@ -9,7 +9,7 @@ use std::{
 
 pub(in crate::access_log) use super::source::beside;
 use super::{
-    LINE_BYTES_MAX,
+    Event, LINE_BYTES_MAX,
     source::{self, Source},
 };
 
@@ -78,6 +78,21 @@ pub(in crate::access_log) fn full_files(log: &Path) -> io::Result<Vec<Full>> {
         found.iter().filter(|file| !file.compressed).map(|file| file.stamp.clone()).collect();
     found.retain(|file| !file.compressed || !plain.contains(&file.stamp));
     Ok(found)
+}
+
+/// Whether a file holds more than the lines with which files and runs of a log begin and end.
+pub(in crate::access_log) fn holds_records(path: &Path) -> io::Result<bool> {
+    let mut lines = Lines::over(vec![path.to_owned()]);
+    let mut line = RawLine::default();
+    while lines.read(&mut line) {
+        if let Some(error) = line.failed.take() {
+            return Err(error);
+        }
+        if !matches!(Event::of(&line.text), Some(Event::ChainStart(_) | Event::Checkpoint(_))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The folder of a file.

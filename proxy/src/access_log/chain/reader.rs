@@ -333,6 +333,8 @@ impl Reader {
 
 fn head_line(path: &Path, trust: &Trust) -> Result<HeadLine, ReadError> {
     match state::read_head(path) {
+        // As a crash of the machine may leave it.
+        Ok(line) if line.is_empty() => Ok(HeadLine::Absent),
         Ok(line) => Ok(match state::head_state(&line, trust) {
             Some(state) => HeadLine::Known { state, found: None },
             None => HeadLine::Forged,

@@ -9,7 +9,7 @@ use super::{
 use crate::config::SinkFormat;
 
 /// Seals lines, one after the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sealer {
     key: AuditKey,
     format: SinkFormat,
@@ -37,9 +37,15 @@ impl Sealer {
         self.state
     }
 
-    /// Goes back to a line, or on to one that somebody else wrote.
+    /// Goes on to a line that somebody else wrote.
     pub const fn set_state(&mut self, state: State) {
         self.state = state;
+    }
+
+    /// Goes on to the last of so many records that are sealed already.
+    pub const fn sealed(&mut self, records: u64, last: State) {
+        self.state = last;
+        self.records += records;
     }
 
     /// Records sealed since the last checkpoint.

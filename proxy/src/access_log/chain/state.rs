@@ -19,11 +19,17 @@ use super::{
 /// then goes on from the head file, and the gap shows.
 const LINES: usize = 256;
 
+/// Largest number from which a chain goes on though nobody vouches for it. No log comes near it, and far more lines fit
+/// behind it than will ever be written.
+const CLAIMED_MAX: u64 = 1 << 53;
+
 /// What a log holds.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The line after which its chain goes on; none where none has begun.
     pub state: Option<State>,
+    /// What its last line says of itself, where none of the last lines is sealed by one of our keys.
+    pub claimed: Option<State>,
     /// What is there was written without seals, and belongs to no chain.
     pub unsealed: bool,
     /// A piece of a line at its end, which nobody can finish.
@@ -48,15 +54,20 @@ pub fn find(log: &Path, keys: &AuditKeys) -> io::Result<Found> {
         }
         let is_written = file == *log;
         found.state = end.state(keys, &mut found.notice);
+        if found.state.is_none() {
+            found.claimed = end.claimed(&mut found.notice);
+        }
         if is_written {
-            found.unsealed = found.state.is_none();
+            found.unsealed = found.state.is_none() && !end.is_sealed();
             end.rest_of(keys, &mut found);
         }
-        if found.state.is_some() {
+        if found.state.is_some() || found.claimed.is_some() {
             break;
         }
     }
     with_head(&mut found, &files::head_path(log), keys)?;
+    // Sealed by a key that is gone, or not by us at all: the numbers go on, and the log says so.
+    found.state = found.state.or(found.claimed);
     Ok(found)
 }
 
@@ -64,14 +75,16 @@ pub fn find(log: &Path, keys: &AuditKeys) -> io::Result<Found> {
 fn with_head(found: &mut Found, path: &Path, keys: &AuditKeys) -> io::Result<()> {
     let trust = Trust::of_keys(keys.clone());
     let head = match read_head(path) {
-        Ok(line) => head_state(&line, &trust),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if found.state.is_some() {
-                found.notice.get_or_insert(Notice::HeadMissing);
-            }
-            return Ok(());
-        }
+        Ok(line) if line.is_empty() => None,
+        Ok(line) => Some(head_state(&line, &trust)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
+    };
+    let Some(head) = head else {
+        if found.state.is_some() || found.claimed.is_some() {
+            found.notice.get_or_insert(Notice::HeadMissing);
+        }
+        return Ok(());
     };
     let Some(head) = head else {
         found.notice.get_or_insert(Notice::HeadForged);
@@ -82,7 +95,12 @@ fn with_head(found: &mut Found, path: &Path, keys: &AuditKeys) -> io::Result<()>
             found.notice.get_or_insert(Notice::HeadForged);
         }
         Some(state) if state.seq >= head.seq => {}
-        Some(_) | None => {
+        // What is signed comes before what nobody vouches for, wherever that says that it stands.
+        None => {
+            found.notice.get_or_insert(Notice::CutShort);
+            found.state = Some(head);
+        }
+        Some(_) => {
             found.notice = Some(Notice::CutShort);
             found.state = Some(head);
         }
@@ -189,24 +207,36 @@ impl End {
         let sealed: Vec<Option<Sealed<'_>>> =
             self.lines.iter().map(|line| Sealed::of(line)).collect();
         let each = self.lines.iter().zip(&sealed).enumerate().rev();
-        let mut last = None;
         for (place, (line, sealed)) in each {
             let Some(sealed) = sealed else { continue };
-            let state = State { chain: self.chain(place), seq: sealed.seq, mac: sealed.mac };
-            last.get_or_insert(state);
             let before = place.checked_sub(1).and_then(|before| self.lines.get(before));
             let before = before.and_then(|line| Sealed::of(line)).map(|before| before.mac);
             if follows(keys, sealed, before) || follows(keys, sealed, stated(line)) {
                 if place + 1 < self.lines.len() {
                     notice.get_or_insert(Notice::EndForged);
                 }
-                return Some(state);
+                return Some(State { chain: self.chain(place), seq: sealed.seq, mac: sealed.mac });
             }
         }
-        // Sealed by a key that is gone, or not by us at all: the numbers go on, and the log says so.
-        last.inspect(|_| {
-            notice.get_or_insert(Notice::EndForged);
+        None
+    }
+
+    /// What the last line that looks sealed says of itself, if that can be.
+    fn claimed(&self, notice: &mut Option<Notice>) -> Option<State> {
+        let mut each = self.lines.iter().enumerate().rev();
+        let (place, last) = each.find_map(|(place, line)| Some((place, Sealed::of(line)?)))?;
+        notice.get_or_insert(Notice::EndForged);
+        (last.seq <= CLAIMED_MAX).then(|| State {
+            chain: self.chain(place),
+            seq: last.seq,
+            mac: last.mac,
         })
+    }
+
+    /// Whether anything in it looks sealed.
+    fn is_sealed(&self) -> bool {
+        let lines = self.lines.iter().map(Vec::as_slice).chain([self.first.as_slice()]);
+        lines.into_iter().any(|line| Sealed::of(line).is_some())
     }
 
     /// The chain of the line at a place.

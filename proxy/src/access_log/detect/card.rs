@@ -1,6 +1,6 @@
 //! Numbers of payment cards: 13 to 19 digits, whole or in groups, whose check digit is right.
 
-use super::{Found, at};
+use super::{Found, at, begins_word, run_end};
 
 /// Fewest digits of a card's number. Spec: ISO/IEC 7812-1.
 pub(super) const DIGITS_MIN: usize = 13;
@@ -12,68 +12,51 @@ const GROUP_MIN: usize = 4;
 pub(super) fn find(text: &[u8], from: usize) -> Option<Found> {
     let mut place = from;
     while place < text.len() {
-        if !at(text, place).is_ascii_digit() {
-            place += 1;
-            continue;
+        let group_end = group_end(text, place);
+        if group_end > place
+            && begins_word(text, place)
+            && let Some(end) = number_end(text, place)
+        {
+            return Some(Found { start: place, end, mark: "[card]" });
         }
-        let number = Number::read(text, place);
-        let before = place.checked_sub(1).map_or(0, |before| at(text, before));
-        let alone =
-            !before.is_ascii_alphanumeric() && !at(text, number.end).is_ascii_alphanumeric();
-        if alone && number.is_card() {
-            return Some(Found { start: place, end: number.end, mark: "[card]" });
-        }
-        // Not the number that begins here; another may begin at its next group.
-        place = number.group_end.max(place + 1);
+        // None begins here; one may begin at the next group.
+        place = group_end.max(place + 1);
     }
     None
 }
 
-/// Digits in groups, from one place on.
-#[derive(Debug, Default)]
-struct Number {
-    digits: [u8; DIGITS_MAX + 1],
-    count: usize,
-    end: usize,
-    /// End of the first group.
-    group_end: usize,
+/// The end of the longest number of a card that begins at a place and ends where a group does. Groups that follow may be
+/// of something else, such as the date and the code that stand on the card.
+fn number_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut digits = [0; DIGITS_MAX];
+    let (mut count, mut place, mut longest) = (0, start, None);
+    loop {
+        let end = group_end(text, place);
+        let group = text.get(place..end)?;
+        let Some(room) = digits.get_mut(count..count + group.len()) else { return longest };
+        for (digit, byte) in room.iter_mut().zip(group) {
+            *digit = byte - b'0';
+        }
+        count += group.len();
+        if !at(text, end).is_ascii_alphanumeric() && is_card(digits.get(..count)?) {
+            longest = Some(end);
+        }
+        let goes_on = matches!(at(text, end), b' ' | b'-') && at(text, end + 1).is_ascii_digit();
+        if group.len() < GROUP_MIN || !goes_on {
+            return longest;
+        }
+        place = end + 1;
+    }
 }
 
-impl Number {
-    fn read(text: &[u8], start: usize) -> Self {
-        let mut number = Self { end: start, ..Self::default() };
-        let (mut place, mut group) = (start, 0);
-        loop {
-            match at(text, place) {
-                digit @ b'0'..=b'9' => {
-                    if let Some(next) = number.digits.get_mut(number.count) {
-                        *next = digit - b'0';
-                    }
-                    // One more than fits is enough to see that it is none.
-                    number.count = (number.count + 1).min(DIGITS_MAX + 1);
-                    group += 1;
-                    place += 1;
-                    number.end = place;
-                }
-                b' ' | b'-' if group >= GROUP_MIN && at(text, place + 1).is_ascii_digit() => {
-                    number.group_end = if number.group_end == 0 { place } else { number.group_end };
-                    group = 0;
-                    place += 1;
-                }
-                _ => break,
-            }
-        }
-        number.group_end = if number.group_end == 0 { number.end } else { number.group_end };
-        number
-    }
+fn group_end(text: &[u8], from: usize) -> usize {
+    run_end(text, from, |byte| byte.is_ascii_digit())
+}
 
-    /// Whether it has the length, the first digit and the check digit of a card's. Cards of people begin with 2 to 6,
-    /// times in milliseconds with 1.
-    fn is_card(&self) -> bool {
-        let Some(digits) = self.digits.get(..self.count) else { return false };
-        let long = (DIGITS_MIN..=DIGITS_MAX).contains(&self.count);
-        long && matches!(digits.first(), Some(2..=6)) && luhn(digits)
-    }
+/// Whether digits have the length, the first digit and the check digit of a card's. Cards of people begin with 2 to 6, times
+/// in milliseconds with 1.
+fn is_card(digits: &[u8]) -> bool {
+    digits.len() >= DIGITS_MIN && matches!(digits.first(), Some(2..=6)) && luhn(digits)
 }
 
 /// Spec: ISO/IEC 7812-1, annex B.

@@ -146,9 +146,10 @@ fn credential(text: &[u8], from: usize) -> Option<Found> {
     (end - start >= CREDENTIAL_MIN).then_some(Found { start, end, mark: MARK })
 }
 
-/// The value that follows a name: `=value`, `: "value"`, `=~'value'`.
+/// The value that follows a name: `=value`, `: "value"`, `=~'value'`. Quotes may be escaped, as those of JSON within a text
+/// are; then the value goes on to one that is not, which may be too much.
 fn value(text: &[u8], from: usize) -> Option<Found> {
-    let blank = |byte| matches!(byte, b' ' | b'"' | b'\'');
+    let blank = |byte| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'\\');
     let sign = run_end(text, from, blank);
     // `!=` and `=~` of a matcher too.
     let signs = run_end(text, sign, |byte| matches!(byte, b'!' | b'=' | b':' | b'~'));
@@ -156,12 +157,27 @@ fn value(text: &[u8], from: usize) -> Option<Found> {
         return None;
     }
     let start = run_end(text, signs, blank);
-    let quoted = at(text, start.checked_sub(1)?);
-    let end = run_end(text, start, |byte| match quoted {
-        b'"' | b'\'' => byte != quoted,
-        _ => byte.is_ascii_graphic() && !matches!(byte, b'&' | b',' | b';' | b'}' | b'"' | b'\''),
-    });
+    let end = match at(text, start.checked_sub(1)?) {
+        quote @ (b'"' | b'\'') => quoted_end(text, start, quote),
+        // Spec: Prometheus, querying basics: no escapes are read between backticks.
+        b'`' => run_end(text, start, |byte| byte != b'`'),
+        _ => run_end(text, start, |byte| {
+            byte.is_ascii_graphic() && !matches!(byte, b'&' | b',' | b';' | b'}' | b'"' | b'\'')
+        }),
+    };
     (end > start).then_some(Found { start, end, mark: MARK })
+}
+
+/// Where what stands in quotes ends: at the first quote without a backslash before it, or with the text.
+fn quoted_end(text: &[u8], start: usize, quote: u8) -> usize {
+    let mut end = start;
+    loop {
+        end = run_end(text, end, |byte| byte != quote && byte != b'\\');
+        if at(text, end) != b'\\' {
+            return end;
+        }
+        end = (end + 2).min(text.len());
+    }
 }
 
 /// Whether `text` begins with the lower-case `word`, in whatever case.

@@ -101,6 +101,21 @@ fn credentials_that_say_what_they_are_are_found() {
 }
 
 #[test]
+fn a_quoted_credential_goes_to_its_closing_quote() {
+    let on = only(|detectors| detectors.key = true);
+    for (text, wanted) in [
+        (r#"up{password="ab\"rest",a="b"}"#, r#"up{password="[key]",a="b"}"#),
+        (r"up{password='ab\'rest'}", "up{password='[key]'}"),
+        (r#"{password="ab\\",a="b"}"#, r#"{password="[key]",a="b"}"#),
+        (r#"password="ab\"#, r#"password="[key]"#),
+        (r"up{password=`a b\`,a=`b`}", "up{password=`[key]`,a=`b`}"),
+        (r#""{\"password\":\"hunter2\"}""#, r#""{\"password\":\"[key]""#),
+    ] {
+        assert_eq!(shown(text, on), wanted, "{text}");
+    }
+}
+
+#[test]
 fn e_mail_addresses_are_found() {
     let on = only(|detectors| detectors.email = true);
     for (text, wanted) in [
@@ -138,6 +153,12 @@ fn card_numbers_are_found_by_their_check_digit() {
         ("3782 822463 10005", "[card]"),
         ("6011111111111117", "[card]"),
         ("12 4111111111111111", "12 [card]"),
+        ("4111 1111 1111 1111 123", "[card] 123"),
+        ("4111111111111111 12/27 123", "[card] 12/27 123"),
+        ("4111-1111-1111-1111-12-27", "[card]-12-27"),
+        ("4111 1111 1111 1111 12a", "[card] 12a"),
+        ("2026 4111 1111 1111 1111", "2026 [card]"),
+        ("4111111111111111 5500000000000004", "[card] [card]"),
     ] {
         assert_eq!(shown(text, on), wanted);
     }
@@ -149,6 +170,7 @@ fn card_numbers_are_found_by_their_check_digit() {
             "x4111111111111111",
             "4111111111111111x",
             "41111111111111111111111",
+            "4111 1111 1111 1111111111111",
             "4111 1111 1111",
             "2026-11-20T19:08:34.007",
         ],

@@ -3,13 +3,13 @@
 //! They are taken from the message when it is read, in the form in which they are written, so that what no rule names
 //! is not kept.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use super::{Rules, put_redacted};
+use super::{MASK, Rules, put_redacted};
 use crate::{
-    access_log::pseudonym::Meaning,
+    access_log::{json, pseudonym::Meaning},
     config::{ArgumentForm, ToolArguments},
 };
 
@@ -88,13 +88,18 @@ impl Rules {
     }
 
     fn argument(&self, value: &RawValue, form: ArgumentForm) -> Box<[u8]> {
-        // A text without its quotes and escapes; anything else as it was written.
-        let text = serde_json::from_str::<Cow<'_, str>>(value.get());
-        let text = text.unwrap_or(Cow::Borrowed(value.get()));
+        // A text without its quotes and escapes; anything else as JSON.
+        let said = unquoted(value.get());
+        let text = said.as_deref().unwrap_or(value.get());
         let mut shown = Vec::new();
         match form {
-            ArgumentForm::Clear => {
+            ArgumentForm::Clear if said.is_some() => {
                 self.put_client(&mut shown, text.as_bytes(), VALUE_BYTES_MAX, super::put_plain);
+            }
+            ArgumentForm::Clear => {
+                // As a whole too: what stands beside a text may say what it is.
+                let text = self.looked_through(text.as_bytes());
+                self.put_client(&mut shown, &text, VALUE_BYTES_MAX, super::put_plain);
             }
             ArgumentForm::Redacted(redaction) => {
                 put_redacted(&mut shown, redaction, text.as_bytes(), |text| {
@@ -104,6 +109,48 @@ impl Rules {
             }
         }
         shown.into()
+    }
+
+    /// JSON without what the detectors find in its texts, behind whatever escapes; as much of it as may be shown.
+    fn looked_through(&self, json: &[u8]) -> Vec<u8> {
+        let (mut out, mut rest) = (Vec::new(), json);
+        while out.len() <= VALUE_BYTES_MAX
+            && let Some(begin) = rest.iter().position(|byte| *byte == b'"')
+        {
+            let (before, text) = rest.split_at(begin);
+            let (text, after) = text.split_at(text_end(text));
+            out.extend_from_slice(before);
+            let mut shown = Vec::new();
+            match std::str::from_utf8(text).ok().and_then(unquoted) {
+                Some(text) => {
+                    let text = text.as_bytes();
+                    self.put_client(&mut shown, text, VALUE_BYTES_MAX, super::put_plain);
+                }
+                // It holds half of a pair of surrogates.
+                None => shown.extend_from_slice(MASK),
+            }
+            json::text(&mut out, &shown, usize::MAX);
+            rest = after;
+        }
+        out.extend_from_slice(rest.get(..VALUE_BYTES_MAX).unwrap_or(rest));
+        out
+    }
+}
+
+/// What a text of JSON says; none of a value that is no text.
+fn unquoted(json: &str) -> Option<String> {
+    serde_json::from_str(json).ok()
+}
+
+/// Where a text of JSON ends that begins with these bytes, its quotes included.
+fn text_end(json: &[u8]) -> usize {
+    let mut place = 1;
+    loop {
+        match json.get(place) {
+            None | Some(b'"') => return json.len().min(place + 1),
+            Some(b'\\') => place += 2,
+            Some(_) => place += 1,
+        }
     }
 }
 

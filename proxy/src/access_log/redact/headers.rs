@@ -21,19 +21,28 @@ const ALWAYS_MASKED: [HeaderName; 7] = [
 ];
 
 /// Words in a header's name that say that its value is a secret.
-const SECRET_WORDS: [&str; 11] = [
+const SECRET_WORDS: [&str; 14] = [
     "token",
     "secret",
     "passw",
     "jwt",
     "credential",
     "auth",
-    "api-key",
-    "apikey",
     "cookie",
     "session",
     "signature",
+    "assertion",
+    "bearer",
+    "private",
+    "csrf",
+    "xsrf",
 ];
+
+/// The same, where they are a part of a name by themselves: in others they mean something else.
+const SECRET_PARTS: [&str; 4] = ["pass", "pin", "otp", "sig"];
+
+/// What the part of such a name may end in too, as in `X-ApiKey` and `X-Key-1`.
+const SECRET_ENDS: [&str; 3] = ["key", "keys", "pwd"];
 
 /// Tool arguments that MCP 2026-07-28 mirrors into headers start so; they are what a user asked.
 const ARGUMENT_PREFIX: &str = "mcp-param-";
@@ -128,6 +137,11 @@ fn is_secret(name: &HeaderName) -> bool {
     ALWAYS_MASKED.contains(name)
         || text.starts_with(ARGUMENT_PREFIX)
         || SECRET_WORDS.iter().any(|word| text.contains(word))
+        || text.split(['-', '_', '.']).any(is_secret_part)
+}
+
+fn is_secret_part(part: &str) -> bool {
+    SECRET_PARTS.contains(&part) || SECRET_ENDS.iter().any(|end| part.ends_with(end))
 }
 
 #[cfg(test)]

@@ -230,6 +230,40 @@ fn detectors_look_at_arguments() {
     assert_eq!(read(&record, &rules)["arguments"]["query"], "up{a=\"[email]\"}");
 }
 
+#[test]
+fn detectors_look_behind_the_escapes_of_arguments_that_are_no_texts() {
+    let rules = argument_rules();
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dBjftJeZ4CVPmB92K27uhb";
+    for (given, wanted) in [
+        (r#"["{password=\"hunter2\"}"]"#.to_owned(), r#"["{password=\"[key]"]"#),
+        (format!(r#"["\u0065{}"]"#, jwt.strip_prefix('e').unwrap()), r#"["[jwt]"]"#),
+        (r#"{"a\u0040b.example": 1}"#.to_owned(), r#"{"[email]": 1}"#),
+        (r#"{"\u0070assword":"a\"b","c":"d"}"#.to_owned(), r#"{"password":"[key]","c":"d"}"#),
+        (r#"["x\\", "\ud800hunter2"]"#.to_owned(), r#"["x\\", "***"]"#),
+        (
+            r#"[1, {"b": [true, null, "c"]}, 4111111111111111]"#.to_owned(),
+            r#"[1, {"b": [true, null, "c"]}, [card]]"#,
+        ),
+        ("5".to_owned(), "5"),
+    ] {
+        let value = raw(&given);
+        let arguments = rules.arguments("prometheus_query", |see| see("query", &value));
+        let record = Record { arguments: arguments.as_ref(), ..trial::record() };
+        assert_eq!(read(&record, &rules)["arguments"]["query"], wanted, "{given}");
+    }
+}
+
+#[test]
+fn an_argument_of_many_texts_is_cut() {
+    let rules = argument_rules();
+    let value = raw(&format!("[{}1]", r#""a b","#.repeat(2000)));
+    let arguments = rules.arguments("prometheus_query", |see| see("query", &value));
+    let record = Record { arguments: arguments.as_ref(), ..trial::record() };
+    let shown = read(&record, &rules)["arguments"]["query"].as_str().unwrap().to_owned();
+    assert!(shown.starts_with(r#"["a b","#) && shown.ends_with('…'), "{shown}");
+    assert!(shown.len() < 2100, "{}", shown.len());
+}
+
 /// A secret in the forms in which it could be found again.
 fn forms(secret: &str) -> Vec<String> {
     let hex = secret.bytes().fold(String::new(), |mut hex, byte| {

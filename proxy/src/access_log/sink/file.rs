@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
     time::{Duration, Instant, SystemTime},
 };
@@ -17,13 +17,14 @@ use rustix::{
 };
 
 use super::{
-    keep::{Keeper, stamp},
+    keep::{Keeper, is_same, stamp},
     stdout::written,
+    sync::Unsynced,
 };
 use crate::{
     access_log::{
         AccessLogError,
-        chain::{self, AuditKeys, Found, beside},
+        chain::{self, AuditKeys, Found, beside, holds_records},
         output::{Done, Entered, Output},
     },
     config::{Fsync, LogFile},
@@ -31,6 +32,9 @@ use crate::{
 
 /// How often a file is opened anew that somebody keeps replacing.
 const TRIES: usize = 5;
+
+/// Bytes that are written again at once.
+const AGAIN_BYTES: usize = 64 << 10;
 
 /// A log file.
 pub(in crate::access_log) struct LogFileOutput {
@@ -42,15 +46,18 @@ pub(in crate::access_log) struct LogFileOutput {
     regular: bool,
     /// Its length as we know it.
     bytes: u64,
-    /// Its length after the line with which it began.
-    begun_bytes: Option<u64>,
+    /// It holds more than the lines with which a file or a run begins and ends.
+    worth_keeping: bool,
     /// When it was made.
     made: Instant,
     torn: bool,
     /// It is not what it was, though we have not said so yet.
     changed: bool,
-    /// Something was written that may not be on the disk.
-    unsynced: Option<Instant>,
+    unsynced: Unsynced,
+    /// Its length up to which it is on the disk, as far as we know.
+    synced_bytes: u64,
+    /// It could not be forced onto the disk.
+    sync_failed: bool,
     keeper: Keeper,
 }
 
@@ -68,19 +75,33 @@ impl LogFileOutput {
             file,
             regular: false,
             bytes: 0,
-            begun_bytes: None,
+            worth_keeping: false,
             made: Instant::now(),
             torn: false,
             changed: false,
-            unsynced: None,
+            unsynced: Unsynced::new(config.fsync),
+            synced_bytes: 0,
+            sync_failed: false,
             keeper: Keeper::new(config),
         };
-        output.look().map_err(|source| output.cannot_open(source))?;
+        output.opened().map_err(|source| output.cannot_open(source))?;
         Ok(output)
     }
 
     fn cannot_open(&self, source: io::Error) -> AccessLogError {
         AccessLogError::Open { path: self.config.path.clone(), source }
+    }
+
+    /// Another file is open.
+    fn opened(&mut self) -> io::Result<()> {
+        self.look()?;
+        (self.synced_bytes, self.sync_failed) = (self.bytes, false);
+        self.unsynced.done();
+        // A file may be on the disk, and its name not.
+        if self.regular && self.bytes == 0 {
+            sync_folder(&self.config.path, self.config.fsync)?;
+        }
+        Ok(())
     }
 
     /// Looks at the file that is open.
@@ -89,7 +110,7 @@ impl LogFileOutput {
         self.regular = about.is_file();
         self.bytes = about.len();
         self.torn = false;
-        self.begun_bytes = (self.bytes > 0).then_some(0);
+        self.worth_keeping = false;
         let age = about.created().or_else(|_unknown| about.modified()).ok();
         let age = age.and_then(|made| SystemTime::now().duration_since(made).ok());
         let age = if self.bytes > 0 { age.unwrap_or_default() } else { Duration::ZERO };
@@ -99,15 +120,48 @@ impl LogFileOutput {
             // Open for writing alone it cannot be read.
             File::open(&self.config.path)?.read_at(&mut last, self.bytes - 1)?;
             self.torn = last != *b"\n";
+            self.worth_keeping = holds_records(&self.config.path)?;
         }
         Ok(())
     }
 
     /// Opens what stands at the path now.
     fn open_again(&mut self) -> Result<(), AccessLogError> {
-        self.file = open(&self.config.path)?;
+        let file = open(&self.config.path)?;
+        if let Err(error) = self.sync(true) {
+            tracing::error!(
+                file = %self.config.path.display(),
+                %error,
+                "what was last written to a log that was moved may not be on its disk"
+            );
+        }
+        self.file = file;
         self.changed = true;
-        self.look().map_err(|source| self.cannot_open(source))
+        self.opened().map_err(|source| self.cannot_open(source))
+    }
+
+    /// Writes once more what did not reach the disk. After a try that failed the system takes it for written, but still has it
+    /// in memory, if it needed that for nothing else meanwhile.
+    fn write_again(&self) -> io::Result<()> {
+        // What is open to be appended to is appended to wherever one writes.
+        let file = OpenOptions::new().read(true).write(true).open(&self.config.path)?;
+        if !is_same(&file.metadata()?, &self.file.metadata()?) {
+            return Ok(());
+        }
+        let mut piece = vec![0; AGAIN_BYTES];
+        let mut at = self.synced_bytes;
+        while at < self.bytes {
+            let left = usize::try_from(self.bytes - at).unwrap_or(usize::MAX);
+            let piece = piece.get_mut(..left.min(AGAIN_BYTES)).unwrap_or_default();
+            let count = file.read_at(piece, at)?;
+            if count == 0 {
+                // Somebody has cut it.
+                break;
+            }
+            file.write_all_at(piece.get(..count).unwrap_or_default(), at)?;
+            at += u64::try_from(count).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Another file stands at the path.
@@ -124,11 +178,6 @@ impl LogFileOutput {
         self.full_at().is_some_and(|at| Instant::now() >= at)
     }
 
-    /// It holds more than the line with which it began.
-    fn holds_something(&self) -> bool {
-        self.begun_bytes.is_some_and(|begun| self.bytes > begun)
-    }
-
     /// Puts a new file in the place of this one, which goes to `aside`. At no time there is none.
     fn replace(&mut self, aside: &Path) -> io::Result<()> {
         let path = &self.config.path;
@@ -140,17 +189,15 @@ impl LogFileOutput {
         let made = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&next)?;
         // Ours before anybody sees it.
         lock(&made)?;
-        // Two renames, since one that swaps both is not to be had everywhere. Between them a process that starts finds
-        // no file and makes one, which the second one replaces; its writer sees that.
-        fs::rename(path, aside)?;
-        fs::rename(&next, path)?;
+        swap(path, aside, &next)?;
         sync_folder(path, self.config.fsync)?;
         self.file = made;
         self.bytes = 0;
-        self.begun_bytes = None;
+        self.worth_keeping = false;
         self.made = Instant::now();
         self.torn = false;
-        self.unsynced = None;
+        self.unsynced.done();
+        (self.synced_bytes, self.sync_failed) = (0, false);
         Ok(())
     }
 }
@@ -160,16 +207,23 @@ impl Output for LogFileOutput {
         let done = written(self.file.write(records)?)?;
         if self.regular {
             self.bytes += u64::try_from(done.bytes).unwrap_or_default();
-            self.begun_bytes.get_or_insert(self.bytes);
             self.torn =
                 done.bytes.checked_sub(1).and_then(|last| records.get(last)) != Some(&b'\n');
         }
-        self.unsynced.get_or_insert_with(Instant::now);
+        self.unsynced.wrote();
         Ok(done)
     }
 
-    fn reopen(&mut self) -> Result<(), AccessLogError> {
-        self.open_again()
+    fn reopen(&mut self) -> Result<Entered, AccessLogError> {
+        let there = self.config.path.metadata();
+        let same =
+            |there: &Metadata| self.file.metadata().is_ok_and(|about| is_same(there, &about));
+        if !self.regular && there.is_ok_and(|there| same(&there)) {
+            // A pipe or a device goes on where it was, also within a line.
+            return Ok(Entered::Same);
+        }
+        self.open_again()?;
+        Ok(Entered::Other)
     }
 
     fn enter(&mut self) -> io::Result<Entered> {
@@ -200,9 +254,13 @@ impl Output for LogFileOutput {
         self.keeper.work();
     }
 
+    fn recorded(&mut self) {
+        self.worth_keeping = true;
+    }
+
     fn is_full(&self) -> bool {
         let long = self.config.rotate_bytes.is_some_and(|most| self.bytes >= most);
-        self.regular && self.holds_something() && (long || self.age_reached())
+        self.regular && self.worth_keeping && (long || self.age_reached())
     }
 
     fn room(&self) -> usize {
@@ -211,7 +269,7 @@ impl Output for LogFileOutput {
     }
 
     fn full_at(&self) -> Option<Instant> {
-        let age = self.config.rotate_age.filter(|_| self.holds_something())?;
+        let age = self.config.rotate_age.filter(|_| self.worth_keeping)?;
         self.made.checked_add(age)
     }
 
@@ -236,26 +294,24 @@ impl Output for LogFileOutput {
     }
 
     fn sync(&mut self, end: bool) -> io::Result<()> {
-        let Some(since) = self.unsynced else { return Ok(()) };
-        let due = match self.config.fsync {
-            Fsync::Never => return Ok(()),
-            Fsync::Always => true,
-            Fsync::Every(interval) => end || since.elapsed() >= interval,
-        };
-        if due {
-            if self.regular {
-                self.file.sync_data()?;
-            }
-            self.unsynced = None;
+        if !self.unsynced.is_due(end) {
+            return Ok(());
         }
+        if self.regular {
+            if self.sync_failed {
+                self.write_again()?;
+            }
+            let synced = self.file.sync_data();
+            self.sync_failed = synced.is_err();
+            synced?;
+        }
+        self.synced_bytes = self.bytes;
+        self.unsynced.done();
         Ok(())
     }
 
     fn sync_at(&self) -> Option<Instant> {
-        match self.config.fsync {
-            Fsync::Every(interval) => self.unsynced?.checked_add(interval),
-            Fsync::Never | Fsync::Always => None,
-        }
+        self.unsynced.due_at()
     }
 
     fn save_head(&mut self, line: &[u8]) -> io::Result<()> {
@@ -267,9 +323,8 @@ impl Output for LogFileOutput {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(line)?;
-        if self.config.fsync != Fsync::Never {
-            file.sync_all()?;
-        }
+        // Always: a head that is empty after a crash of the machine would not tell where the log was.
+        file.sync_all()?;
         fs::rename(&new, &head)?;
         sync_folder(&head, self.config.fsync)
     }
@@ -292,8 +347,20 @@ fn open(path: &Path) -> Result<File, AccessLogError> {
         .map_err(|source| AccessLogError::Open { path: path.to_owned(), source })
 }
 
-fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
+/// Puts `next` in the place of `path`, which goes to `aside`; where that fails, `path` is what it was.
+fn swap(path: &Path, aside: &Path, next: &Path) -> io::Result<()> {
+    // With two names for a moment there is always a file at the path. Where a file can have one name only, a process
+    // that starts in between finds none and makes one, which is replaced; its writer sees that.
+    let linked = fs::hard_link(path, aside).is_ok();
+    if !linked {
+        fs::rename(path, aside)?;
+    }
+    fs::rename(next, path).inspect_err(|_failed| {
+        let undone = if linked { fs::remove_file(aside) } else { fs::rename(aside, path) };
+        if let Err(error) = undone {
+            tracing::error!(file = %aside.display(), %error, "a log that was to be put aside is left there");
+        }
+    })
 }
 
 /// Locks a file, unless somebody else has. Where files cannot be locked, there is no lock.
@@ -311,3 +378,6 @@ fn sync_folder(path: &Path, fsync: Fsync) -> io::Result<()> {
     }
     File::open(chain::folder(path))?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,20 @@
 //! Full files: their names, how they are compressed, and which of them are kept.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufReader},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, BufReader, Seek as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 
 use crate::{
     access_log::chain::{Full, beside, full_files},
@@ -23,6 +27,9 @@ const STAMP: &str = "%Y%m%dT%H%M%S.%3fZ";
 
 /// Ends the name of a file that is being compressed.
 const UNFINISHED: &str = ".gz.tmp";
+
+/// Bytes that are read at once.
+const BUFFER_BYTES: usize = 128 << 10;
 
 /// Compresses and removes full files, on a thread of its own: a large file takes seconds, in which records have to be
 /// written.
@@ -71,7 +78,7 @@ impl Keeper {
 pub(super) fn stamp(log: &Path) -> io::Result<String> {
     let last = full_files(log)?.iter().filter_map(|file| time_of(&file.stamp)).max();
     let now = Timestamp::now();
-    let after = last.map(|last| last + Duration::from_millis(1));
+    let after = last.and_then(|last| last.checked_add(Duration::from_millis(1)).ok());
     let time = after.map_or(now, |after| after.max(now));
     Ok(time.strftime(STAMP).to_string())
 }
@@ -82,27 +89,38 @@ fn time_of(stamp: &str) -> Option<Timestamp> {
     Some(TimeZone::UTC.to_zoned(time).ok()?.timestamp())
 }
 
-/// Compresses full files and removes those that are not to be kept.
+/// Compresses full files and removes those that are not to be kept. What fails with one keeps nothing from the others; the
+/// first such failure is told of.
 fn tidy(config: &LogFile) -> io::Result<()> {
     // Those of ours alone: what other programs put aside is theirs.
     let mut full = full_files(&config.path)?;
     full.retain(|file| time_of(&file.stamp).is_some());
     full.sort_by(|one, other| other.stamp.cmp(&one.stamp));
     let mut kept = Vec::new();
+    let mut result = Ok(());
+    // Another process that writes to this log may be at the same work.
+    let mut done = |one: io::Result<()>| match one {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            if result.is_ok() {
+                result = Err(error);
+            }
+        }
+        Ok(()) | Err(_) => {}
+    };
     for (place, file) in full.into_iter().enumerate() {
         let many = config.keep_files.is_some_and(|most| place >= most);
         if many || config.keep_age.is_some_and(|age| is_older(&file, age)) {
-            remove(&file)?;
+            done(remove(&file));
         } else {
             kept.push(file);
         }
     }
     if config.compress {
         for file in kept.iter().rev().filter(|file| !file.compressed) {
-            compress(&file.path, config.fsync)?;
+            done(compress(&file.path, config.fsync));
         }
     }
-    Ok(())
+    result
 }
 
 fn is_older(file: &Full, age: Duration) -> bool {
@@ -113,27 +131,67 @@ fn is_older(file: &Full, age: Duration) -> bool {
 /// Removes a full file, and what an interrupted compression has left of it.
 fn remove(file: &Full) -> io::Result<()> {
     fs::remove_file(&file.path)?;
-    for rest in [".gz", UNFINISHED] {
-        let rest = beside(&file.path, rest);
-        if !file.compressed && rest.metadata().is_ok() {
-            fs::remove_file(rest)?;
+    let rests = if file.compressed { &[][..] } else { &[".gz", UNFINISHED] };
+    for rest in rests {
+        match fs::remove_file(beside(&file.path, rest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
         }
     }
     Ok(())
 }
 
-/// Compresses a file: at any time one of the two is whole.
+/// Whether these are of one file.
+pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Compresses a file: at any time one of the two is whole. A file that another process compresses is left to it.
 fn compress(path: &Path, fsync: Fsync) -> io::Result<()> {
+    let from = File::open(path)?;
     let unfinished = beside(path, UNFINISHED);
-    let mut from = BufReader::with_capacity(128 << 10, File::open(path)?);
-    let to =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    let mut to = GzEncoder::new(to, Compression::default());
-    io::copy(&mut from, &mut to)?;
-    let to = to.finish()?;
-    if fsync != Fsync::Never {
-        to.sync_all()?;
+    let to = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&unfinished)?;
+    // Where files cannot be locked, there is no lock.
+    if flock(&to, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Ok(());
+    }
+    // Whoever had the lock before may have finished and given the file its name.
+    if !is_same(&unfinished.metadata()?, &to.metadata()?) {
+        return Ok(());
+    }
+    let compressed = path.metadata().and_then(|_still_there| compress_into(&to, from, fsync));
+    if let Err(error) = compressed {
+        fs::remove_file(&unfinished)?;
+        return Err(error);
     }
     fs::rename(&unfinished, beside(path, ".gz"))?;
     fs::remove_file(path)
 }
+
+/// Compresses `from` into `to`, and reads it back: what it was made of is removed afterwards.
+fn compress_into(mut to: &File, from: File, fsync: Fsync) -> io::Result<()> {
+    to.set_len(0)?;
+    let mut from = BufReader::with_capacity(BUFFER_BYTES, from);
+    let mut packer = GzEncoder::new(to, Compression::default());
+    let taken = io::copy(&mut from, &mut packer)?;
+    packer.finish()?;
+    if fsync != Fsync::Never {
+        to.sync_all()?;
+    }
+    to.rewind()?;
+    let mut unpacked = GzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, to));
+    // The decoder holds what it gives against the checksum that was made of what was taken.
+    if io::copy(&mut unpacked, &mut io::sink())? != taken {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

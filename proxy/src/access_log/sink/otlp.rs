@@ -12,8 +12,8 @@ use crate::{
         AccessLogError, otlp,
         output::{Done, Output},
     },
-    config,
-    otlp::{Client, Envelope, Resource, Signal},
+    config::{self, WhenFull},
+    otlp::{Client, Envelope, Resource, Seldom, SendError, Signal},
     telemetry::Chain,
 };
 
@@ -25,12 +25,16 @@ pub(in crate::access_log) struct OtlpOutput {
     runtime: Runtime,
     /// The receiver wants to be left alone until then.
     not_before: Option<Instant>,
+    /// No record is given up that another try, another token or another address could still bring there.
+    keeps: bool,
+    losses: Seldom,
 }
 
 impl OtlpOutput {
     /// Nothing is connected yet.
     pub(in crate::access_log) fn new(
         config: &config::Otlp,
+        when_full: WhenFull,
         resource: Resource<'_>,
     ) -> Result<Self, AccessLogError> {
         // First, since whoever opens sinks may be in a runtime, where another one must not be dropped.
@@ -41,7 +45,14 @@ impl OtlpOutput {
             envelope: Envelope::new(resource),
             runtime: runtime.map_err(AccessLogError::Thread)?,
             not_before: None,
+            keeps: when_full != WhenFull::Drop,
+            losses: Seldom::default(),
         })
+    }
+
+    /// Whether records for which the receiver answers so are lost.
+    fn gives_up(&self, error: &SendError) -> bool {
+        error.blames_data() || (!self.keeps && !error.may_pass())
     }
 }
 
@@ -50,23 +61,34 @@ impl Output for OtlpOutput {
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let request = self.envelope.around(records);
-        match self.runtime.block_on(self.client.send(request, Signal::Logs)) {
-            Ok(taken) => {
-                self.not_before = None;
-                Ok(Done { bytes: records.len(), rejected: taken.rejected })
+        let mut part = records;
+        loop {
+            let (_, count) = otlp::entries(part, usize::MAX);
+            let request = self.envelope.around(part);
+            let sent = self.runtime.block_on(self.client.send(request, Signal::Logs));
+            let error = match sent {
+                Ok(taken) => {
+                    self.not_before = None;
+                    return Ok(Done { bytes: part.len(), rejected: taken.rejected.min(count) });
+                }
+                Err(error) => error,
+            };
+            if error.blames_data() && count > 1 {
+                // One that is wrong is not to take the others with it.
+                let (half, _) = otlp::entries(part, part.len() / 2);
+                part = part.get(..half).unwrap_or_default();
+                continue;
             }
-            Err(error) if error.may_pass() => {
+            if !self.gives_up(&error) {
                 let pause = error.pause().unwrap_or(Duration::ZERO);
                 self.not_before = Instant::now().checked_add(pause);
-                Err(io::Error::other(error))
+                return Err(io::Error::other(error));
             }
-            Err(error) => {
-                // It would be refused each time, and those behind it would never be sent.
-                let (_, rejected) = otlp::entries(records, usize::MAX);
-                tracing::warn!(error = %Chain(&error), rejected, "a receiver of access records refuses them");
-                Ok(Done { bytes: records.len(), rejected })
+            // It would be refused each time, and those behind it would never be sent.
+            if self.losses.now() {
+                tracing::warn!(error = %Chain(&error), rejected = count, "a receiver of access records refuses them");
             }
+            return Ok(Done { bytes: part.len(), rejected: count });
         }
     }
 }

@@ -99,6 +99,12 @@ impl Output for SyslogOutput {
         let taken = whole.map_or(0, |(_, taken)| *taken);
         match result {
             Ok(()) => self.connection = Some(connection),
+            // A datagram of its length will never be taken.
+            Err(error) if connection.is_too_long(&error) => {
+                self.connection = Some(connection);
+                let bytes = self.ends.last().map_or(records.len(), |(_, taken)| *taken);
+                return Ok(Done { bytes, rejected: 1 });
+            }
             // The next write connects anew, and sends again what was sent in part.
             Err(error) if taken == 0 => return Err(error),
             Err(_broken) => {}

@@ -78,7 +78,7 @@ fn the_record_of_a_request_that_was_refused_is_taken_where_there_is_room() {
 
 #[test]
 fn a_log_that_blocks_lets_requests_wait_in_turn() {
-    let (log, counters, trial) = gated(WhenFull::Block, 64 << 10);
+    let (log, counters, trial) = gated(WhenFull::Block(PATIENCE), 64 << 10);
     trial.set(|state| state.stopped = true);
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     for number in 0..500 {
@@ -95,6 +95,22 @@ fn a_log_that_blocks_lets_requests_wait_in_turn() {
     log.flush_and_stop(PATIENCE).unwrap();
     assert_eq!(ids(&lines(&trial.written())).len(), 500);
     assert_eq!((counters.dropped.get(), counters.refused.get()), (0, 0));
+}
+
+#[test]
+fn a_request_that_has_waited_long_enough_is_refused() {
+    let (log, counters, trial) = gated(WhenFull::Block(Duration::from_millis(50)), 64 << 10);
+    trial.set(|state| state.stopped = true);
+    let held: Vec<Admission> = std::iter::from_fn(|| run(log.admit()).ok()).collect();
+    assert!(!held.is_empty());
+    assert_eq!((counters.waited.get(), counters.refused.get()), (1, 1));
+    drop(held);
+    run(log.admit()).expect("there is room again");
+    trial.set(|state| state.stopped = false);
+    log.flush_and_stop(PATIENCE).unwrap();
+    let lines = lines(&trial.written());
+    let refused: u64 = lines.iter().filter_map(|line| line["requests"].as_u64()).sum();
+    assert_eq!(refused, 1, "the log itself tells of it");
 }
 
 #[test]

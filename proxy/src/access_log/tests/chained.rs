@@ -162,6 +162,43 @@ fn lines_added_while_nobody_looked_stay_marked() {
 }
 
 #[test]
+fn a_forged_number_is_not_gone_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let junk = |seq: u64| {
+        format!("{{\"v\":1,\"seq\":{seq},\"mac\":\"{}\"}}\n", "A".repeat(43)).repeat(300)
+    };
+    let append = |text: &str| {
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(text.as_bytes()).unwrap();
+    };
+    let log = start(&path);
+    write(&log, "a");
+    flush(&log);
+    append(&junk(u64::MAX >> 1));
+    let log = start(&path);
+    write(&log, "b");
+    flush(&log);
+    let (_, end) = verify(&path);
+    assert!(end.last.unwrap().seq < 20, "it goes on from the head: {:?}", end.last);
+    assert!(fs::read_to_string(&path).unwrap().contains("\"notice\":\"end_forged\""));
+    // Without a head the numbers go on from what is claimed, where that can be.
+    append(&junk(1000));
+    fs::remove_file(chain::head_path(&path)).unwrap();
+    let log = start(&path);
+    write(&log, "c");
+    flush(&log);
+    let last = verify(&path).1.last.unwrap().seq;
+    assert!((1002..1010).contains(&last), "{last}");
+    append(&junk(u64::MAX >> 1));
+    fs::remove_file(chain::head_path(&path)).unwrap();
+    let log = start(&path);
+    write(&log, "d");
+    flush(&log);
+    assert!(fs::read_to_string(&path).unwrap().lines().count() > 900, "nothing is put aside");
+    assert!(verify(&path).1.last.unwrap().seq < 1100);
+}
+
+#[test]
 fn keys_are_changed_without_a_break() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");

@@ -1,5 +1,7 @@
 //! Which sink takes which record.
 
+use mcp_core::secret::Secret;
+
 use super::*;
 
 fn sink(name: &str, path: &Path, change: impl FnOnce(&mut config::Sink)) -> config::Sink {
@@ -66,6 +68,24 @@ fn a_sample_leaves_out_what_went_well_and_nothing_else() {
     let sampled = some.len() - always.len();
     assert!((120..300).contains(&sampled), "{sampled} of 2000");
     assert!(some.ends_with(&always.map(str::to_owned)));
+}
+
+#[test]
+fn logs_with_the_same_audit_key_take_the_same_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = |name: &str, key: Option<&str>| {
+        let some = sink(name, folder.path(), |sink| sink.sample = Share::parse("0.5").unwrap());
+        let mut config = config::AccessLog { sinks: vec![some], ..config::AccessLog::off() };
+        config.audit.keys.extend(key.map(|key| Secret::new(key.repeat(32))));
+        let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
+        (0..200).for_each(|number| write(&log, &number.to_string()));
+        log.flush_and_stop(PATIENCE).unwrap();
+        written(&folder.path().join(name))
+    };
+    let first = taken("one", Some("a"));
+    assert_eq!(taken("two", Some("a")), first);
+    assert_ne!(taken("three", Some("b")), first);
+    assert_ne!(taken("four", None), first);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::{
     otlp::protobuf::{Field as Part, fields},
 };
 
+const BLOCK: WhenFull = WhenFull::Block(Duration::from_secs(30));
+
 fn start(endpoint: &str, when_full: WhenFull) -> (AccessLog, SinkCounters) {
     let otlp = Otlp {
         endpoint: endpoint.parse().unwrap(),
@@ -111,7 +113,7 @@ fn a_receiver_that_is_busy_or_gone_gets_what_waited() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let (log, counters) = start(&format!("http://{address}/v1/logs"), WhenFull::Block);
+    let (log, counters) = start(&format!("http://{address}/v1/logs"), WhenFull::Block(PATIENCE));
     for number in 0..10 {
         write(&log, &number.to_string());
     }
@@ -124,10 +126,115 @@ fn a_receiver_that_is_busy_or_gone_gets_what_waited() {
 }
 
 #[test]
+fn a_receiver_that_lets_nobody_in_costs_no_record_that_must_not_be_lost() {
+    for when_full in [BLOCK, WhenFull::Refuse] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
+        let (log, counters) = start(&endpoint, when_full);
+        write(&log, "kept");
+        let taken = receive(&listener, &[401, 403, 404, 415, 500, 200]);
+        log.flush_and_stop(PATIENCE).unwrap();
+        assert_eq!(taken.iter().map(|body| entries(body)).sum::<usize>(), 1);
+        assert_eq!((counters.written.get(), counters.dropped.get()), (1, 0));
+        assert_eq!(counters.write_errors.get(), 5);
+    }
+}
+
+#[test]
+fn a_receiver_that_lets_nobody_in_holds_up_nothing_where_records_may_be_lost() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
+    let (log, counters) = start(&endpoint, WhenFull::Drop);
+    write(&log, "lost");
+    let server = std::thread::spawn(move || receive(&listener, &[401, 200]));
+    until("it is refused", || counters.dropped.get() == 1);
+    let taken = server.join().unwrap();
+    log.flush_and_stop(PATIENCE).unwrap();
+    assert_eq!(taken.iter().map(|body| entries(body)).sum::<usize>(), 1, "that it was lost");
+}
+
+/// Refuses every request that holds `bad`, and gives the bodies of the others until there are so many records in them.
+fn receive_but(bad: &str, listener: &TcpListener, records: usize) -> Vec<Vec<u8>> {
+    let mut taken: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = BufReader::new(stream);
+        while let Some(body) = request(&mut stream) {
+            let is_bad = body.windows(bad.len()).any(|text| text == bad.as_bytes());
+            let status = if is_bad { 400 } else { 200 };
+            let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            taken.extend((!is_bad).then_some(body));
+            if taken.iter().map(|body| entries(body)).sum::<usize>() >= records {
+                return taken;
+            }
+        }
+    }
+}
+
+#[test]
+fn one_record_that_is_refused_does_not_take_the_others_with_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
+    let (log, counters) = start(&endpoint, BLOCK);
+    for number in 0..20 {
+        write(&log, if number == 13 { "the-bad-one" } else { "good" });
+    }
+    // And one that tells of the one that was lost.
+    let taken = receive_but("the-bad-one", &listener, 20);
+    log.flush_and_stop(PATIENCE).unwrap();
+    assert_eq!(taken.iter().map(|body| entries(body)).sum::<usize>(), 20);
+    assert_eq!((counters.written.get(), counters.dropped.get()), (19, 1));
+}
+
+#[test]
+fn a_receiver_that_counts_wrongly_does_not_make_our_counts_wrong() {
+    use crate::otlp::protobuf::Message;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
+    let (log, counters) = start(&endpoint, WhenFull::Drop);
+    write(&log, "one");
+    let server = std::thread::spawn(move || {
+        for rejected in [u64::MAX, 1_000_000, 0] {
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = BufReader::new(stream);
+            request(&mut stream).unwrap();
+            let mut body = Vec::new();
+            Message(&mut body).nested(1, |partial| partial.uint(1, rejected));
+            let head = format!(
+                "HTTP/1.1 200 x\r\ncontent-type: application/x-protobuf\r\nconnection: close\r\n\
+                 content-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.get_mut().write_all(&[head.as_bytes(), &body].concat()).unwrap();
+        }
+    });
+    until("less than none is none", || counters.written.get() == 1);
+    write(&log, "two");
+    until("no more than were sent", || counters.dropped.get() == 1);
+    server.join().unwrap();
+    log.flush_and_stop(PATIENCE).unwrap();
+    assert_eq!((counters.written.get(), counters.dropped.get()), (1, 1));
+}
+
+#[test]
+fn what_is_left_at_the_end_is_counted_by_records() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
+    drop(listener);
+    let (log, counters) = start(&endpoint, BLOCK);
+    (0..10).for_each(|number| write(&log, &format!("id-{number}")));
+    until("nobody listens", || counters.write_errors.get() > 1);
+    log.flush_and_stop(Duration::from_millis(10)).unwrap_or_default();
+    until("they are given up", || counters.dropped.get() == 10);
+    assert_eq!(counters.written.get(), 0);
+}
+
+#[test]
 fn what_a_receiver_refuses_for_good_is_counted_and_does_not_stop_the_rest() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/logs", listener.local_addr().unwrap());
-    let (log, counters) = start(&endpoint, WhenFull::Block);
+    let (log, counters) = start(&endpoint, WhenFull::Block(PATIENCE));
     write(&log, "bad");
     let server = std::thread::spawn(move || receive(&listener, &[400, 200]));
     until("it is refused", || counters.dropped.get() == 1);

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::*;
-use crate::config::{Syslog, SyslogAddress};
+use crate::{
+    access_log::{output::Done, sink::syslog::SyslogOutput},
+    config::{Syslog, SyslogAddress},
+};
 
 fn start(address: SyslogAddress, when_full: WhenFull) -> (AccessLog, SinkCounters) {
     let syslog = Syslog {
@@ -80,7 +83,7 @@ fn a_server_that_comes_back_gets_what_waited() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let tcp = SyslogAddress::Tcp { host: "127.0.0.1".into(), port: address.port() };
-    let (log, counters) = start(tcp, WhenFull::Block);
+    let (log, counters) = start(tcp, WhenFull::Block(PATIENCE));
     let (stream, _) = {
         write(&log, "first");
         listener.accept().unwrap()
@@ -110,7 +113,7 @@ fn a_message_sent_in_part_is_sent_again_whole() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let tcp = SyslogAddress::Tcp { host: "127.0.0.1".into(), port: address.port() };
-    let (log, counters) = start(tcp, WhenFull::Block);
+    let (log, counters) = start(tcp, WhenFull::Block(PATIENCE));
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     // Each connection is read a little, and broken.
@@ -176,6 +179,28 @@ fn a_socket_of_this_machine_takes_streams_or_datagrams() {
     let length = socket.recv(&mut datagram).unwrap();
     assert_eq!(id_of(std::str::from_utf8(&datagram[..length]).unwrap()), "c");
     log.flush_and_stop(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_message_that_no_datagram_can_hold_is_not_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let config = Syslog {
+        address: SyslogAddress::Unix(path),
+        facility: 16,
+        app_name: "promgate".to_owned(),
+        timeout: Duration::from_secs(5),
+    };
+    let mut output = SyslogOutput::new(&config).unwrap();
+    let long = vec![b'x'; 8 << 20];
+    let records = [&long[..], b"\n{}\n"].concat();
+    let done = output.write(&records).unwrap();
+    assert_eq!(done, Done { bytes: long.len() + 1, rejected: 1 });
+    assert_eq!(output.write(b"{}\n").unwrap(), Done::bytes(3));
+    let mut datagram = vec![0; 1 << 10];
+    let length = socket.recv(&mut datagram).unwrap();
+    assert!(datagram[..length].ends_with(b" {}"));
 }
 
 #[test]

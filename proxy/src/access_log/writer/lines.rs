@@ -2,8 +2,10 @@
 
 use std::mem;
 
+use memchr::memchr;
+
 use super::{Work, put::Put};
-use crate::access_log::{chain::Sealer, otlp, queue::Batch, value::Format};
+use crate::access_log::{otlp, queue::Batch, value::Format};
 
 /// Bytes that are sealed before they are written.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -21,7 +23,7 @@ impl Work {
             if self.output.is_full() {
                 self.rotate();
             }
-            let before = self.sealer.as_ref().map(Sealer::state);
+            let before = self.sealer.clone();
             let mut sealed = mem::take(&mut self.buffer);
             sealed.clear();
             let (taken, count) = self.chunk(rest, &mut sealed);
@@ -30,10 +32,15 @@ impl Work {
             let put = self.put(bytes);
             let next = match put {
                 Put::All(rejected) => {
+                    let taken = count.saturating_sub(rejected);
+                    self.output.recorded();
                     // Where it is asked for, what is not on the disk is not written.
-                    self.sync(false);
-                    self.wrote(count.saturating_sub(rejected));
-                    self.lost(rejected);
+                    if self.sync(false) {
+                        self.wrote(taken);
+                        self.lost(rejected);
+                    } else {
+                        self.lost(count);
+                    }
                     batch.records = batch.records.saturating_sub(count);
                     after
                 }
@@ -44,7 +51,7 @@ impl Work {
                     rest.get(start_of_line(chunk, whole)..).unwrap_or_default()
                 }
                 Put::Ended(written) => {
-                    let whole = lines(bytes.get(..written).unwrap_or_default()).min(count);
+                    let whole = self.ended(bytes, written, before).min(count);
                     self.wrote(whole);
                     self.lost(mem::take(&mut batch.records).saturating_sub(whole));
                     &[]
@@ -65,7 +72,9 @@ impl Work {
         let room = if self.rotates_later() { usize::MAX } else { self.output.room() };
         let room = room.min(CHUNK_BYTES);
         let (mut taken, mut count) = (0, 0);
-        for record in rest.split_inclusive(|byte| *byte == b'\n') {
+        while let Some(ahead) = rest.get(taken..).filter(|ahead| !ahead.is_empty()) {
+            let end = memchr(b'\n', ahead).map_or(ahead.len(), |end| end + 1);
+            let record = ahead.get(..end).unwrap_or(ahead);
             let bytes = if self.sealer.is_some() { sealed.len() + SEAL_BYTES } else { taken };
             if count > 0 && bytes + record.len() > room {
                 break;
@@ -79,6 +88,15 @@ impl Work {
         (taken, count)
     }
 
+    /// Records in bytes that end where a record does, or within one.
+    pub(super) fn whole(&self, bytes: &[u8]) -> u64 {
+        match self.format {
+            Format::Json | Format::Ecs => lines(bytes),
+            Format::Otlp if bytes.is_empty() => 0,
+            Format::Otlp => otlp::entries(bytes, usize::MAX).1,
+        }
+    }
+
     fn wrote(&self, records: u64) {
         self.queue.counters.written.inc_by(records);
     }
@@ -90,7 +108,7 @@ impl Work {
 }
 
 /// Line feeds in it.
-pub(super) fn lines(bytes: &[u8]) -> u64 {
+fn lines(bytes: &[u8]) -> u64 {
     bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 

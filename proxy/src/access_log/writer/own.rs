@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{
     Work,
-    lines::{lines, start_of_line},
-    put::Put,
+    lines::start_of_line,
+    put::{Put, since_1970},
 };
 use crate::{
     access_log::{
@@ -23,16 +23,14 @@ impl Work {
     /// Finds out where the chain goes on, or begins one, and says so in the log.
     pub(super) fn resume(&mut self) {
         let Some(sealing) = self.sealing.clone() else {
-            if self.output.is_torn() {
-                self.put(b"\n");
-            }
+            while self.output.is_torn() && !self.end_line() {}
             return;
         };
         let found = self.output.find(&sealing.keys).unwrap_or_else(|error| {
             tracing::error!(sink = self.name, error = %Chain(&error), "the end of a sealed log cannot be read");
             Found { notice: Some(Notice::Unreadable), ..Found::default() }
         });
-        let Found { state, unsealed, mut torn, unended, notice } = found;
+        let Found { state, claimed: _, unsealed, mut torn, unended, notice } = found;
         if let Some(notice) = notice {
             tracing::error!(
                 sink = self.name,
@@ -48,7 +46,7 @@ impl Work {
             }
         }
         if unended {
-            self.put(b"\n");
+            self.end_line();
         }
         let (key, format) = (sealing.key, self.format.into());
         self.sealer = Some(match state {
@@ -64,77 +62,138 @@ impl Work {
 
     /// Goes on after a file was put in the place of ours, or somebody else has written to it. `torn` is the piece of a
     /// line that was left elsewhere.
-    pub(super) fn follow(&mut self, mut torn: Option<Torn>) {
+    pub(super) fn follow(&mut self, torn: Option<Torn>) {
         if self.sealing.is_some() && self.sealer.is_none() {
             // It was not looked at yet.
             return;
         }
-        let mut notice = None;
-        let mut unended = self.output.is_torn();
-        if let (Some(sealing), Some(sealer)) = (&self.sealing, &mut self.sealer)
-            && let Ok(found) = self.output.find(&sealing.keys)
-            && let Some(state) = found.state
-            && state.chain == sealer.state().chain
-            && state.seq > sealer.state().seq
-        {
-            sealer.set_state(state);
-            notice = found.notice;
-            torn = found.torn;
-            unended = unended || found.unended;
-        }
-        if unended {
-            self.put(b"\n");
-        }
+        let (torn, notice) = self.catch_up(torn);
         self.segment(torn, notice);
     }
 
-    /// The rest of `bytes` has to go to another file: the chain goes back to the last line that the old one holds
-    /// whole. Says how many those are.
-    pub(super) fn elsewhere(&mut self, bytes: &[u8], written: usize, before: Option<State>) -> u64 {
+    /// Goes to the end of what is there, which somebody else may have written, and says what a new start has to tell of.
+    fn catch_up(&mut self, mut torn: Option<Torn>) -> (Option<Torn>, Option<Notice>) {
+        let mut notice = None;
+        loop {
+            let mut unended = self.output.is_torn();
+            if let (Some(sealing), Some(sealer)) = (&self.sealing, &mut self.sealer)
+                && let Ok(found) = self.output.find(&sealing.keys)
+                && let Some(state) = found.claimed.or(found.state)
+                && state.chain == sealer.state().chain
+            {
+                let ours = sealer.state();
+                if state.seq > ours.seq {
+                    sealer.set_state(state);
+                    notice = found.notice;
+                    torn = found.torn;
+                    unended = unended || found.unended;
+                } else if state == ours {
+                    torn = found.torn.or(torn);
+                }
+            }
+            if !unended || self.end_line() {
+                return (torn, notice);
+            }
+        }
+    }
+
+    /// Ends a line that lacks its end. Says whether that was possible here, and not elsewhere.
+    fn end_line(&mut self) -> bool {
+        match self.put(b"\n") {
+            Put::All(_) => true,
+            Put::Ended(_) => {
+                self.over = true;
+                true
+            }
+            Put::Elsewhere(_) => false,
+        }
+    }
+
+    /// The rest of `bytes` has to go to another file. Says how many lines the old one holds whole.
+    pub(super) fn elsewhere(
+        &mut self,
+        bytes: &[u8],
+        written: usize,
+        before: Option<Sealer>,
+    ) -> u64 {
+        let (whole, torn) = self.back(bytes, written, before);
+        self.follow(torn);
+        whole
+    }
+
+    /// The log ends before the rest of `bytes`. Says how many lines it holds whole.
+    pub(super) fn ended(&mut self, bytes: &[u8], written: usize, before: Option<Sealer>) -> u64 {
+        let last = written.checked_sub(1).and_then(|last| bytes.get(last));
+        self.over |= last.is_some_and(|byte| *byte != b'\n') && self.format != Format::Otlp;
+        self.back(bytes, written, before).0
+    }
+
+    /// The chain goes back to the last line of `bytes` that is written whole. Says how many those are, and what piece of one
+    /// follows them.
+    fn back(
+        &mut self,
+        bytes: &[u8],
+        written: usize,
+        before: Option<Sealer>,
+    ) -> (u64, Option<Torn>) {
         let mut written = bytes.get(..written).unwrap_or_default();
         // All but its line feed is a line: whoever reads takes it for one.
         if !written.is_empty() && bytes.get(written.len()) == Some(&b'\n') {
             written = bytes.get(..=written.len()).unwrap_or(written);
         }
-        let whole = lines(written);
+        let whole = self.whole(written);
+        if self.format == Format::Otlp {
+            // It has no lines, and so no chain.
+            return (whole, None);
+        }
         let (last, piece) =
             written.split_at_checked(start_of_line(written, whole)).unwrap_or((written, &[]));
-        if let (Some(sealer), Some(before)) = (&mut self.sealer, before) {
+        if let (Some(sealer), Some(before)) = (&mut self.sealer, before)
+            && last.len() < bytes.len()
+        {
             let last = last.strip_suffix(b"\n").unwrap_or(last);
             let last = last.rsplit(|byte| *byte == b'\n').next().and_then(Sealed::of);
-            sealer.set_state(match last {
-                Some(Sealed { seq, mac, .. }) => State { seq, mac, ..before },
-                None => before,
-            });
+            *sealer = before;
+            if let Some(Sealed { seq, mac, .. }) = last {
+                sealer.sealed(whole, State { seq, mac, ..sealer.state() });
+            }
         }
-        self.follow((!piece.is_empty()).then(|| Torn::of(piece)));
-        whole
+        (whole, (!piece.is_empty()).then(|| Torn::of(piece)))
     }
 
     /// Says that the chain goes on here, where there is one.
-    fn segment(&mut self, mut torn: Option<Torn>, notice: Option<Notice>) {
+    fn segment(&mut self, mut torn: Option<Torn>, mut notice: Option<Notice>) {
         while let Some(sealer) = &mut self.sealer {
-            let before = sealer.state();
+            let before = Some(sealer.clone());
             let mut out = Vec::new();
             sealer.start((torn, notice), SystemTime::now(), &mut out);
-            let Put::Elsewhere(written) = self.put(&out) else { return };
-            if let Some(sealer) = &mut self.sealer {
-                sealer.set_state(before);
+            match self.put(&out) {
+                Put::All(_) => return,
+                Put::Ended(written) => {
+                    self.ended(&out, written, before);
+                    return;
+                }
+                Put::Elsewhere(written) => {
+                    let (whole, piece) = self.back(&out, written, before);
+                    let untold = if whole > 0 { (None, None) } else { (torn, notice) };
+                    let found = self.catch_up(piece.or(untold.0));
+                    (torn, notice) = (found.0, found.1.or(untold.1));
+                }
             }
-            let piece = out.get(..written).unwrap_or_default();
-            torn = (!piece.is_empty()).then(|| Torn::of(piece));
         }
     }
 
-    /// Writes one line of the log's own, and gives it back.
+    /// Writes one line of the log's own, and gives it back if it was taken.
     fn own(&mut self, write: impl Fn(Option<&mut Sealer>, &mut Vec<u8>)) -> Option<Vec<u8>> {
         loop {
-            let before = self.sealer.as_ref().map(Sealer::state);
+            let before = self.sealer.clone();
             let mut out = Vec::new();
             write(self.sealer.as_mut(), &mut out);
             match self.put(&out) {
-                Put::All(_) => return Some(out),
-                Put::Ended(_) => return None,
+                Put::All(rejected) => return (rejected == 0).then_some(out),
+                Put::Ended(written) => {
+                    return (self.ended(&out, written, before) > 0).then_some(out);
+                }
                 Put::Elsewhere(written) => {
                     if self.elsewhere(&out, written, before) > 0 {
                         return Some(out);
@@ -168,6 +227,9 @@ impl Work {
                 }
             }
         });
+        if told.is_some() {
+            self.output.recorded();
+        }
         told.is_some()
     }
 
@@ -182,9 +244,12 @@ impl Work {
         });
         let Some(line) = line else { return };
         // It has to be in the log before it is in the head: after a crash of the machine the log would look cut short.
-        self.sync(true);
-        if let Err(error) = self.output.save_head(&line) {
-            self.failed(&error);
+        if !self.sync(true) {
+            return;
+        }
+        match self.output.save_head(&line) {
+            Ok(()) => self.queue.counters.checkpoint.set(since_1970()),
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -194,7 +259,9 @@ impl Work {
             return;
         }
         self.checkpoint(CheckpointReason::Rotation);
-        self.sync(true);
+        if !self.sync(true) {
+            return;
+        }
         match self.output.rotate() {
             Ok(()) => {
                 self.rotate_after = None;

@@ -30,12 +30,21 @@ pub(super) enum Put {
     Ended(usize),
 }
 
+/// Now, in seconds since 1970.
+pub(super) fn since_1970() -> f64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
 impl Work {
-    /// Writes all of `bytes`, however often that takes.
+    /// Writes all of `bytes`, however often that takes, and only while the output is ours alone.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Put {
         let (mut written, mut rejected) = (0, 0);
         let mut pause = PAUSE;
         while written < bytes.len() {
+            if self.over || !self.entered {
+                return Put::Ended(written);
+            }
             let rest = bytes.get(written..).unwrap_or_default();
             match self.output.write(rest) {
                 Ok(done) => {
@@ -66,34 +75,50 @@ impl Work {
         if !within_line {
             self.leave();
         }
-        match self.wait(pause) {
-            Interrupt::Stop => return Some(Put::Ended(written)),
-            Interrupt::Reopen => match self.output.reopen() {
-                Ok(()) => {
-                    self.entered = self.output.enter().is_ok();
-                    return Some(Put::Elsewhere(written));
+        let mut elsewhere = false;
+        loop {
+            match self.wait(pause) {
+                Interrupt::Stop => return Some(Put::Ended(written)),
+                Interrupt::Reopen => elsewhere |= self.reopened(),
+                Interrupt::None => {}
+            }
+            if !self.entered {
+                match self.output.enter() {
+                    Ok(entered) => {
+                        self.entered = true;
+                        elsewhere |= entered == Entered::Other && self.sealer.is_some();
+                    }
+                    Err(error) => {
+                        self.failed(&error);
+                        continue;
+                    }
                 }
-                Err(error) => self.warn(&error),
-            },
-            Interrupt::None => {}
+            }
+            return elsewhere.then_some(Put::Elsewhere(written));
         }
-        if self.entered {
-            return None;
-        }
-        match self.output.enter() {
-            Ok(entered) => {
-                self.entered = true;
-                (entered == Entered::Other && self.sealer.is_some())
-                    .then_some(Put::Elsewhere(written))
+    }
+
+    /// Opens the output anew, where that can be. Says whether it is another one now, which is not ours yet.
+    pub(super) fn reopened(&mut self) -> bool {
+        match self.output.reopen() {
+            Ok(Entered::Same) => false,
+            Ok(Entered::Other) => {
+                self.entered = false;
+                true
             }
             Err(error) => {
-                self.failed(&error);
-                None
+                tracing::warn!(
+                    sink = self.name,
+                    error = %Chain(&error),
+                    "access log not reopened; the old one stays"
+                );
+                false
             }
         }
     }
 
-    /// Makes the output ours alone, and goes on where somebody else left off.
+    /// Makes the output ours alone, and goes on where somebody else left off. Without having it comes back only when the
+    /// log ends.
     pub(super) fn enter(&mut self) {
         let mut pause = PAUSE;
         while !self.entered {
@@ -109,9 +134,7 @@ impl Work {
                     match self.wait(&mut pause) {
                         Interrupt::Stop => return,
                         Interrupt::Reopen => {
-                            if let Err(error) = self.output.reopen() {
-                                self.warn(&error);
-                            }
+                            self.reopened();
                         }
                         Interrupt::None => {}
                     }
@@ -134,16 +157,27 @@ impl Work {
     fn progress(&self, bytes: usize) {
         let counters = &self.queue.counters;
         counters.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        counters.last_write.set(now.as_secs_f64());
+        counters.last_write.set(since_1970());
         if let Some(sealer) = &self.sealer {
             counters.sequence.set(i64::try_from(sealer.state().seq).unwrap_or(i64::MAX));
         }
     }
 
-    pub(super) fn sync(&mut self, end: bool) {
-        if let Err(error) = self.output.sync(end) {
+    /// Forces what was written onto the disk, where that is asked for, however often that takes. Says whether it is there:
+    /// not when the log ends, or has to go on in another file, before the disk takes it.
+    pub(super) fn sync(&mut self, end: bool) -> bool {
+        let mut pause = PAUSE;
+        loop {
+            let Err(error) = self.output.sync(end) else { return true };
             self.failed(&error);
+            match self.wait(&mut pause) {
+                Interrupt::Stop => return false,
+                Interrupt::Reopen if self.reopened() => {
+                    self.enter();
+                    return false;
+                }
+                Interrupt::Reopen | Interrupt::None => {}
+            }
         }
     }
 

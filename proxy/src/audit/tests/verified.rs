@@ -108,6 +108,12 @@ fn a_log_cut_short_is_found_by_its_head_and_by_a_kept_checkpoint() {
     assert_eq!(found(&held(&early)), []);
     let verdict = held(&both);
     assert_eq!(found(&verdict), [("kept.both".to_owned(), None, Some(11), "cut_short")]);
+
+    // However many stand before it.
+    fs::write(&both, format!("{}{late}", fs::read_to_string(&early).unwrap().repeat(10_001)))
+        .unwrap();
+    let verdict = held(&both);
+    assert_eq!(found(&verdict), [("kept.both".to_owned(), None, Some(11), "cut_short")]);
 }
 
 #[test]

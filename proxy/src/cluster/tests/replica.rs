@@ -65,6 +65,14 @@ pub(super) enum Forgery {
     Noise,
 }
 
+/// How the answers of a replica are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Forged(Forgery),
+    /// They are those of a replica that knows nothing of its end, as an answer that was given just before.
+    Late,
+}
+
 impl Forgery {
     pub(super) const ALL: [Self; 5] =
         [Self::NoSignature, Self::OtherBody, Self::OldAnswer, Self::QuestionAsAnswer, Self::Noise];
@@ -75,7 +83,7 @@ struct PeerListener {
     cluster: Arc<Cluster>,
     checker: HopChecker,
     asked: Arc<Mutex<Vec<NodeName>>>,
-    forgery: Option<Forgery>,
+    change: Option<Change>,
     first: Mutex<Option<(http::HeaderValue, Bytes)>>,
 }
 
@@ -116,14 +124,19 @@ impl Replica {
     }
 
     pub(super) fn forging(listener: Listener, all: &[String], forgery: Forgery) -> Self {
-        Self::with(listener, config(all, None), &usual_keys(), Some(forgery))
+        Self::with(listener, config(all, None), &usual_keys(), Some(Change::Forged(forgery)))
+    }
+
+    /// One whose answers go on saying that it is ready.
+    pub(super) fn late(listener: Listener, all: &[String]) -> Self {
+        Self::with(listener, config(all, None), &usual_keys(), Some(Change::Late))
     }
 
     fn with(
         listener: Listener,
         config: config::Cluster,
         keys: &Arc<HopKeys>,
-        forgery: Option<Forgery>,
+        change: Option<Change>,
     ) -> Self {
         let Listener { address, socket } = listener;
         let config = config::Cluster { listen: address, advertise: address.to_string(), ..config };
@@ -140,7 +153,7 @@ impl Replica {
                 SystemTime::now(),
             ),
             asked: Arc::clone(&asked),
-            forgery,
+            change,
             first: Mutex::new(None),
         };
         let tls = cluster.listener_tls().unwrap();
@@ -204,6 +217,11 @@ pub(super) async fn until(patience: Duration, mut happened: impl FnMut() -> bool
 impl PeerListener {
     async fn answer(&self, path: &str, said: &Hop, body: &[u8]) -> Result<Answer, HeardError> {
         match path {
+            STATUS_PATH if self.change == Some(Change::Late) => {
+                let status = self.cluster.answer_probe(said)?.body;
+                let status = String::from_utf8(status.to_vec()).unwrap();
+                self.cluster.answer(said, path, status.replace("draining", "ready").into())
+            }
             STATUS_PATH => self.cluster.answer_probe(said),
             LEAVE_PATH => self.cluster.heard_leave(said, body).await,
             _ => {
@@ -225,13 +243,13 @@ impl PeerListener {
         let first = self.first.lock().get_or_insert_with(|| (header.clone(), body.clone())).clone();
         let other =
             String::from_utf8(body.to_vec()).unwrap().replace("\"workers\":2", "\"workers\":9");
-        match self.forgery {
-            None => (Some(header), body),
-            Some(Forgery::NoSignature) => (None, body),
-            Some(Forgery::OtherBody) => (Some(header), other.into()),
-            Some(Forgery::OldAnswer) => (Some(first.0), first.1),
-            Some(Forgery::QuestionAsAnswer) => (Some(question.clone()), body),
-            Some(Forgery::Noise) => (Some(http::HeaderValue::from_static("a.b")), body),
+        let Some(Change::Forged(forgery)) = self.change else { return (Some(header), body) };
+        match forgery {
+            Forgery::NoSignature => (None, body),
+            Forgery::OtherBody => (Some(header), other.into()),
+            Forgery::OldAnswer => (Some(first.0), first.1),
+            Forgery::QuestionAsAnswer => (Some(question.clone()), body),
+            Forgery::Noise => (Some(http::HeaderValue::from_static("a.b")), body),
         }
     }
 }

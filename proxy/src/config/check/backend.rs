@@ -19,7 +19,7 @@ use crate::config::{place::At, raw};
 /// Most backends: each has its own connections, and its name goes into every tool's description.
 const BACKENDS_MAX: usize = 64;
 
-/// Most further headers of a backend.
+/// Most further headers of a backend, or of a receiver of OpenTelemetry data.
 const HEADERS_MAX: usize = 32;
 
 /// Largest file of certificate authorities, in bytes; the public ones of Mozilla take 220 KB.
@@ -58,7 +58,8 @@ impl Check<'_> {
             filled(raw.org_id.as_deref()).and_then(|id| self.org_id(&at.key("org_id"), id));
         let available_orgs = self.orgs(&at.key("available_orgs"), &raw.available_orgs);
         let auth = self.auth(&at.key("auth"), raw.auth);
-        let headers = self.backend_headers(&at, raw.headers, &raw.header_files);
+        let headers =
+            self.further_headers(&at, raw.headers, &raw.header_files, &RESERVED_BACKEND_HEADERS);
         let ca_pem = self.ca_pem(&at.key("tls").key("ca_file"), raw.tls.ca_file.as_deref());
         let timeout = self.span(&at.key("timeout"), &raw.timeout, MILLISECOND..=HOUR);
         let connect_timeout =
@@ -218,11 +219,13 @@ impl Check<'_> {
         secret
     }
 
-    fn backend_headers(
+    /// Further headers, written out or named by files, but none of those that are `reserved`.
+    pub(super) fn further_headers(
         &mut self,
         at: &At,
         values: BTreeMap<String, raw::SecretText>,
         files: &BTreeMap<String, String>,
+        reserved: &[HeaderName],
     ) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if values.len() + files.len() > HEADERS_MAX {
@@ -231,19 +234,18 @@ impl Check<'_> {
         }
         for (name, raw::SecretText(value)) in values {
             let place = at.key("headers").key(&name);
-            let value = Some(value);
-            self.secret_header((&place, &name), value, &RESERVED_BACKEND_HEADERS, &mut headers);
+            self.secret_header((&place, &name), Some(value), reserved, &mut headers);
         }
         for (name, file) in files {
             let place = at.key("header_files").key(name);
             let value = self.secret_file(&place, file);
-            self.secret_header((&place, name), value, &RESERVED_BACKEND_HEADERS, &mut headers);
+            self.secret_header((&place, name), value, reserved, &mut headers);
         }
         headers
     }
 
     /// Adds a header whose value is a secret and whose name is none that Promgate sets.
-    pub(super) fn secret_header(
+    fn secret_header(
         &mut self,
         (at, name): (&At, &str),
         value: Option<Secret>,

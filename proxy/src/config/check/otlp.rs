@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 use url::Url;
 
 use super::{Check, filled};
 use crate::config::{Otlp, OtlpProtocol, place::At, raw};
-
-/// Most further headers of a request to a receiver.
-const HEADERS_MAX: usize = 32;
 
 /// Headers that are the transport's.
 const RESERVED: [HeaderName; 8] = [
@@ -49,7 +46,7 @@ impl Check<'_> {
             );
         }
         let endpoint = endpoint.and_then(|text| self.web_address(&place, text));
-        let headers = self.otlp_headers(at, headers, header_files);
+        let headers = self.further_headers(at, headers, header_files, &RESERVED);
         let tls = tls.map(|tls| self.sink_tls(&at.key("tls"), tls));
         let name = tls.as_ref().and_then(|tls| tls.server_name.as_deref());
         if name.is_some_and(|name| name.parse::<IpAddr>().is_ok()) {
@@ -73,29 +70,6 @@ impl Check<'_> {
         };
         self.endpoint_path(&place, &mut endpoint, (protocol, path));
         Some(Otlp { endpoint, protocol, headers, tls: tls.unwrap_or_default(), timeout })
-    }
-
-    fn otlp_headers(
-        &mut self,
-        at: &At,
-        values: BTreeMap<String, raw::SecretText>,
-        files: &BTreeMap<String, String>,
-    ) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        if values.len() + files.len() > HEADERS_MAX {
-            let what = format!("there are more than {HEADERS_MAX} headers");
-            self.faults.push(&at.key("headers"), what, "remove some");
-        }
-        for (name, raw::SecretText(value)) in values {
-            let place = at.key("headers").key(&name);
-            self.secret_header((&place, &name), Some(value), &RESERVED, &mut headers);
-        }
-        for (name, file) in files {
-            let place = at.key("header_files").key(name);
-            let value = self.secret_file(&place, file);
-            self.secret_header((&place, name), value, &RESERVED, &mut headers);
-        }
-        headers
     }
 
     /// Completes the address: HTTP has a path for each kind of data, gRPC has the service's.

@@ -104,6 +104,13 @@ impl Check<'_> {
             let form = redaction(*form);
             if form == Redaction::Hash {
                 self.key_needed(&place, has_keys);
+                if is_pseudonym(field, records.identity) {
+                    self.faults.push(
+                        &place,
+                        "this field holds a pseudonym already, and of a pseudonym's pseudonym nobody finds the name again",
+                        "remove it here",
+                    );
+                }
             }
             redacted.push((field, form));
         }
@@ -171,6 +178,17 @@ impl Check<'_> {
             );
         }
     }
+}
+
+/// Whether a field is written as a pseudonym without any rule for it.
+fn is_pseudonym(field: Field, identity: Identity) -> bool {
+    let named = [
+        (Field::Session, IdentityForm::Hashed),
+        (Field::Issuer, identity.issuer),
+        (Field::Subject, identity.subject),
+        (Field::ClientId, identity.client_id),
+    ];
+    named.contains(&(field, IdentityForm::Hashed))
 }
 
 const fn redaction(raw: raw::Redaction) -> Redaction {

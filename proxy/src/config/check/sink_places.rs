@@ -1,4 +1,4 @@
-//! The places of sinks: files that can be written, syslog servers, OTLP receivers.
+//! The places of sinks: files that can be written, syslog servers, OTLP receivers; and what happens when they are full.
 
 use std::{collections::BTreeMap, fs::OpenOptions, io, path::Path, time::Duration};
 
@@ -6,12 +6,18 @@ use rustix::fs::Access;
 use rustls::pki_types::ServerName;
 
 use super::{Check, backend::CA_FILE_BYTES_MAX, filled, host, otlp::WrittenOtlp};
-use crate::config::{LogFile, Otlp, SinkTls, Syslog, SyslogAddress, file::reason, place::At, raw};
+use crate::config::{
+    LogFile, Otlp, SinkTls, Syslog, SyslogAddress, WhenFull, file::reason, place::At, raw,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// How long a sink may take to connect, or to take something.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request waits for room for its record: longer than a disk or a server that restarts is away, and not longer
+/// than most clients wait.
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The ports of syslog over TCP and over TLS. Spec: RFC 6587 §3.2 (in use, not assigned), RFC 5425 §4.1.
 const SYSLOG_PORT: u16 = 514;
@@ -124,6 +130,29 @@ impl Check<'_> {
             timeout,
         };
         self.otlp(at, written)
+    }
+
+    /// What happens when it cannot take more, and how long requests wait.
+    pub(super) fn when_full(&mut self, at: &At, raw: &raw::Sink) -> WhenFull {
+        let place = at.key("block_timeout");
+        let timeout = raw.block_timeout.as_ref();
+        let when_full = match raw.when_full {
+            raw::WhenFull::Drop => WhenFull::Drop,
+            raw::WhenFull::Refuse => WhenFull::Refuse,
+            raw::WhenFull::Block => {
+                let range = Duration::from_millis(100)..=SECOND * 3600;
+                let given = timeout.map(|span| self.span(&place, span, range));
+                return WhenFull::Block(given.unwrap_or(BLOCK_TIMEOUT));
+            }
+        };
+        if timeout.is_some() {
+            self.faults.push_unless_known(
+                &place,
+                "has no meaning where requests do not wait",
+                "remove it, or write `when_full: block`",
+            );
+        }
+        when_full
     }
 
     fn sink_timeout(&mut self, at: &At, raw: &raw::Sink) -> Duration {

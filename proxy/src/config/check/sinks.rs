@@ -133,11 +133,7 @@ impl Check<'_> {
         let filter = filled(raw.filter.as_deref());
         let filter = filter.and_then(|text| self.filter(&at.key("filter"), text));
         let sample = self.share(&at.key("sample"), raw.sample.as_ref());
-        let when_full = match raw.when_full {
-            raw::WhenFull::Drop => WhenFull::Drop,
-            raw::WhenFull::Block => WhenFull::Block,
-            raw::WhenFull::Refuse => WhenFull::Refuse,
-        };
+        let when_full = self.when_full(at, &raw);
         let queue = at.key("queue_bytes_max");
         let least =
             if when_full == WhenFull::Drop { *QUEUE_BYTES.start() } else { GATED_BYTES_MIN };

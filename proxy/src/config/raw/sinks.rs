@@ -74,6 +74,8 @@ pub(crate) struct Sink {
     /// What happens when the sink cannot take more: `drop` loses records, counts them and says so in the log; `block`
     /// lets requests wait; `refuse` answers them with 503.
     pub(crate) when_full: WhenFull,
+    /// Longest time that a request waits under `when_full: block`, after which it is answered with 503; `30s` when absent.
+    pub(crate) block_timeout: Option<Span>,
     /// Bytes of records that may wait; `queue_bytes_max` of `access_logs` when absent.
     pub(crate) queue_bytes_max: Option<Size>,
     /// When a file is full.

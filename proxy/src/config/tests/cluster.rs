@@ -1,6 +1,9 @@
 //! Settings of sessions and replicas arrive where they belong.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use mcp_core::secret::Secret;
 
@@ -230,6 +233,20 @@ pub(super) fn certificate(folder: &Path, name: &str) {
         .output()
         .expect("openssl");
     assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn it_is_said_when_the_certificate_of_a_replica_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificate(folder.path(), "one");
+    let tls = "tls: {cert_file: one.pem, key_file: one.key, ca_file: one.pem}";
+    let text = REPLICATED.replace("keys: [\"first key of replicas, 32 bytes..\"]", tls);
+    let config = parsed_beside(folder.path(), &text).expect("good");
+    let shown = config.certificate_ends();
+    assert_eq!(shown.iter().map(|shown| &*shown.place).collect::<Vec<_>>(), ["cluster"]);
+    let left = UNIX_EPOCH + Duration::from_secs(shown[0].ends.try_into().expect("after 1970"));
+    let left = left.duration_since(SystemTime::now()).expect("not over yet");
+    assert!(left > secs(47 * 3600) && left <= secs(48 * 3600), "{left:?}");
 }
 
 #[test]

@@ -95,6 +95,18 @@ fn what_was_signed_before_the_start_is_early() {
     assert_eq!(replays.admit(Nonce { instance: 1, number: 1 }, NOW_MS + 1, NOW_MS), Ok(()));
 }
 
+#[test]
+fn first_answers_of_more_signers_than_hops_are_remembered_of_are_not_noted() {
+    let answers = FirstAnswers::default();
+    for instance in 0..=u64::try_from(SIGNERS_MAX).unwrap() {
+        answers.note(Signer(instance), NOW_MS);
+    }
+    answers.note(Signer(0), NOW_MS - 1);
+    assert_eq!(answers.0.lock().len(), SIGNERS_MAX);
+    assert!(answers.came_by(0, NOW_MS) && !answers.came_by(0, NOW_MS - 1), "the first counts");
+    assert!(!answers.came_by(u64::try_from(SIGNERS_MAX).unwrap(), NOW_MS));
+}
+
 proptest! {
     /// The window against a set that forgets nothing.
     #[test]

@@ -74,10 +74,30 @@ fn a_secret_is_masked_even_when_the_configuration_includes_it() {
         "X-Password",
         "X-Amz-Credential",
         "X-Forwarded-Auth",
+        "X-Auth-Key",
+        "Ocp-Apim-Subscription-Key",
+        "X-Functions-Key",
+        "X-AccessKey",
+        "X-Key-1",
+        "X-User-Pwd",
+        "X-Pass",
+        "X-Otp",
+        "X-Private",
+        "X-Client-Assertion",
+        "X-CSRF",
+        "X-XSRF-Value",
     ];
     for name in names {
         let shown = written(&rules(&[name], &[], &[]), &headers(&[(name, b"canary")]));
         assert_eq!(shown, format!(",\"headers\":{{\"{}\":\"***\"}}", name.to_lowercase()));
+    }
+}
+
+#[test]
+fn a_name_that_only_looks_like_that_of_a_secret_is_shown() {
+    for name in ["X-Keyboard", "X-Shipping", "X-Passenger", "X-Signal", "Accept"] {
+        let shown = written(&rules(&[name], &[], &[]), &headers(&[(name, b"a")]));
+        assert_eq!(shown, format!(",\"headers\":{{\"{}\":\"a\"}}", name.to_lowercase()));
     }
 }
 

@@ -128,6 +128,11 @@ impl Connection {
         !matches!(self, Self::Datagram(_))
     }
 
+    /// Whether an error of [`Connection::send`] says that a message is longer than any that can be sent.
+    pub(super) fn is_too_long(&self, error: &io::Error) -> bool {
+        !self.is_stream() && error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error())
+    }
+
     /// Sends all of `bytes`, and says how many the system took.
     pub(super) fn send(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut sent = 0;
