@@ -112,6 +112,9 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let resource = Resource { service: "s", instance: "i" };
-        assert!(matches!(OtlpOutput::new(&config, resource), Err(AccessLogError::Otlp(_))));
+        assert!(matches!(
+            OtlpOutput::new(&config, WhenFull::Drop, resource),
+            Err(AccessLogError::Otlp(_))
+        ));
     }
 }

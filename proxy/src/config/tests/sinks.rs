@@ -23,7 +23,7 @@ const SINKS: &str = r#"
       keep: {files: 6, age: 7d}
       fsync: 8s
     - {name: plain, type: file, path: logs/b.log, fsync: always}
-    - {name: out, type: stdout, sample: 0, when_full: block}
+    - {name: out, type: stdout, sample: 0, when_full: block, block_timeout: 7s}
     - {name: socket, type: syslog, address: "unix:///run/log.sock", facility: authpriv, app_name: mcp, timeout: 9s}
     - {name: tcp, type: syslog, address: "tcp://Logs.example:10"}
     - name: tls
@@ -107,7 +107,7 @@ fn the_settings_of_sinks_arrive() {
     assert!(matches!(target, Target::Stdout), "{target:?}");
     assert_eq!((*format, *chain, filter), (SinkFormat::Json, false, &None));
     assert_eq!(Some(*sample), Share::parse("0"));
-    assert_eq!((*when_full, *queue_bytes_max), (WhenFull::Block, 1 << 20));
+    assert_eq!((*when_full, *queue_bytes_max), (WhenFull::Block(secs(7)), 1 << 20));
     let plain = sink(&log, "plain");
     assert_eq!((plain.sample, plain.when_full), (Share::ALL, WhenFull::Drop));
     assert_eq!(sink(&log, "grpc").format, SinkFormat::Otlp);
@@ -164,7 +164,7 @@ fn the_settings_of_receivers_arrive() {
     assert_eq!(endpoint.as_str(), "https://otlp.example:12/logs");
     assert_eq!((*protocol, *timeout), (OtlpProtocol::HttpProtobuf, secs(13)));
     assert_eq!(headers.len(), 3);
-    assert_eq!((&headers["x-a"], &headers["x-b"], &headers["x-c"]), ("a", "b", "c"));
+    assert_eq!(["x-a", "x-b", "x-c"].map(|name| headers[name].as_bytes()), [b"a", b"b", b"c"]);
     assert_tls(tls, folder.path(), ("two", "one", "otlp.example"));
     let Otlp { endpoint, protocol, timeout, .. } = otlp(&log, "grpc");
     assert_eq!((endpoint.as_str(), *protocol), ("http://otlp.example:14/", OtlpProtocol::Grpc));

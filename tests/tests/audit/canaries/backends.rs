@@ -113,6 +113,9 @@ enum Wanted {
     Names,
 }
 
+/// Finds something to say, given what makes a secret of a part of it.
+type Say = fn(&dyn Fn(&str) -> String, Wanted) -> Said;
+
 /// What a backend says of its own.
 struct Said {
     status: u16,
@@ -121,7 +124,7 @@ struct Said {
 }
 
 /// A backend that says everything that `say` finds to say, and has a secret in its status line and further headers.
-fn telling(backend: &Canaries, say: fn(&dyn Fn(&str) -> String, Wanted) -> Said) -> Backend {
+fn telling(backend: &Canaries, say: Say) -> Backend {
     let [now, range, names] = [Wanted::Now, Wanted::Range, Wanted::Names].map(|wanted| {
         let secret = |part: &str| backend.word(&format!("{part}, asked for {wanted:?}"));
         let Said { status, headers, body } = say(&secret, wanted);
@@ -132,7 +135,7 @@ fn telling(backend: &Canaries, say: fn(&dyn Fn(&str) -> String, Wanted) -> Said)
         let more = ["Server", "Set-Cookie", "X-Anything", "Www-Authenticate"]
             .map(|name| (name, secret(&format!("header {name} of {status}"))));
         for (name, value) in headers.into_iter().chain(more) {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", &value, "\r\n"]);
         }
         let body = body.to_string();
         format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())

@@ -98,8 +98,8 @@ impl World {
             own.extend(admin.as_object().cloned().unwrap_or_default());
             file["middleware"]["access_logs"] = access_logs.clone();
         });
-        let _files = (folder, authority);
-        Self { config, client, admin_token, redis, replicas, _files, _backend: backend }
+        let files = (folder, authority);
+        Self { config, client, admin_token, redis, replicas, _files: files, _backend: backend }
     }
 
     /// Asks a replica as its operator.

@@ -136,13 +136,12 @@ impl Stage {
             let request = http2.translated(self.server.mcp, request)?;
             Some(http2.exchange(request))
         });
-        let answer = match translated {
-            Some(answer) => answer?,
-            None => {
-                let mut connection = Connection::open(self.server.mcp);
-                connection.try_send(request.bytes()).ok()?;
-                connection.try_answer().ok()?
-            }
+        let answer = if let Some(answer) = translated {
+            answer?
+        } else {
+            let mut connection = Connection::open(self.server.mcp);
+            connection.try_send(request.bytes()).ok()?;
+            connection.try_answer().ok()?
         };
         self.keep(0, &answer);
         Some(answer)
