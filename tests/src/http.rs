@@ -62,6 +62,12 @@ impl Request {
         self.with("Content-Length", &length)
     }
 
+    /// Method, target, headers and body, for who writes it in another way.
+    #[must_use]
+    pub fn parts(&self) -> (&str, &str, &[(String, String)], &[u8]) {
+        (&self.method, &self.target, &self.headers, &self.body)
+    }
+
     /// The bytes up to the blank line.
     #[must_use]
     pub fn head_bytes(&self) -> Vec<u8> {
@@ -89,6 +95,12 @@ pub struct Head {
 }
 
 impl Head {
+    /// That of an answer that came in another way.
+    #[must_use]
+    pub fn new(status: u16, headers: Vec<(String, String)>) -> Self {
+        Self { status, headers }
+    }
+
     /// The value of a header; several are joined.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {

@@ -23,4 +23,5 @@ mod audit {
     mod runs;
     mod syslog;
     mod tamper;
+    mod tls;
 }

@@ -112,7 +112,7 @@ pub(super) fn full(see: impl FnOnce(&Record<'_>)) {
     see(&Record {
         event: Event::StreamEnd,
         trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
-        tls: Some(Tls { version: "TLSv1.3", cipher: "TLS13_AES_128_GCM_SHA256", client: "00ff" }),
+        tls: Some(Tls { version: "1.3", cipher: "TLS13_AES_128_GCM_SHA256", client: "00ff" }),
         prompt: Some("incident"),
         resource: Some("prom://eu/rules"),
         session: Some(&session),

@@ -18,6 +18,7 @@ mod faults;
 mod freepik;
 mod hostile;
 mod settings;
+mod sinks;
 
 /// An environment of a test's own.
 #[derive(Default)]

@@ -65,7 +65,7 @@ impl Edge {
         let digest = session.digest().and_then(|digest| digest.ssl_digest.as_deref());
         let mut hex = [0; CERTIFICATE_CHARS];
         let tls = digest.map(|digest| Tls {
-            version: &digest.version,
+            version: version_of_tls(&digest.version),
             cipher: &digest.cipher,
             client: hexadecimal(&digest.cert_digest, &mut hex),
         });
@@ -187,6 +187,15 @@ pub(super) fn status(session: &ServerSession) -> Option<u16> {
 
 /// Characters of a SHA-256 in hexadecimal digits.
 const CERTIFICATE_CHARS: usize = 64;
+
+/// The number of a version of TLS, of which Pingora tells how rustls calls it.
+fn version_of_tls(name: &str) -> &str {
+    match name {
+        "TLSv1_2" => "1.2",
+        "TLSv1_3" => "1.3",
+        other => other,
+    }
+}
 
 /// The digest of a certificate in hexadecimal digits; empty where there is none.
 fn hexadecimal<'h>(digest: &[u8], hex: &'h mut [u8; CERTIFICATE_CHARS]) -> &'h str {

@@ -92,3 +92,29 @@ impl Output for OtlpOutput {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::config::{Otlp, OtlpProtocol, SinkTls};
+
+    #[tokio::test]
+    async fn a_receiver_that_cannot_be_reached_like_this_is_an_error_in_a_runtime_too() {
+        let config = Otlp {
+            endpoint: "https://127.0.0.1:9".parse().unwrap(),
+            protocol: OtlpProtocol::HttpProtobuf,
+            headers: HeaderMap::new(),
+            tls: SinkTls { server_name: Some("127.0.0.1".to_owned()), ..SinkTls::default() },
+            timeout: Duration::from_secs(1),
+        };
+        let resource = Resource { service: "s", instance: "i" };
+        assert!(matches!(
+            OtlpOutput::new(&config, WhenFull::Drop, resource),
+            Err(AccessLogError::Otlp(_))
+        ));
+    }
+}

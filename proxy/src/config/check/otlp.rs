@@ -1,6 +1,6 @@
 //! Receivers of OpenTelemetry data.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use http::{HeaderName, header};
 use url::Url;
@@ -48,6 +48,14 @@ impl Check<'_> {
         let endpoint = endpoint.and_then(|text| self.web_address(&place, text));
         let headers = self.further_headers(at, headers, header_files, &RESERVED);
         let tls = tls.map(|tls| self.sink_tls(&at.key("tls"), tls));
+        let name = tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+        if name.is_some_and(|name| name.parse::<IpAddr>().is_ok()) {
+            self.faults.push(
+                &at.key("tls").key("server_name"),
+                "an address, and receivers are known by a name",
+                "write the name in the receiver's certificate, such as `otel.example.com`",
+            );
+        }
         let mut endpoint = endpoint?;
         if tls.is_some() && endpoint.scheme() != "https" {
             self.faults.push_unless_known(

@@ -224,7 +224,7 @@ fn a_file_of_replicas_is_read_once_and_watched_by_others() {
 }
 
 /// Makes a certificate and its key with the system's tool.
-fn certificate(folder: &Path, name: &str) {
+pub(super) fn certificate(folder: &Path, name: &str) {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
         .args(["-days", "2", "-subj", "/CN=a", "-addext", "basicConstraints=critical,CA:TRUE"])

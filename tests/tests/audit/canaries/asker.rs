@@ -230,7 +230,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Every backend that repeats what we tell it.
+    /// Every backend: those that repeat what we tell them, and those with secrets of their own.
     fn backends(&self) {
         for backend in [
             "good",
@@ -245,6 +245,9 @@ impl Asker<'_> {
             "redirect",
             "odd",
             "broken",
+            "told",
+            "texts",
+            "faults",
         ] {
             let _answer =
                 self.tool("prometheus_query", json!({ "query": "up", "backend": backend }));

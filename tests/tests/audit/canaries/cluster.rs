@@ -6,15 +6,19 @@ use e2e::{
     canary::{Canaries, Search},
     http::{Answer, Connection, Request, once},
     minter::ISSUER,
+    paths::temporary_folder,
     process::Log,
     redis::{Redis, Settings},
     replicas::Replicas,
+    tls::Authority,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::{
-    secrets::{detectable, good_token},
-    stage::{assert_none, credentials, long},
+    backends::credentials,
+    secrets::{detectable, filed, filed_key, good_token, long, tls},
+    stage::assert_none,
 };
 
 /// Two replicas that share a store, and the secrets of both.
@@ -24,11 +28,23 @@ struct World {
     admin_token: String,
     redis: Redis,
     replicas: Replicas,
+    /// What secrets are read from.
+    _files: (TempDir, Authority),
     _backend: Backend,
 }
 
+/// Where the secrets of the configuration stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    InConfiguration,
+    /// In files; and replicas speak TLS, which wants a private key.
+    InFiles,
+}
+
 impl World {
-    fn start() -> Self {
+    fn start(kept: Kept) -> Self {
+        let (folder, authority) = (temporary_folder(), Authority::new("replicas"));
+        let files = folder.path();
         let [config, client]: [Canaries; 2] = Default::default();
         let redis = Redis::start_with(Settings {
             password: Some(config.word("password of Redis")),
@@ -40,35 +56,50 @@ impl World {
             answer(stream, 422, "application/json", said.to_string().as_bytes())
         });
         let admin_token = config.word("admin token");
-        let (url, password) =
-            (format!("redis://{}", redis.address()), config.word("password of Redis"));
-        let changes = json!({
-            "sessions": {
-                "keys": [long(&config, "session key"), long(&config, "session key of before")],
-                "store": "redis",
-                "redis": { "url": url, "password": password },
-            },
-            "backends": { "main": credentials(&config, "main", &backend.url()) },
-        });
+        let mut store = json!({ "url": format!("redis://{}", redis.address()) });
+        let (sessions, mut cluster, admin, audit);
+        if kept == Kept::InFiles {
+            store["password_file"] = json!(filed(files, &config, "password of Redis"));
+            let keys = ["session key", "session key of before"];
+            sessions = json!({ "key_files": keys.map(|key| filed_key(files, &config, key)) });
+            cluster = json!({ "key_files": [filed_key(files, &config, "cluster key")] });
+            cluster["tls"] = tls(&config, "TLS of replicas", &authority);
+            cluster["tls"]["server_name"] = json!("127.0.0.1");
+            admin = json!({ "token_file": filed(files, &config, "admin token") });
+            audit = json!({ "key_files": [filed_key(files, &config, "audit key")] });
+        } else {
+            store["password"] = json!(config.word("password of Redis"));
+            let keys = ["session key", "session key of before"];
+            sessions = json!({ "keys": keys.map(|key| long(&config, key)) });
+            cluster = json!({ "keys": [long(&config, "cluster key")] });
+            admin = json!({ "token": admin_token });
+            audit = json!({ "keys": [long(&config, "audit key")] });
+        }
+        let main = credentials(&config, "main", &backend.url(), files);
         let access_logs = json!({
             "included_headers": ["X-Shown"],
             "redacted_headers": ["Authorization", "Mcp-Session-Id"],
             "identity": { "subject": "hashed", "client_id": "hashed", "groups": "hashed" },
             "arguments": { "prometheus_query": { "query": "clear" } },
             "queries": "clear",
-            "audit": { "keys": [long(&config, "audit key")] },
+            "audit": audit,
             "sinks": [{ "name": "stdout", "type": "stdout", "chain": true, "when_full": "block" }],
         });
-        let (key, token) = (long(&config, "cluster key"), admin_token.clone());
         let replicas = Replicas::start_with(2, move |_, file| {
-            for part in ["sessions", "backends"] {
-                file[part] = changes[part].clone();
-            }
-            file["cluster"]["keys"] = json!([key]);
-            file["server"]["admin"]["token"] = json!(token);
+            file["sessions"] = sessions.clone();
+            file["sessions"]["store"] = json!("redis");
+            file["sessions"]["redis"] = store.clone();
+            file["backends"] = json!({ "main": main });
+            let own = file["cluster"].as_object_mut().expect("a section");
+            let _key_of_all_tests = own.remove("keys");
+            own.extend(cluster.as_object().cloned().unwrap_or_default());
+            file["server"]["admin"] = json!({ "host": file["server"]["admin"]["host"] });
+            let own = file["server"]["admin"].as_object_mut().expect("a section");
+            own.extend(admin.as_object().cloned().unwrap_or_default());
             file["middleware"]["access_logs"] = access_logs.clone();
         });
-        Self { config, client, admin_token, redis, replicas, _backend: backend }
+        let files = (folder, authority);
+        Self { config, client, admin_token, redis, replicas, _files: files, _backend: backend }
     }
 
     /// Asks a replica as its operator.
@@ -113,8 +144,11 @@ impl World {
             .header("Promgate-Hop", &client.word("hop of a stranger"))
             .header("Authorization", &BASE64_STANDARD.encode(client.word("token of a stranger")))
             .header("Connection", "close");
-        let refused = once(self.replicas.at(0).place().peer(), &hop);
-        assert!(refused.head.status >= 400, "{}", refused.head.status);
+        let mut peer = Connection::open(self.replicas.at(0).place().peer());
+        let refused = peer.try_send(hop.bytes()).and_then(|()| peer.try_answer());
+        // With TLS there is no answer at all.
+        let status = refused.map_or(400, |answer| answer.head.status);
+        assert!(status >= 400, "{status}");
         let end = json!({ "issuer": ISSUER, "subject": client.word("good token: subject") });
         said.extend_from_slice(&self.admin(1, "POST", "/admin/sessions/end", &end).body);
         said
@@ -123,7 +157,15 @@ impl World {
 
 #[test]
 fn no_secret_gets_from_one_replica_into_what_another_says() {
-    let mut world = World::start();
+    assert_silent(World::start(Kept::InConfiguration));
+}
+
+#[test]
+fn no_secret_in_a_file_gets_into_what_replicas_say() {
+    assert_silent(World::start(Kept::InFiles));
+}
+
+fn assert_silent(mut world: World) {
     for replica in 0..2 {
         let all = world.admin(replica, "PUT", "/admin/log", &json!({ "level": "trace" }));
         assert_eq!(all.head.status, 200);

@@ -1,36 +1,55 @@
 //! What commands print that read a configuration, and the same tools over standard input and output.
 
 use e2e::{
+    backend::Backend,
     canary::Canaries,
     minter,
-    paths::program,
+    paths::{program, temporary_folder},
     process::{PATIENCE, Process},
     server::{guarded, write_config},
+    tls::Authority,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::stage::{assert_none, backends, long};
+use super::{
+    backends::backends,
+    secrets::{filed, filed_key, long, tls},
+    stage::assert_none,
+};
+
+/// What a configuration stands on.
+struct Around {
+    _backends: Vec<Backend>,
+    _files: TempDir,
+    _authority: Authority,
+}
 
 /// A configuration that is full of secrets.
-fn full(config: &Canaries) -> (Vec<e2e::backend::Backend>, Value) {
-    let (backends, settings) = backends(config, &Canaries::default());
+fn full(config: &Canaries) -> (Around, Value) {
+    let (folder, authority) = (temporary_folder(), Authority::new("all"));
+    let files = folder.path();
+    let (backends, settings) = backends(config, &Canaries::default(), files);
     let mut file = guarded(&settings);
     let receiver = json!({ "X-Receiver": config.word("header of a receiver") });
+    let in_file = json!({ "X-Filed": filed(files, config, "header of a receiver, in a file") });
+    let keys = |what: &str| json!([filed_key(files, config, &format!("{what} in a file"))]);
     file["server"]["admin"]["token"] = json!(config.word("admin token"));
-    file["sessions"] = json!({ "keys": [long(config, "session key")], "store": "redis", "redis": {
+    file["sessions"] = json!({ "keys": [long(config, "session key")], "key_files": keys("session key"), "store": "redis", "redis": {
         "url": "redis://127.0.0.1:9", "username": config.word("user of Redis"), "password": config.word("password of Redis") } });
     file["cluster"] = json!({ "listen": "127.0.0.1:17999", "advertise": "127.0.0.1:17999", "keys": [long(config, "cluster key")],
-        "peers": { "static": ["127.0.0.1:17998"] } });
-    file["telemetry"] =
-        json!({ "traces": { "endpoint": "http://127.0.0.1:9", "headers": receiver } });
+        "key_files": keys("cluster key"), "tls": tls(config, "TLS of replicas", &authority), "peers": { "static": ["127.0.0.1:17998"] } });
+    file["telemetry"] = json!({ "traces": { "endpoint": "https://127.0.0.1:9", "headers": receiver, "header_files": in_file,
+        "tls": tls(config, "TLS of traces", &authority) } });
     file["middleware"]["access_logs"] = json!({
-        "audit": { "keys": [long(config, "audit key")] },
+        "audit": { "keys": [long(config, "audit key")], "key_files": keys("audit key") },
         "sinks": [
-            { "name": "otlp", "type": "otlp", "endpoint": "http://127.0.0.1:9", "headers": receiver },
+            { "name": "otlp", "type": "otlp", "endpoint": "https://127.0.0.1:9", "headers": receiver, "header_files": in_file,
+              "tls": tls(config, "TLS of a sink", &authority) },
             { "name": "stdout", "type": "stdout", "chain": true },
         ],
     });
-    (backends, file)
+    (Around { _backends: backends, _files: folder, _authority: authority }, file)
 }
 
 /// What a command prints; its exit code is of no interest.
@@ -50,7 +69,7 @@ fn printed(file: &Value, command: &[&str], input: &str) -> Vec<u8> {
 #[test]
 fn no_command_prints_a_secret_of_its_configuration() {
     let config = Canaries::default();
-    let (_backends, file) = full(&config);
+    let (_around, file) = full(&config);
     let token = format!("{}\n", minter::token("alice"));
     let call = |backend: &str| {
         json!({ "jsonrpc": "2.0", "id": backend, "method": "tools/call", "params": {
@@ -85,7 +104,7 @@ fn no_command_prints_a_secret_of_its_configuration() {
 #[test]
 fn a_fault_of_a_configuration_is_told_without_its_secrets() {
     let config = Canaries::default();
-    let (_backends, good) = full(&config);
+    let (_around, good) = full(&config);
     let secret = |place: &str| json!(config.word(place));
     let mut wrong = good.clone();
     wrong["server"]["admin"]["token"] = json!([secret("admin token in a list")]);

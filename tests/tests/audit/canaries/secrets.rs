@@ -1,10 +1,46 @@
-//! Secrets that say themselves what they are.
+//! Secrets that say themselves what they are, and secrets in files.
+
+use std::{fs, ops::Range, path::Path};
 
 use e2e::{
     canary::Canaries,
     minter::{Key, Kind, claims_with, encode, token_with},
+    tls::{Authority, Leaf},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// A file that holds a word.
+pub(super) fn filed(files: &Path, canaries: &Canaries, place: &str) -> String {
+    written(files, place, &canaries.word(place))
+}
+
+/// A file that holds a secret that is long enough for a key.
+pub(super) fn filed_key(files: &Path, canaries: &Canaries, place: &str) -> String {
+    written(files, place, &long(canaries, place))
+}
+
+fn written(files: &Path, place: &str, secret: &str) -> String {
+    let path = files.join(place.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    fs::write(&path, format!("{secret}\n")).expect("the folder is writable");
+    path.display().to_string()
+}
+
+/// A secret that is long enough for a key.
+pub(super) fn long(canaries: &Canaries, place: &str) -> String {
+    [canaries.word(place), canaries.word(&format!("{place}, its second half"))].concat()
+}
+
+/// Settings of TLS with a certificate of this authority. The private key is among the secrets.
+pub(super) fn tls(canaries: &Canaries, place: &str, authority: &Authority) -> Value {
+    let Leaf { certificate, key } = authority.issue();
+    let pem = fs::read_to_string(&key).expect("the key of a certificate");
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    canaries.plant(&format!("{place}: private key"), &body[PRIVATE]);
+    json!({ "ca_file": authority.certificate(), "cert_file": certificate, "key_file": key })
+}
+
+/// Where base64 has the private number of a P-256 key alone: 32 bytes after 36 of PKCS #8, and the public key follows.
+const PRIVATE: Range<usize> = 48..88;
 
 /// A good token of this subject; neither what it says nor its signature may be found.
 pub(super) fn good_token(canaries: &Canaries, place: &str) -> String {

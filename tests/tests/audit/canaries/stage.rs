@@ -3,27 +3,47 @@
 use std::{
     fs,
     io::Read as _,
-    net::TcpStream,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 use e2e::{
-    backend::{Backend, Received, answer, answer_with},
+    backend::Backend,
     canary::{Canaries, Found, Search},
+    collector::{Collector, Protocol},
     http::{Answer, Connection, Request},
     paths::temporary_folder,
     process::PATIENCE,
     server::{Server, guarded},
     syslog::Syslog,
+    tls::Authority,
 };
 use flate2::read::MultiGzDecoder;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::{
+    backends::{backends, echoing},
+    http2::Http2,
+    secrets::{filed, filed_key, long, tls},
+};
+
 /// A header that the configuration shows in the clear.
 pub(super) const CONTROL: &str = "X-Control";
+
+/// One of two ways in which everything is done that can be done in several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A log of JSON, syslog over TCP, traces by HTTP; clients speak HTTP/1.1.
+    First,
+    /// A log of text, syslog at a socket, traces and a further sink by gRPC, filters; clients speak HTTP/2 where they
+    /// can, and more of the configuration's secrets are in files.
+    Second,
+}
+
+/// Takes every record, after it has looked at what clients wrote.
+const ALL: &str = "!(record.path == 'a' && record.user_agent == 'b' && record.tool == 'c' && record.rpc_method == 'd')";
 
 /// A server, and all that it is connected to.
 pub(super) struct Stage {
@@ -38,7 +58,8 @@ pub(super) struct Stage {
     pub(super) control: Canaries,
     pub(super) admin_token: String,
     receivers: Receivers,
-    _backends: Vec<Backend>,
+    backends: Vec<Backend>,
+    http2: Option<Http2>,
     answers: Mutex<[Vec<u8>; 2]>,
     /// Requests that got as far as to have an id, and so have a record.
     recorded: AtomicUsize,
@@ -46,37 +67,47 @@ pub(super) struct Stage {
 
 /// Where everything goes.
 struct Receivers {
+    form: Form,
     logs: TempDir,
     /// What the configuration reads secrets from.
     files: TempDir,
     syslog: Syslog,
     /// One takes what it gets, one refuses all and repeats what it was sent.
     otlp: [Backend; 2],
+    /// Takes what comes by gRPC, in the second form.
+    collector: Option<Collector>,
+    /// Who vouches for the certificates with which we prove ourselves.
+    authority: Authority,
 }
 
 /// Everything that was said, by where.
 pub(super) struct Output {
+    form: Form,
     parts: Vec<(String, Vec<u8>)>,
     control: Canaries,
 }
 
 impl Stage {
-    pub(super) fn start() -> Self {
+    pub(super) fn start(form: Form) -> Self {
         let [config, client, backend, control]: [Canaries; 4] = Default::default();
-        let otlp = [Backend::answering(200, "application/x-protobuf", ""), echoing(403)];
-        let receivers = Receivers {
-            logs: temporary_folder(),
-            files: temporary_folder(),
-            syslog: Syslog::start(),
-            otlp,
-        };
-        let (backends, settings) = backends(&config, &backend);
+        let receivers = Receivers::start(form);
+        let files = receivers.files.path();
+        let (backends, settings) = backends(&config, &backend, files);
         let mut file = guarded(&settings);
         file["middleware"]["access_logs"] = receivers.access_logs(&config);
         file["telemetry"] = receivers.telemetry(&config);
-        file["server"]["admin"]["token"] = json!("${CANARY_ADMIN}");
-        let admin_token = config.word("admin token, from the environment");
-        file["sessions"] = json!({ "keys": [long(&config, "session key")] });
+        file["server"]["transport"]["http"]["h2c"] = json!(true);
+        let admin_token = config.word("admin token");
+        match form {
+            Form::First => file["server"]["admin"]["token"] = json!("${CANARY_ADMIN}"),
+            Form::Second => {
+                file["server"]["admin"]["token_file"] = json!(filed(files, &config, "admin token"));
+            }
+        }
+        file["sessions"] = json!({
+            "keys": [long(&config, "session key")],
+            "key_files": [filed_key(files, &config, "session key in a file")],
+        });
         file["server"]["limits"] = json!({ "call_timeout": "5s" });
         let environment = [
             ("PROMGATE_LOG", "trace"),
@@ -84,7 +115,6 @@ impl Stage {
             ("RUST_LOG", "trace"),
         ];
         let server = Server::promgate_with(&file, &environment);
-        let answers = Mutex::default();
         Self {
             server,
             config,
@@ -93,17 +123,31 @@ impl Stage {
             control,
             admin_token,
             receivers,
-            _backends: backends,
-            answers,
+            backends,
+            http2: (form == Form::Second).then(Http2::default),
+            answers: Mutex::default(),
             recorded: AtomicUsize::new(0),
         }
     }
 
     /// Sends a request on a connection of its own, and keeps what is answered; nothing when it is cut.
     pub(super) fn send(&self, request: &Request) -> Option<Answer> {
-        self.send_bytes(&request.bytes())
+        let translated = self.http2.as_ref().and_then(|http2| {
+            let request = http2.translated(self.server.mcp, request)?;
+            Some(http2.exchange(request))
+        });
+        let answer = if let Some(answer) = translated {
+            answer?
+        } else {
+            let mut connection = Connection::open(self.server.mcp);
+            connection.try_send(request.bytes()).ok()?;
+            connection.try_answer().ok()?
+        };
+        self.keep(0, &answer);
+        Some(answer)
     }
 
+    /// Sends bytes and nothing more, ever: whoever waits for more need not. A call would be given up.
     pub(super) fn send_bytes(&self, bytes: &[u8]) -> Option<Answer> {
         let mut connection = Connection::open(self.server.mcp);
         connection.try_send(bytes).ok()?;
@@ -130,6 +174,16 @@ impl Stage {
         self.recorded.load(Ordering::Relaxed)
     }
 
+    /// How often each backend was asked.
+    pub(super) fn asked_of_backends(&self) -> Vec<usize> {
+        self.backends.iter().map(|backend| backend.received().len()).collect()
+    }
+
+    /// How many requests were answered by HTTP/2.
+    pub(super) fn by_http2(&self) -> usize {
+        self.http2.as_ref().map_or(0, Http2::answered)
+    }
+
     /// All that the asker and the stranger were told.
     pub(super) fn answers(&self) -> (Vec<u8>, Vec<u8>) {
         let [asker, stranger] = self.answers.lock().clone();
@@ -148,7 +202,7 @@ impl Stage {
         parts.extend(self.receivers.parts());
         let control = Canaries::default();
         control.plant("control", &self.control.word("control"));
-        Output { parts, control }
+        Output { form: self.receivers.form, parts, control }
     }
 
     /// What the admin listener says, to whoever asks and to the operator.
@@ -183,15 +237,59 @@ impl Stage {
 }
 
 impl Receivers {
+    fn start(form: Form) -> Self {
+        let (syslog, collector) = match form {
+            Form::First => (Syslog::start(), None),
+            Form::Second => (Syslog::start_on_socket(), Some(Collector::start())),
+        };
+        Self {
+            form,
+            logs: temporary_folder(),
+            files: temporary_folder(),
+            syslog,
+            otlp: [Backend::answering(200, "application/x-protobuf", ""), echoing(403)],
+            collector,
+            authority: Authority::new("receivers"),
+        }
+    }
+
+    /// The headers of what is sent to a receiver.
+    fn headers(&self, config: &Canaries, name: &str) -> [Value; 2] {
+        let in_file = filed(self.files.path(), config, &format!("header of {name}, in a file"));
+        [
+            json!({ "X-Receiver": config.word(&format!("header of {name}")) }),
+            json!({ "X-Filed": in_file }),
+        ]
+    }
+
     fn access_logs(&self, config: &Canaries) -> Value {
         let file = |name: &str| self.logs.path().join(name).display().to_string();
-        let key_file = self.files.path().join("audit-key");
-        fs::write(&key_file, long(config, "audit key of a file")).expect("the folder is writable");
-        let otlp = |name: &str, receiver: &Backend| {
-            let header = config.word(&format!("header of {name}"));
-            json!({ "name": name, "type": "otlp", "endpoint": receiver.url(), "timeout": "1s",
-                "headers": { "X-Receiver": header } })
+        let otlp = |name: &str, endpoint: &str| {
+            let [headers, header_files] = self.headers(config, name);
+            json!({ "name": name, "type": "otlp", "endpoint": endpoint, "timeout": "1s",
+                "headers": headers, "header_files": header_files })
         };
+        // Nobody listens there.
+        let mut absent = otlp("absent", "https://127.0.0.1:9");
+        absent["tls"] = tls(config, "TLS of a sink", &self.authority);
+        let mut sinks = vec![
+            json!({ "name": "chained", "type": "file", "path": file("chained.log"), "chain": true, "compress": true,
+                "rotation": { "size": "64KiB" }, "when_full": "block" }),
+            json!({ "name": "ecs", "type": "file", "path": file("ecs.log"), "format": "ecs", "when_full": "block" }),
+            json!({ "name": "stdout", "type": "stdout", "when_full": "block" }),
+            json!({ "name": "syslog", "type": "syslog", "address": self.syslog.url(), "when_full": "block" }),
+            otlp("otlp", &self.otlp[0].url()),
+            otlp("refused", &self.otlp[1].url()),
+            absent,
+        ];
+        if let Some(collector) = &self.collector {
+            let mut grpc = otlp("grpc", &collector.endpoint(Protocol::Grpc));
+            grpc["protocol"] = json!("grpc");
+            sinks.push(grpc);
+            for sink in &mut sinks {
+                sink["filter"] = json!(ALL);
+            }
+        }
         let arguments = [
             "query", "backend", "org_id", "time", "timeout", "limit", "start", "end", "regex",
             "offset",
@@ -210,33 +308,25 @@ impl Receivers {
             "queries": "masked",
             "audit": {
                 "keys": [long(config, "audit key"), long(config, "audit key of before")],
-                "key_files": [key_file.display().to_string()],
+                "key_files": [filed_key(self.files.path(), config, "audit key in a file")],
                 "checkpoint_records": 20,
             },
-            "sinks": [
-                { "name": "chained", "type": "file", "path": file("chained.log"), "chain": true, "compress": true,
-                    "rotation": { "size": "64KiB" }, "when_full": "block" },
-                { "name": "ecs", "type": "file", "path": file("ecs.log"), "format": "ecs", "when_full": "block" },
-                { "name": "stdout", "type": "stdout", "when_full": "block" },
-                { "name": "syslog", "type": "syslog", "address": self.syslog.url(), "when_full": "block" },
-                otlp("otlp", &self.otlp[0]),
-                otlp("refused", &self.otlp[1]),
-            ],
+            "sinks": sinks,
         })
     }
 
     fn telemetry(&self, config: &Canaries) -> Value {
-        let header_file = self.files.path().join("traces-header");
-        fs::write(&header_file, config.word("header of traces, from a file"))
-            .expect("the folder is writable");
-        json!({
-            "traces": {
-                "endpoint": self.otlp[0].url(), "sample_ratio": 1, "propagate": "tracestate", "trust_parent": true,
-                "headers": { "X-Traces": config.word("header of traces") },
-                "header_files": { "X-Filed": header_file.display().to_string() },
-            },
-            "log": { "format": "json" },
-        })
+        let mut traces = match &self.collector {
+            Some(collector) => collector.traces(Protocol::Grpc),
+            None => json!({ "endpoint": self.otlp[0].url() }),
+        };
+        traces["sample_ratio"] = json!(1);
+        traces["propagate"] = json!("tracestate");
+        traces["trust_parent"] = json!(true);
+        let [headers, header_files] = self.headers(config, "traces");
+        (traces["headers"], traces["header_files"]) = (headers, header_files);
+        let format = if self.form == Form::First { "json" } else { "text" };
+        json!({ "traces": traces, "log": { "format": format } })
     }
 
     fn parts(&self) -> Vec<(String, Vec<u8>)> {
@@ -245,6 +335,9 @@ impl Receivers {
             assert_eq!(received.header("content-encoding"), None, "what is searched is not packed");
             let (name, body) = (received.line, received.body.into_bytes());
             parts.push((name, body));
+        }
+        if let Some(collector) = &self.collector {
+            parts.push(("collector".to_owned(), collector.text().into_bytes()));
         }
         let folder = fs::read_dir(self.logs.path()).expect("the folder of the logs");
         for entry in folder.flatten() {
@@ -259,16 +352,24 @@ impl Output {
     /// Asserts that each place has what is to be found, so that a search of nothing proves nothing.
     pub(super) fn assert_whole(&self, asked: usize) {
         let search = self.control.search();
-        for place in ["stdout", "chained.log.2", "ecs.log", "syslog", "/v1/logs"] {
+        let mut places = vec!["stdout", "chained.log.2", "ecs.log", "syslog", "/v1/logs"];
+        let (debug, traces) = match self.form {
+            Form::First => ("\"level\":\"debug\"", "/v1/traces"),
+            Form::Second => {
+                places.push("collector");
+                (" DEBUG ", "collector")
+            }
+        };
+        for place in places {
             let mut of_place = self.parts.iter().filter(|(name, _)| name.contains(place));
             let is_there = of_place.any(|(_, bytes)| !search.find(bytes).is_empty());
             assert!(is_there, "{place} lacks the control: {:?}", self.sizes());
         }
         let stderr = self.parts.iter().find(|(name, _)| name == "stderr").expect("stderr");
         let levels = String::from_utf8_lossy(&stderr.1);
-        assert!(levels.contains("\"level\":\"debug\""), "the server logs all it can");
+        assert!(levels.contains(debug), "the server logs all it can");
         let has = |name: &str| self.parts.iter().any(|(part, _)| part.contains(name));
-        assert!(has("chained.log.head") && has("/v1/traces") && has(".gz"), "{:?}", self.sizes());
+        assert!(has("chained.log.head") && has(traces) && has(".gz"), "{:?}", self.sizes());
         for name in ["stdout", "ecs.log"] {
             let (_, bytes) = self.parts.iter().find(|(part, _)| part == name).expect(name);
             let records = bytes.split(|byte| *byte == b'\n').count();
@@ -299,11 +400,6 @@ pub(super) fn assert_none(found: Vec<Found>) {
     assert!(found.is_empty(), "found: {found:?}");
 }
 
-/// A secret that is long enough for a key.
-pub(super) fn long(canaries: &Canaries, place: &str) -> String {
-    [canaries.word(place), canaries.word(&format!("{place}, its second half"))].concat()
-}
-
 fn unpacked(path: &Path) -> Vec<u8> {
     let bytes = fs::read(path).expect("the file of a log");
     if path.extension().is_none_or(|end| end != "gz") {
@@ -312,106 +408,4 @@ fn unpacked(path: &Path) -> Vec<u8> {
     let mut unpacked = Vec::new();
     MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked).expect("gzip");
     unpacked
-}
-
-/// Backends that repeat what we sent them in every way that there is, and how they are configured.
-pub(super) fn backends(config: &Canaries, backend: &Canaries) -> (Vec<Backend>, Value) {
-    let label = |name: &str| {
-        (backend.word(&format!("label `{name}`")), backend.random(&format!("label `{name}` again")))
-    };
-    let (job, pod) = label("job");
-    let good = json!({ "status": "success", "data": { "resultType": "vector", "result": [
-        { "metric": { "__name__": "up", "job": job, "pod": pod }, "value": [0, "1"] },
-    ]}, "infos": [backend.word("info")] });
-    let good = Backend::answering(200, "application/json", good.to_string());
-    let failing: Vec<(&str, Backend)> = vec![
-        ("unauthorized", echoing(401)),
-        ("forbidden", echoing(403)),
-        ("rejected", echoing(422)),
-        ("failed", echoing(500)),
-        ("limited", echoing(429)),
-        (
-            "warned",
-            Backend::start(|received, stream| {
-                let body = json!({ "status": "success", "warnings": [repeated(received)],
-                "data": { "resultType": "scalar", "result": [0, "1"] } });
-                answer(stream, 200, "application/json", body.to_string().as_bytes())
-            }),
-        ),
-        (
-            "page",
-            Backend::start(|received, stream| {
-                answer(stream, 200, "text/html", repeated(received).as_bytes())
-            }),
-        ),
-        (
-            "redirect",
-            Backend::start(|received, stream| {
-                let place =
-                    format!("http://127.0.0.1:9/?{}", repeated(received).replace([' ', '\n'], "+"));
-                answer_with(stream, 302, &[("Location", &place)], b"")
-            }),
-        ),
-        (
-            "odd",
-            Backend::start(|received, stream| {
-                let kind =
-                    format!("text/plain; secret=\"{}\"", repeated(received).replace('\n', " "));
-                answer_with(stream, 200, &[("Content-Type", &kind), ("X-Echo", &kind)], b"{")
-            }),
-        ),
-        ("broken", Backend::start(broken)),
-    ];
-    let mut settings = json!({
-        "good": credentials(config, "good", &good.url()),
-        // Nobody listens there.
-        "absent": credentials(config, "absent", "http://127.0.0.1:9"),
-    });
-    settings["good"]["org_id"] = json!("tenant");
-    settings["good"]["available_orgs"] = json!(["other"]);
-    for (name, backend) in &failing {
-        settings[*name] = credentials(config, name, &backend.url());
-    }
-    let mut all = vec![good];
-    all.extend(failing.into_iter().map(|(_, backend)| backend));
-    (all, settings)
-}
-
-/// Every second one has user and password, the others a token; all have a header.
-pub(super) fn credentials(config: &Canaries, name: &str, url: &str) -> Value {
-    let secret = |what: &str| config.word(&format!("{what} of backend `{name}`"));
-    let auth = if name.len().is_multiple_of(2) {
-        json!({ "type": "basic", "username": secret("user"), "password": secret("password") })
-    } else {
-        json!({ "type": "token", "token": secret("token") })
-    };
-    json!({
-        "url": url, "auth": auth, "timeout": "2s", "connect_timeout": "1s",
-        "headers": { "X-Backend-Key": secret("header") },
-    })
-}
-
-/// A server that answers everything with this status and all that it was sent, in the form of the Prometheus API.
-fn echoing(status: u16) -> Backend {
-    Backend::start(move |received, stream| {
-        let said =
-            json!({ "status": "error", "errorType": "bad_data", "error": repeated(received) });
-        answer(stream, status, "application/json", said.to_string().as_bytes())
-    })
-}
-
-fn repeated(received: &Received) -> String {
-    let headers: Vec<String> =
-        received.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    format!("{} {}", received.line, headers.join("\n"))
-}
-
-/// Says that more comes, and leaves.
-fn broken(received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
-    use std::io::Write as _;
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n{}",
-        repeated(received)
-    )
 }
