@@ -149,12 +149,13 @@ fn outside<'a>(
 ) {
     let is_keyword = token.is_number_word() || KEYWORDS.iter().any(|word| token.is_word(word));
     let is_time = before.is_some_and(|before| before.is("@"));
-    let selects = after.is_some_and(|after| after.is("{"));
+    let selects = after.is_some_and(|after| after.is("{") || after.is("["));
     let calls =
         after.is_some_and(|after| after.is("(") || after.is_word("by") || after.is_word("without"));
-    match (is_keyword || is_time, calls) {
-        (true, _) if !selects => {}
-        (false, true) => names.function(token.text),
-        (_, _) => names.metric(token.text),
+    if calls && !is_keyword && !is_time {
+        names.function(token.text);
+    } else if selects {
+        // A word that stands alone is not taken for a metric: this may be no query at all, but a secret.
+        names.metric(token.text);
     }
 }

@@ -180,7 +180,7 @@ fn another_dialect_is_read_word_by_word() {
     let reading = read(query);
     assert_eq!((reading.form, reading.masked), (Form::Lexical, None));
     let shape = reading.shape.unwrap();
-    assert_eq!(lists(&shape), [vec!["f", "m"], vec!["rollup_rate", "sum"], vec!["a", "b"]]);
+    assert_eq!(lists(&shape), [vec!["m"], vec!["rollup_rate", "sum"], vec!["a", "b"]]);
     alike(&[
         query,
         r#"WITH(f={b=~"",a="x"})sum(rollup_rate(m{f}[1h]))keep_metric_names default 7"#,
@@ -190,6 +190,24 @@ fn another_dialect_is_read_word_by_word() {
         r#"rate(m{c="" or b="",a=""}) by (y,x)"#,
     ]);
     all_differ(&["rate(m)", "rate(n)", r#"rate(m{a="1"})"#, "rate(m) by (x)", "rate(m) if 1"]);
+}
+
+#[test]
+fn words_of_what_is_no_query_are_not_taken_for_names() {
+    for query in [
+        "Bearer hunter2",
+        "password=hunter2",
+        "https://alice:hunter2@host/x",
+        "up hunter2",
+        "hunter2 =",
+    ] {
+        let reading = read(query);
+        assert_eq!(reading.form, Form::Lexical, "{query}");
+        let told = reading.shape.map(|shape| format!("{:?}", lists(&shape))).unwrap_or_default();
+        assert!(!told.contains("hunter2"), "{query}: {told}");
+    }
+    let shape = read("up{a='1'} if rate(other[5m]) if hunter2").shape.unwrap();
+    assert_eq!(lists(&shape), [vec!["other", "up"], vec!["rate"], vec!["a"]]);
 }
 
 #[test]

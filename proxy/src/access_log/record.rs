@@ -122,7 +122,7 @@ pub struct Record<'a> {
     pub query_fingerprint: Option<&'a str>,
     /// How the PromQL was read, in one word.
     pub query_form: Option<&'static str>,
-    /// Metrics that the PromQL names.
+    /// Metrics that the PromQL names; in another dialect those alone that it selects from, as in `a{…}` or `a[5m]`.
     pub query_metrics: &'a [Box<str>],
     /// Functions of the PromQL.
     pub query_functions: &'a [Box<str>],

@@ -92,7 +92,7 @@ fields! {
     QueryForm = "query_form", "promgate.query.form", "promgate.query.form", Word,
         "How the PromQL was read: `parsed`, or `lexical` where it is of another dialect.";
     QueryMetrics = "query_metrics", "promgate.query.metrics", "promgate.query.metrics", ClientList,
-        "Metrics that the PromQL names.";
+        "Metrics that the PromQL names; in another dialect those alone that it selects from, as in `a{…}` or `a[5m]`.";
     QueryFunctions = "query_functions", "promgate.query.functions", "promgate.query.functions", ClientList,
         "Functions and aggregations of the PromQL.";
     QueryLabels = "query_labels", "promgate.query.labels", "promgate.query.labels", ClientList,
