@@ -192,7 +192,10 @@ impl Asker<'_> {
             ["query", "start", "end", "step", "backend", "org_id", "timeout", "limit", "unknown"]
         {
             let mut all = json!({ "query": "up", "backend": "good", "start": "now-5m" });
-            all[argument] = json!(self.word(&format!("prometheus_range_query.{argument}")));
+            let place = format!("prometheus_range_query.{argument}");
+            // A query that is one word names a metric, which is shown unless it looks random.
+            let secret = if argument == "query" { self.random(&place) } else { self.word(&place) };
+            all[argument] = json!(secret);
             let _answer = self.tool("prometheus_range_query", all);
         }
         let word = |place: &str| self.stage.client.word(&format!("PromQL: {place}"));
