@@ -204,7 +204,6 @@ async fn serve_http(path: PathBuf, config: Config, upgrade: bool) -> Result<(), 
 /// Waits for the process that serves, and for a signal that says not to.
 async fn inherit(config: &Config, signals: &mut Signals) -> Result<Inherited, RunError> {
     let socket = config.server.upgrade_socket.as_ref().ok_or(RunError::NoUpgradeSocket)?;
-    tracing::info!(socket = %socket.display(), "send SIGQUIT to the process that serves, and this one takes over");
     tokio::select! {
         inherited = Inherited::wait(socket, UPGRADE_PATIENCE) => Ok(inherited?),
         () = signals.end() => Err(RunError::Impatient),

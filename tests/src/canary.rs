@@ -18,6 +18,8 @@ const PIECE_CHARS: usize = 10;
 const HEX_PIECE_CHARS: usize = 16;
 /// The same encoded for a URL: five characters.
 const URL_PIECE_CHARS: usize = 15;
+/// Eleven bytes: with fewer, words of two secrets are alike by chance in one run of a dozen, so many tokens are searched.
+const BASE64_PIECE_CHARS: usize = 15;
 
 /// Secrets, each planted in a place of its own.
 #[derive(Debug, Default)]
@@ -134,7 +136,8 @@ impl Form {
 
     const fn piece_chars(self) -> usize {
         match self {
-            Self::Raw | Self::Base64 => PIECE_CHARS,
+            Self::Raw => PIECE_CHARS,
+            Self::Base64 => BASE64_PIECE_CHARS,
             Self::Hex => HEX_PIECE_CHARS,
             Self::Url => URL_PIECE_CHARS,
         }

@@ -75,6 +75,8 @@ impl Inherited {
         step: Duration,
     ) -> Result<Self, UpgradeError> {
         let door = Door::open(path)?;
+        // Not before: whoever reads it may send the signal at once, and the old process comes at once.
+        tracing::info!(socket = %path.display(), "send SIGQUIT to the process that serves, and this one takes over");
         let until = Instant::now() + patience;
         loop {
             let accepted = timeout_at(until, door.accept()).await;
