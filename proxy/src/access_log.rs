@@ -10,6 +10,8 @@
 
 pub mod chain;
 
+mod short;
+
 mod json;
 mod plain;
 

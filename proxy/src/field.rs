@@ -81,6 +81,12 @@ macro_rules! fields {
             /// How many there are.
             pub const COUNT: usize = Self::ALL.len();
 
+            /// Their names in a JSON record, in the same order.
+            pub const NAMES: [&'static str; Self::COUNT] = [$($json,)+];
+
+            /// Their names in a record of the Elastic Common Schema, in the same order.
+            pub const ECS_NAMES: [&'static str; Self::COUNT] = [$($ecs,)+];
+
             /// Place of the field in [`Field::ALL`].
             #[must_use]
             #[expect(clippy::as_conversions, reason = "the discriminant of an enum without fields")]
@@ -104,18 +110,6 @@ macro_rules! fields {
             #[must_use]
             pub const fn otel_name(self) -> &'static str {
                 match self { $(Self::$variant => $otel,)+ }
-            }
-
-            /// `,"name":` of the JSON record.
-            #[must_use]
-            pub const fn json_key(self) -> &'static str {
-                match self { $(Self::$variant => concat!(",\"", $json, "\":"),)+ }
-            }
-
-            /// `,"name":` of the ECS record.
-            #[must_use]
-            pub const fn ecs_key(self) -> &'static str {
-                match self { $(Self::$variant => concat!(",\"", $ecs, "\":"),)+ }
             }
 
             /// What kind of value it holds.

@@ -31,21 +31,23 @@ struct Look {
     /// Longest run of characters that tokens are made of.
     run: usize,
     digits: usize,
-    at: bool,
-    assigns: bool,
-    space: bool,
+    /// The classes of all its characters.
+    classes: u8,
 }
 
 /// Characters of tokens: letters, digits and those of both forms of base64.
 const TOKEN: u8 = 1;
 const DIGIT: u8 = 2;
-const LETTER: u8 = 4;
+/// What does not stand for itself in JSON, or is not visible: quotes, backslashes, what is no ASCII.
+const ESCAPED: u8 = 4;
 /// `@`, and the `%` of one that is written as in a URL.
 const AT: u8 = 8;
 /// What stands between a name and its value.
 const ASSIGNS: u8 = 16;
 /// What stands between a scheme and its credential, and between the words of a private key's first line.
 const SPACE: u8 = 32;
+/// What begins a character that is encoded for a URL.
+const PERCENT: u8 = 64;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -55,12 +57,14 @@ const fn classes() -> [u8; 256] {
     loop {
         let class = match byte {
             b'0'..=b'9' => TOKEN | DIGIT,
-            b'a'..=b'z' | b'A'..=b'Z' => TOKEN | LETTER,
+            b'a'..=b'z' | b'A'..=b'Z' => TOKEN,
             b'=' => TOKEN | ASSIGNS,
             b'+' | b'/' | b'_' | b'-' => TOKEN,
-            b'@' | b'%' => AT,
+            b'@' => AT,
+            b'%' => AT | PERCENT,
             b':' => ASSIGNS,
             b' ' => SPACE,
+            b'"' | b'\\' | 0..b' ' | 0x7f.. => ESCAPED,
             _ => 0,
         };
         #[expect(
@@ -86,20 +90,51 @@ fn is_token(byte: u8) -> bool {
     class(byte) & TOKEN != 0
 }
 
-fn look(text: &[u8]) -> Look {
-    let mut look = Look::default();
-    let (mut run, mut all) = (0, 0);
-    for byte in text {
-        let class = class(*byte);
-        run = if class & TOKEN == 0 { 0 } else { run + 1 };
-        look.run = look.run.max(run);
-        look.digits += usize::from(class & DIGIT != 0);
-        all |= class;
+impl Look {
+    fn over(text: &[u8]) -> Self {
+        let mut look = Self::default();
+        let mut run = 0;
+        for byte in text {
+            let class = class(*byte);
+            run = if class & TOKEN == 0 { 0 } else { run + 1 };
+            look.run = look.run.max(run);
+            look.digits += usize::from(class & DIGIT != 0);
+            look.classes |= class;
+        }
+        look
     }
-    look.at = all & AT != 0;
-    look.assigns = all & ASSIGNS != 0;
-    look.space = all & SPACE != 0;
-    look
+
+    const fn has(self, class: u8) -> bool {
+        self.classes & class != 0
+    }
+
+    /// Which of these detectors could find something.
+    const fn could_find(self, detectors: Detectors) -> [bool; 5] {
+        let Detectors { jwt, key, email, card, entropy } = detectors;
+        let long = self.run >= RUN_MIN;
+        [
+            jwt && long,
+            key && (long || self.has(ASSIGNS) || self.has(SPACE)),
+            email && self.has(AT),
+            card && self.digits >= card::DIGITS_MIN,
+            entropy && long,
+        ]
+    }
+}
+
+/// Whether a text holds nothing that any detector could find, and is written as it stands in every format. Not every text
+/// that does so is known to do so.
+pub(super) fn is_plain(text: &[u8], bytes_max: usize) -> bool {
+    if text.len() > bytes_max {
+        return false;
+    }
+    // Too short for anything but what certain characters tell of.
+    if text.len() < card::DIGITS_MIN.min(RUN_MIN) {
+        let classes = text.iter().fold(0, |classes, byte| classes | class(*byte));
+        return classes & (AT | ASSIGNS | SPACE | PERCENT | ESCAPED) == 0;
+    }
+    let look = Look::over(text);
+    !look.has(PERCENT | ESCAPED) && look.could_find(Detectors::ALL) == [false; 5]
 }
 
 /// Shortest run of a token's characters in which a key or something random may be.
@@ -123,16 +158,7 @@ impl<'t> Findings<'t> {
     /// Looks for what `detectors` say in as much of `text` as is shown of it; none when nothing can be there.
     pub(super) fn in_text(text: &'t [u8], bytes_max: usize, detectors: Detectors) -> Option<Self> {
         let text = text.get(..bytes_max.saturating_add(LOOK_AHEAD)).unwrap_or(text);
-        let look = look(text);
-        let Detectors { jwt, key, email, card, entropy } = detectors;
-        let long = look.run >= RUN_MIN;
-        let on = [
-            jwt && long,
-            key && (long || look.assigns || look.space),
-            email && look.at,
-            card && look.digits >= card::DIGITS_MIN,
-            entropy && long,
-        ];
+        let on = Look::over(text).could_find(detectors);
         if on == [false; 5] {
             return None;
         }
@@ -193,7 +219,8 @@ pub(super) fn is_id(text: &[u8]) -> bool {
         0..=12 if text.iter().all(number) => true,
         // As long as the number of a card.
         card::DIGITS_MIN..=card::DIGITS_MAX if text.iter().all(number) => false,
-        0..=32 => text.iter().all(hex),
+        // Without an early end, so that it compiles to a few wide instructions.
+        0..=32 => text.iter().fold(true, |id, byte| id & hex(byte)),
         _ => is_uuid(text),
     }
 }

@@ -6,11 +6,15 @@
 use super::{
     Event, Field, Record, Value, json, line, plain,
     redact::{Rule, Rules},
+    short::Keys,
 };
 use crate::{field::SCHEMA_VERSION, metrics::labels::Outcome};
 
 /// Version of the schema whose names these are.
 const ECS_VERSION: &str = "9.1.0";
+
+/// `,"name":` of every field; the longest name has 30 bytes.
+static KEYS: Keys<40> = Keys::of(&Field::ECS_NAMES);
 
 /// Appends the record as one JSON object and a line feed.
 pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
@@ -33,7 +37,7 @@ pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
         Rule::Leave => {}
         Rule::Show => put(out, field, value, rules),
         Rule::Redact(redaction) => {
-            out.extend_from_slice(field.ecs_key().as_bytes());
+            KEYS.append_to(out, field);
             out.push(b'"');
             rules.put_redacted(out, (field, redaction), value);
             out.push(b'"');
@@ -43,7 +47,7 @@ pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
 }
 
 fn put(out: &mut Vec<u8>, field: Field, value: Value<'_>, rules: &Rules) {
-    out.extend_from_slice(field.ecs_key().as_bytes());
+    KEYS.append_to(out, field);
     match (field, value) {
         (Field::DurationMs, Value::Span(span)) => json::number(out, plain::nanoseconds(span)),
         (Field::Peer, Value::Socket(peer)) => {

@@ -1,5 +1,7 @@
 //! JSON written straight into a byte buffer.
 
+use super::short;
+
 /// What stands at the end of a text that was cut.
 const CUT: &[u8] = "…".as_bytes();
 
@@ -23,7 +25,7 @@ pub(super) fn escaped(out: &mut Vec<u8>, text: &[u8], bytes_max: usize) {
     let (kept, cut) = shortened(text, bytes_max);
     // Without an early end, so that it compiles to a few wide instructions.
     if kept.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
-        out.extend_from_slice(kept);
+        short::append(out, kept);
     } else {
         for chunk in kept.utf8_chunks() {
             for character in chunk.valid().chars() {
@@ -58,7 +60,7 @@ pub(super) fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
         rest /= 10;
         written += 1;
     }
-    out.extend_from_slice(digits.get(DIGITS_MAX - written..).unwrap_or_default());
+    short::append(out, digits.get(DIGITS_MAX - written..).unwrap_or_default());
 }
 
 /// The part of `text` that fits, and whether something was cut.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use super::{
     Field, Record, Value, json, plain,
     redact::{MASK, Rule, Rules, Shown},
+    short::{self, Keys},
 };
 use crate::field::SCHEMA_VERSION;
 
@@ -14,17 +15,20 @@ const HEADER_BYTES_MAX: usize = 512;
 /// Longest text of an argument written, in bytes. It was kept no longer.
 const ARGUMENT_BYTES_MAX: usize = 4096;
 
+/// `,"name":` of every field; the longest name has 17 bytes.
+static KEYS: Keys<24> = Keys::of(&Field::NAMES);
+
 /// Appends the record as one JSON object and a line feed.
 pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
     begin(out, record.event.word(), record.time);
     record.visit(&mut |field, value| match rules.rule(field) {
         Rule::Leave => {}
         Rule::Show => {
-            out.extend_from_slice(field.json_key().as_bytes());
+            KEYS.append_to(out, field);
             put(out, field, value, rules);
         }
         Rule::Redact(redaction) => {
-            out.extend_from_slice(field.json_key().as_bytes());
+            KEYS.append_to(out, field);
             out.push(b'"');
             rules.put_redacted(out, (field, redaction), value);
             out.push(b'"');
@@ -50,7 +54,7 @@ pub(super) fn begin(out: &mut Vec<u8>, event: Option<&str>, time: SystemTime) {
 /// Appends a value as JSON.
 pub(super) fn put(out: &mut Vec<u8>, field: Field, value: Value<'_>, rules: &Rules) {
     match value {
-        Value::Word(word) => quoted(out, |out| out.extend_from_slice(word.as_bytes())),
+        Value::Word(word) => quoted(out, |out| short::append(out, word.as_bytes())),
         Value::Text(text) => json::text(out, text.as_bytes(), field.bytes_max()),
         Value::Client(text) => quoted(out, |out| rules.put_field(out, field, text, json::escaped)),
         Value::Number(number) => json::number(out, number),

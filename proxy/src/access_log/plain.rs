@@ -7,18 +7,42 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::json;
+use super::{
+    json,
+    short::{self, Short},
+};
+
+/// Each octet of an address, and a dot.
+static OCTETS: [Short<4>; 256] = octets();
+
+#[expect(clippy::indexing_slicing, reason = "this runs when it is compiled")]
+const fn octets() -> [Short<4>; 256] {
+    const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let mut octets = [Short::of(&[]); 256];
+    let mut octet = 0;
+    while octet < octets.len() {
+        let (hundreds, tens) = (DIGITS[octet / 100], DIGITS[octet / 10 % 10]);
+        let ones = DIGITS[octet % 10];
+        octets[octet] = match octet {
+            0..10 => Short::of(&[ones, "."]),
+            10..100 => Short::of(&[tens, ones, "."]),
+            _ => Short::of(&[hundreds, tens, ones, "."]),
+        };
+        octet += 1;
+    }
+    octets
+}
 
 /// Appends an address.
 pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
+            for octet in address.octets() {
+                if let Some(shown) = OCTETS.get(usize::from(octet)) {
+                    shown.append_to(out);
                 }
-                json::number(out, u64::from(octet));
             }
+            out.pop();
         }
         // Rarer, and its short form is not worth writing anew. Writing into a `Vec` cannot fail.
         IpAddr::V6(address) => write!(out, "{address}").unwrap_or_default(),
@@ -78,7 +102,7 @@ pub(super) fn time(out: &mut Vec<u8>, time: SystemTime) {
             // The zone, which goes after the fraction.
             second.text.pop();
         }
-        out.extend_from_slice(&second.text);
+        short::append(out, &second.text);
     });
     out.push(b'.');
     json::padded(out, u64::from(since_epoch.subsec_millis()), 3);

@@ -15,6 +15,7 @@ use super::{
     Field, Value,
     detect::{self, Findings},
     pseudonym::{Meaning, Pseudonym, Pseudonyms},
+    short,
 };
 use crate::config::{self, Detectors, Queries, Redaction};
 
@@ -99,6 +100,9 @@ impl Rules {
 
     /// Appends a client's text without what the detectors find.
     pub(super) fn put_client(&self, out: &mut Vec<u8>, text: &[u8], bytes_max: usize, put: Put) {
+        if detect::is_plain(text, bytes_max) {
+            return short::append(out, text);
+        }
         // What is encoded for a URL is shown decoded where something is found in it only then.
         let decoded = detect::decoded(text, bytes_max);
         let found_in =
@@ -122,7 +126,7 @@ impl Rules {
     pub(super) fn put_field(&self, out: &mut Vec<u8>, field: Field, text: &[u8], put: Put) {
         let is_id = matches!(field, Field::RequestId | Field::RpcId) && detect::is_id(text);
         if is_id {
-            put(out, text, field.bytes_max());
+            short::append(out, text);
         } else {
             self.put_client(out, text, field.bytes_max(), put);
         }

@@ -1,0 +1,120 @@
+//! Short texts, appended without a call for each.
+//!
+//! An access record is made of some hundred pieces, most of which are shorter than what a call costs that copies them.
+//! So a piece is copied by one or two moves of a fixed size, which the compiler writes out.
+
+use super::Field;
+
+/// Appends `text`, of whatever length; the shorter, the cheaper.
+pub(super) fn append(out: &mut Vec<u8>, text: &[u8]) {
+    match text.len() {
+        0 => {}
+        1..=3 => {
+            for byte in text {
+                out.push(*byte);
+            }
+        }
+        4..=7 => ends::<4>(out, text),
+        8..=15 => ends::<8>(out, text),
+        16..=31 => ends::<16>(out, text),
+        32..=64 => ends::<32>(out, text),
+        _ => out.extend_from_slice(text),
+    }
+}
+
+/// Appends a text of `N` to `2 * N` bytes: its first and its last `N`, which overlap where it is shorter than both.
+fn ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+        return out.extend_from_slice(text);
+    };
+    let end = out.len() + text.len();
+    out.extend_from_slice(first);
+    out.truncate(end - N);
+    out.extend_from_slice(last);
+}
+
+/// A text that is known when the program is compiled, in a room of fixed size.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Short<const ROOM: usize> {
+    room: [u8; ROOM],
+    length: usize,
+}
+
+impl<const ROOM: usize> Short<ROOM> {
+    /// The parts in a row. One that has no room is a fault of whoever compiles it.
+    #[expect(clippy::indexing_slicing, reason = "this runs when it is compiled")]
+    pub(super) const fn of(parts: &[&str]) -> Self {
+        let (mut room, mut length) = ([0; ROOM], 0);
+        let mut part = 0;
+        while part < parts.len() {
+            let bytes = parts[part].as_bytes();
+            let mut place = 0;
+            while place < bytes.len() {
+                room[length] = bytes[place];
+                length += 1;
+                place += 1;
+            }
+            part += 1;
+        }
+        Self { room, length }
+    }
+
+    /// Appends it.
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.length;
+        out.extend_from_slice(&self.room);
+        out.truncate(end);
+    }
+}
+
+/// `,"name":` of every field, where each has its name from `name`.
+#[derive(Debug)]
+pub(super) struct Keys<const ROOM: usize>([Short<ROOM>; Field::COUNT]);
+
+impl<const ROOM: usize> Keys<ROOM> {
+    /// By these names, in the order of [`Field::ALL`].
+    #[expect(clippy::indexing_slicing, reason = "this runs when it is compiled")]
+    pub(super) const fn of(names: &[&str; Field::COUNT]) -> Self {
+        let mut keys = [Short::of(&[]); Field::COUNT];
+        let mut place = 0;
+        while place < Field::COUNT {
+            keys[place] = Short::of(&[",\"", names[place], "\":"]);
+            place += 1;
+        }
+        Self(keys)
+    }
+
+    /// Appends that of a field.
+    pub(super) fn append_to(&self, out: &mut Vec<u8>, field: Field) {
+        if let Some(key) = self.0.get(field.index()) {
+            key.append_to(out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_every_length_are_appended_whole() {
+        let text: Vec<u8> = (0..200).collect();
+        for length in 0..=text.len() {
+            let text = &text[..length];
+            let mut out = b"before".to_vec();
+            append(&mut out, text);
+            append(&mut out, b"after");
+            assert_eq!(out, [b"before", text, b"after"].concat(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_text_in_a_room_is_appended_without_the_room() {
+        const TEXT: Short<8> = Short::of(&["a", "", "bc"]);
+        let mut out = b"before".to_vec();
+        TEXT.append_to(&mut out);
+        TEXT.append_to(&mut out);
+        Short::<0>::of(&[]).append_to(&mut out);
+        assert_eq!(out, b"beforeabcabc");
+    }
+}
