@@ -57,9 +57,8 @@ const fn classes() -> [u8; 256] {
     loop {
         let class = match byte {
             b'0'..=b'9' => TOKEN | DIGIT,
-            b'a'..=b'z' | b'A'..=b'Z' => TOKEN,
             b'=' => TOKEN | ASSIGNS,
-            b'+' | b'/' | b'_' | b'-' => TOKEN,
+            b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'/' | b'_' | b'-' => TOKEN,
             b'@' => AT,
             b'%' => AT | PERCENT,
             b':' => ASSIGNS,

@@ -14,7 +14,7 @@ use crate::{field::SCHEMA_VERSION, metrics::labels::Outcome};
 const ECS_VERSION: &str = "9.1.0";
 
 /// `,"name":` of every field; the longest name has 30 bytes.
-static KEYS: Keys<40> = Keys::of(&Field::ECS_NAMES);
+static KEYS: Keys<40> = Keys::of(&Field::ECS_NAMES, "\":");
 
 /// Appends the record as one JSON object and a line feed.
 pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {

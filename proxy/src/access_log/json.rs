@@ -23,8 +23,7 @@ pub(super) fn text(out: &mut Vec<u8>, text: &[u8], bytes_max: usize) {
 /// Like [`text`], without the quotes.
 pub(super) fn escaped(out: &mut Vec<u8>, text: &[u8], bytes_max: usize) {
     let (kept, cut) = shortened(text, bytes_max);
-    // Without an early end, so that it compiles to a few wide instructions.
-    if kept.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+    if are_plain(kept) {
         short::append(out, kept);
     } else {
         for chunk in kept.utf8_chunks() {
@@ -80,9 +79,16 @@ pub(super) fn shortened(text: &[u8], bytes_max: usize) -> (&[u8], bool) {
     (kept, true)
 }
 
-/// Whether `byte` stands for itself in a JSON string.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+/// Whether `text` is not longer than `bytes_max` and stands for itself in a JSON string.
+pub(super) fn is_plain(text: &[u8], bytes_max: usize) -> bool {
+    text.len() <= bytes_max && are_plain(text)
+}
+
+/// Whether bytes stand for themselves in a JSON string. Without an early end, so that it compiles to a few wide instructions.
+fn are_plain(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .fold(true, |plain, byte| plain & matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
 fn character_escaped(out: &mut Vec<u8>, character: char) {

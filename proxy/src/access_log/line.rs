@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use super::{
     Field, Record, Value, json, plain,
-    redact::{MASK, Rule, Rules, Shown},
+    record::See,
+    redact::{self, MASK, Rule, Rules, Shown},
     short::{self, Keys},
 };
 use crate::field::SCHEMA_VERSION;
@@ -15,26 +16,88 @@ const HEADER_BYTES_MAX: usize = 512;
 /// Longest text of an argument written, in bytes. It was kept no longer.
 const ARGUMENT_BYTES_MAX: usize = 4096;
 
-/// `,"name":` of every field; the longest name has 17 bytes.
-static KEYS: Keys<24> = Keys::of(&Field::NAMES);
+/// What stands before a value; the longest name has 17 bytes.
+static KEYS: Keys<24> = Keys::of(&Field::NAMES, "\":");
+
+/// What stands before a text.
+static KEYS_OF_TEXTS: Keys<24> = Keys::of(&Field::NAMES, "\":\"");
 
 /// Appends the record as one JSON object and a line feed.
 pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
     begin(out, record.event.word(), record.time);
-    record.visit(&mut |field, value| match rules.rule(field) {
-        Rule::Leave => {}
-        Rule::Show => {
-            KEYS.append_to(out, field);
-            put(out, field, value, rules);
-        }
-        Rule::Redact(redaction) => {
-            KEYS.append_to(out, field);
-            out.push(b'"');
-            rules.put_redacted(out, (field, redaction), value);
-            out.push(b'"');
-        }
-    });
+    record.visit(&mut Line { out, rules });
     out.extend_from_slice(b"}\n");
+}
+
+/// A line that is being written.
+struct Line<'l> {
+    out: &'l mut Vec<u8>,
+    rules: &'l Rules,
+}
+
+impl Line<'_> {
+    fn shows(&self, field: Field) -> bool {
+        self.rules.rule(field) == Rule::Show
+    }
+
+    /// Appends a text that needs no escapes.
+    fn plain(&mut self, field: Field, text: &[u8]) {
+        KEYS_OF_TEXTS.append_to(self.out, field);
+        short::append(self.out, text);
+        self.out.push(b'"');
+    }
+}
+
+/// Most facts are plain words and numbers, to which nothing has to be done but to write them.
+impl<'a> See<'a> for Line<'_> {
+    fn value(&mut self, field: Field, value: Value<'a>) {
+        let Self { out, rules } = self;
+        match rules.rule(field) {
+            Rule::Leave => {}
+            Rule::Show => {
+                KEYS.append_to(out, field);
+                put(out, field, value, rules);
+            }
+            Rule::Redact(redaction) => {
+                KEYS_OF_TEXTS.append_to(out, field);
+                rules.put_redacted(out, (field, redaction), value);
+                out.push(b'"');
+            }
+        }
+    }
+
+    fn word(&mut self, field: Field, word: &'static str) {
+        if self.shows(field) {
+            self.plain(field, word.as_bytes());
+        } else {
+            self.value(field, Value::Word(word));
+        }
+    }
+
+    fn text(&mut self, field: Field, text: &'a str) {
+        if self.shows(field) && json::is_plain(text.as_bytes(), field.bytes_max()) {
+            self.plain(field, text.as_bytes());
+        } else {
+            self.value(field, Value::Text(text));
+        }
+    }
+
+    fn client(&mut self, field: Field, text: &'a [u8]) {
+        if self.shows(field) && redact::is_plain(field, text) {
+            self.plain(field, text);
+        } else {
+            self.value(field, Value::Client(text));
+        }
+    }
+
+    fn number(&mut self, field: Field, number: u64) {
+        if self.shows(field) {
+            KEYS.append_to(self.out, field);
+            json::number(self.out, number);
+        } else {
+            self.value(field, Value::Number(number));
+        }
+    }
 }
 
 /// Appends what every JSON line begins with.
@@ -90,7 +153,7 @@ fn put_header(out: &mut Vec<u8>, shown: Shown<'_>, rules: &Rules) {
 }
 
 /// Like [`put_header`], in the way of a format.
-pub(super) fn header(out: &mut Vec<u8>, shown: Shown<'_>, rules: &Rules, put: super::redact::Put) {
+pub(super) fn header(out: &mut Vec<u8>, shown: Shown<'_>, rules: &Rules, put: redact::Put) {
     let Shown::Values(values) = shown else { return out.extend_from_slice(MASK) };
     let mut room = HEADER_BYTES_MAX;
     let mut before: &[u8] = b"";

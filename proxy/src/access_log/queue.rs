@@ -1,8 +1,8 @@
 //! The queue of one sink, measured in bytes: requests put records in, the sink's thread takes them out.
 //!
 //! There are two buffers. Requests append to one under a short lock; the thread swaps it for the other and writes it
-//! out whole. The thread waits a little before it takes a small batch: under load that makes one system call and one
-//! wake-up for hundreds of records instead of one for each.
+//! out whole. The thread waits a little before it takes a small batch, and for the first record of the next: under load
+//! that makes one system call and one wake-up for hundreds of records instead of one for each.
 
 use std::{
     mem,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Bytes that are written at once rather than waited with.
-const BATCH_BYTES: usize = 64 << 10;
+const BATCH_BYTES: usize = 256 << 10;
 
 /// How long a small batch waits for company. Short for whoever watches the log, long for a CPU.
 const LINGER: Duration = Duration::from_millis(20);
@@ -186,7 +186,7 @@ impl Queue {
     }
 
     /// Counts a record that is not taken, unless that was done when its request was cut off.
-    fn lost(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+    fn lost(&self, mut state: MutexGuard<'_, State>) {
         if let Some(left) = state.cut.checked_sub(1) {
             state.cut = left;
             return;
@@ -196,7 +196,7 @@ impl Queue {
         self.counters.dropped.inc();
     }
 
-    fn append(&self, mut state: parking_lot::MutexGuard<'_, State>, record: &[u8], owed: usize) {
+    fn append(&self, mut state: MutexGuard<'_, State>, record: &[u8], owed: usize) {
         state.make_room(record.len(), self.bytes_max);
         state.waiting.extend_from_slice(record);
         state.records += 1;
@@ -268,24 +268,13 @@ impl Queue {
         let mut state = self.state.lock();
         state.writing = 0;
         state.stalled = None;
-        while state.is_settled() {
-            state.thread = Thread::Idle;
-            match until {
-                None => self.work.wait(&mut state),
-                Some(until) => {
-                    if self.work.wait_until(&mut state, until).timed_out() {
-                        break;
-                    }
-                }
+        // Under load the next record comes at once: nobody has to wake the thread for it.
+        self.linger(&mut state, until);
+        if state.is_settled() {
+            self.idle(&mut state, until);
+            if !state.is_settled() {
+                self.linger(&mut state, until);
             }
-        }
-        if !state.is_settled()
-            && state.waiting.len() < self.batch_bytes
-            && !state.reopen
-            && !state.stop
-        {
-            state.thread = Thread::Lingering;
-            self.work.wait_for(&mut state, LINGER);
         }
         state.thread = Thread::Busy;
         let bytes = mem::replace(&mut state.waiting, spare);
@@ -300,6 +289,31 @@ impl Queue {
             reopen: mem::take(&mut state.reopen),
             last: state.stop,
             owed: mem::take(&mut state.owed),
+        }
+    }
+
+    /// Waits for a large batch, at most until `until`.
+    fn linger(&self, state: &mut MutexGuard<'_, State>, until: Option<Instant>) {
+        if state.waiting.len() >= self.batch_bytes || state.reopen || state.stop {
+            return;
+        }
+        state.thread = Thread::Lingering;
+        let end = Instant::now() + LINGER;
+        self.work.wait_until(state, until.map_or(end, |until| until.min(end)));
+    }
+
+    /// Waits for work, at most until `until`.
+    fn idle(&self, state: &mut MutexGuard<'_, State>, until: Option<Instant>) {
+        while state.is_settled() {
+            state.thread = Thread::Idle;
+            match until {
+                None => self.work.wait(state),
+                Some(until) => {
+                    if self.work.wait_until(state, until).timed_out() {
+                        break;
+                    }
+                }
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub(super) use self::visit::See;
 use super::{
     Format, ecs,
     identity::Identity,

@@ -124,8 +124,7 @@ impl Rules {
 
     /// Like [`Rules::put_client`] for the text of a field. An id that looks like one is left as it is.
     pub(super) fn put_field(&self, out: &mut Vec<u8>, field: Field, text: &[u8], put: Put) {
-        let is_id = matches!(field, Field::RequestId | Field::RpcId) && detect::is_id(text);
-        if is_id {
+        if is_id(field, text) {
             short::append(out, text);
         } else {
             self.put_client(out, text, field.bytes_max(), put);
@@ -164,6 +163,16 @@ impl Rules {
             | Value::Arguments(_) => out.extend_from_slice(MASK),
         }
     }
+}
+
+/// Whether the text of a field is an id that looks like one.
+fn is_id(field: Field, text: &[u8]) -> bool {
+    matches!(field, Field::RequestId | Field::RpcId) && detect::is_id(text)
+}
+
+/// Whether nothing in the text of a field could have to be taken out, and it is written as it stands in every format.
+pub(super) fn is_plain(field: Field, text: &[u8]) -> bool {
+    is_id(field, text) || detect::is_plain(text, field.bytes_max())
 }
 
 fn put_redacted(

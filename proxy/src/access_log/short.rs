@@ -6,6 +6,8 @@
 use super::Field;
 
 /// Appends `text`, of whatever length; the shorter, the cheaper.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is there to spare the call")]
 pub(super) fn append(out: &mut Vec<u8>, text: &[u8]) {
     match text.len() {
         0 => {}
@@ -23,6 +25,8 @@ pub(super) fn append(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Appends a text of `N` to `2 * N` bytes: its first and its last `N`, which overlap where it is shorter than both.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is there to spare the call")]
 fn ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) {
     let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
         return out.extend_from_slice(text);
@@ -67,18 +71,18 @@ impl<const ROOM: usize> Short<ROOM> {
     }
 }
 
-/// `,"name":` of every field, where each has its name from `name`.
+/// What stands before the value of each field: `,"name":`, or `,"name":"` before a text.
 #[derive(Debug)]
 pub(super) struct Keys<const ROOM: usize>([Short<ROOM>; Field::COUNT]);
 
 impl<const ROOM: usize> Keys<ROOM> {
-    /// By these names, in the order of [`Field::ALL`].
+    /// By these names, in the order of [`Field::ALL`], and what follows each.
     #[expect(clippy::indexing_slicing, reason = "this runs when it is compiled")]
-    pub(super) const fn of(names: &[&str; Field::COUNT]) -> Self {
+    pub(super) const fn of(names: &[&str; Field::COUNT], end: &str) -> Self {
         let mut keys = [Short::of(&[]); Field::COUNT];
         let mut place = 0;
         while place < Field::COUNT {
-            keys[place] = Short::of(&[",\"", names[place], "\":"]);
+            keys[place] = Short::of(&[",\"", names[place], end]);
             place += 1;
         }
         Self(keys)

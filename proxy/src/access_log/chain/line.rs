@@ -6,6 +6,7 @@ use crate::access_log::json;
 const SEQ: &[u8] = br#","seq":"#;
 const MAC: &[u8] = br#","mac":""#;
 const END: &[u8] = br#""}"#;
+const END_OF_LINE: &[u8] = b"\"}\n";
 
 /// Largest number that a line can have.
 const SEQ_MAX: u64 = u64::MAX >> 1;
@@ -54,6 +55,5 @@ pub(super) fn write_seq(out: &mut Vec<u8>, seq: u64) {
 pub(super) fn write_mac(out: &mut Vec<u8>, mac: Mac) {
     out.extend_from_slice(MAC);
     mac.write_to(out);
-    out.extend_from_slice(END);
-    out.push(b'\n');
+    out.extend_from_slice(END_OF_LINE);
 }

@@ -7,66 +7,99 @@ use crate::{
     metrics::labels::Label as _,
 };
 
+/// Whoever looks at the facts of a record. The kinds of which a record has most have a way of their own, for whoever has
+/// one for them.
+pub(in crate::access_log) trait See<'a> {
+    /// Sees a fact.
+    fn value(&mut self, field: Field, value: Value<'a>);
+
+    /// Sees one of our own words.
+    fn word(&mut self, field: Field, word: &'static str) {
+        self.value(field, Value::Word(word));
+    }
+
+    /// Sees a text of ours or of the operator.
+    fn text(&mut self, field: Field, text: &'a str) {
+        self.value(field, Value::Text(text));
+    }
+
+    /// Sees a client's text.
+    fn client(&mut self, field: Field, text: &'a [u8]) {
+        self.value(field, Value::Client(text));
+    }
+
+    /// Sees a number.
+    fn number(&mut self, field: Field, number: u64) {
+        self.value(field, Value::Number(number));
+    }
+}
+
+impl<'a, F: FnMut(Field, Value<'a>)> See<'a> for F {
+    fn value(&mut self, field: Field, value: Value<'a>) {
+        self(field, value);
+    }
+}
+
 impl<'a> Record<'a> {
     /// Shows every fact that is known, in the order of [`Field::ALL`], as it is known: rules are not applied but for
     /// identity, arguments and headers, which are never known in another form.
-    pub fn visit(&self, see: &mut impl FnMut(Field, Value<'a>)) {
-        see(Field::Version, Value::Number(SCHEMA_VERSION));
+    pub(in crate::access_log) fn visit(&self, seer: &mut impl See<'a>) {
+        seer.number(Field::Version, SCHEMA_VERSION);
         if let Some(event) = self.event.word() {
-            see(Field::Event, Value::Word(event));
+            seer.word(Field::Event, event);
         }
-        see(Field::Time, Value::Time(self.time));
-        see(Field::RequestId, Value::Client(self.request_id.as_bytes()));
+        seer.value(Field::Time, Value::Time(self.time));
+        seer.client(Field::RequestId, self.request_id.as_bytes());
         let mut text = |field, text: Option<&'a str>| {
             if let Some(text) = text {
-                see(field, Value::Text(text));
+                seer.text(field, text);
             }
         };
         text(Field::TraceId, self.trace_id);
         text(Field::Replica, self.replica);
-        self.visit_http(see);
-        self.visit_mcp(see);
-        self.visit_caller(see);
-        self.visit_upstream(see);
-        self.visit_query(see);
-        self.visit_answer(see);
-        self.visit_end(see);
+        self.visit_http(seer);
+        self.visit_mcp(seer);
+        self.visit_caller(seer);
+        self.visit_upstream(seer);
+        self.visit_query(seer);
+        self.visit_answer(seer);
+        self.visit_end(seer);
     }
 
-    fn visit_http(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+    fn visit_http(&self, seer: &mut impl See<'a>) {
         if let Some(listener) = self.listener {
-            see(Field::Listener, Value::Word(listener));
+            seer.word(Field::Listener, listener);
         }
-        see(Field::Method, Value::Client(self.method.as_bytes()));
-        see(Field::Path, Value::Client(plain_path(self.path)));
-        see(Field::HttpVersion, Value::Word(version(self.http_version)));
+        seer.client(Field::Method, self.method.as_bytes());
+        seer.client(Field::Path, plain_path(self.path));
+        seer.word(Field::HttpVersion, version(self.http_version));
         if let Some(status) = self.status {
-            see(Field::Status, Value::Number(status.into()));
+            seer.number(Field::Status, status.into());
         }
-        see(Field::DurationMs, Value::Span(self.duration));
-        see(Field::BytesIn, Value::Number(self.bytes_in));
-        see(Field::BytesOut, Value::Number(self.bytes_out));
+        seer.value(Field::DurationMs, Value::Span(self.duration));
+        seer.number(Field::BytesIn, self.bytes_in);
+        seer.number(Field::BytesOut, self.bytes_out);
         if let Some(peer) = self.peer {
-            see(Field::Peer, Value::Socket(peer));
+            seer.value(Field::Peer, Value::Socket(peer));
         }
         if let Some(client) = self.client {
-            see(Field::Client, Value::Address(client));
+            seer.value(Field::Client, Value::Address(client));
         }
         if let Some(tls) = self.tls {
-            see(Field::TlsVersion, Value::Text(tls.version));
-            see(Field::TlsCipher, Value::Text(tls.cipher));
+            seer.text(Field::TlsVersion, tls.version);
+            seer.text(Field::TlsCipher, tls.cipher);
             if !tls.client.is_empty() {
-                see(Field::TlsClient, Value::Text(tls.client));
+                seer.text(Field::TlsClient, tls.client);
             }
         }
         if let Some(agent) = self.user_agent {
-            see(Field::UserAgent, Value::Client(agent));
+            seer.client(Field::UserAgent, agent);
         }
     }
 
-    fn visit_mcp(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+    fn visit_mcp(&self, seer: &mut impl See<'a>) {
         if let Some(era) = self.era {
-            see(Field::Era, Value::Word(era));
+            seer.word(Field::Era, era);
         }
         let bytes = |text: Option<&'a str>| text.map(str::as_bytes);
         let facts = [
@@ -81,17 +114,17 @@ impl<'a> Record<'a> {
         ];
         for (field, text) in facts {
             if let Some(text) = text {
-                see(field, Value::Client(text));
+                seer.client(field, text);
             }
         }
         if let Some(session) = self.session {
-            see(Field::Session, Value::Text(session.as_str()));
+            seer.text(Field::Session, session.as_str());
         }
     }
 
-    fn visit_caller(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+    fn visit_caller(&self, seer: &mut impl See<'a>) {
         if let Some(auth) = self.auth {
-            see(Field::Auth, Value::Word(auth));
+            seer.word(Field::Auth, auth);
         }
         if let Some(identity) = self.identity {
             for (field, text) in [
@@ -100,22 +133,22 @@ impl<'a> Record<'a> {
                 (Field::ClientId, &identity.client_id),
             ] {
                 if let Some(text) = text {
-                    see(field, Value::Text(text));
+                    seer.text(field, text);
                 }
             }
             if !identity.groups.is_empty() {
-                see(Field::Groups, Value::List(&identity.groups));
+                seer.value(Field::Groups, Value::List(&identity.groups));
             }
         }
         if let Some(rule) = self.rule {
-            see(Field::Rule, Value::Text(rule));
+            seer.text(Field::Rule, rule);
         }
         if let Some(limit) = self.limit {
-            see(Field::Limit, Value::Word(limit.label()));
+            seer.word(Field::Limit, limit.label());
         }
     }
 
-    fn visit_upstream(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+    fn visit_upstream(&self, seer: &mut impl See<'a>) {
         let number = |number: Option<u64>| number.map(Value::Number);
         let facts = [
             (Field::Backend, self.backend.map(Value::Text)),
@@ -126,17 +159,17 @@ impl<'a> Record<'a> {
         ];
         for (field, value) in facts {
             if let Some(value) = value {
-                see(field, value);
+                seer.value(field, value);
             }
         }
     }
 
-    fn visit_query(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+    fn visit_query(&self, seer: &mut impl See<'a>) {
         if let Some(fingerprint) = self.query_fingerprint {
-            see(Field::QueryFingerprint, Value::Text(fingerprint));
+            seer.text(Field::QueryFingerprint, fingerprint);
         }
         if let Some(form) = self.query_form {
-            see(Field::QueryForm, Value::Word(form));
+            seer.word(Field::QueryForm, form);
         }
         for (field, names) in [
             (Field::QueryMetrics, self.query_metrics),
@@ -144,59 +177,59 @@ impl<'a> Record<'a> {
             (Field::QueryLabels, self.query_labels),
         ] {
             if !names.is_empty() {
-                see(field, Value::ClientList(names));
+                seer.value(field, Value::ClientList(names));
             }
         }
         if let Some(query) = self.query {
-            see(Field::Query, Value::Client(query.as_bytes()));
+            seer.client(Field::Query, query.as_bytes());
         }
         for (field, span) in [(Field::RangeMs, self.range), (Field::StepMs, self.step)] {
             if let Some(span) = span {
-                see(field, Value::Span(span));
+                seer.value(field, Value::Span(span));
             }
         }
     }
 
-    fn visit_answer(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+    fn visit_answer(&self, seer: &mut impl See<'a>) {
         for (field, number) in [
             (Field::Rows, self.rows),
             (Field::RowsTotal, self.rows_total),
             (Field::AnswerBytes, self.answer_bytes),
         ] {
             if let Some(number) = number {
-                see(field, Value::Number(number));
+                seer.number(field, number);
             }
         }
         if let Some(truncated) = self.truncated {
-            see(Field::Truncated, Value::Word(truncated));
+            seer.word(Field::Truncated, truncated);
         }
         if let Some(arguments) = self.arguments {
-            see(Field::Arguments, Value::Arguments(arguments));
+            seer.value(Field::Arguments, Value::Arguments(arguments));
         }
     }
 
-    fn visit_end(&self, see: &mut impl FnMut(Field, Value<'a>)) {
+    fn visit_end(&self, seer: &mut impl See<'a>) {
         if let Some(via) = self.via {
-            see(Field::Via, Value::Text(via));
+            seer.text(Field::Via, via);
         }
         if let Some(worker) = self.worker {
-            see(Field::Worker, Value::Number(worker.into()));
+            seer.number(Field::Worker, worker.into());
         }
         if let Some((node, worker)) = self.owner {
-            see(Field::Owner, Value::Seat(node, worker));
-            see(Field::Hop, Value::Number(self.hop.into()));
+            seer.value(Field::Owner, Value::Seat(node, worker));
+            seer.number(Field::Hop, self.hop.into());
         }
         if let Some(stream) = self.stream {
-            see(Field::Stream, Value::Word(stream));
+            seer.word(Field::Stream, stream);
         }
         if self.event != Event::StreamOpen {
-            see(Field::Outcome, Value::Word(self.outcome.label()));
+            seer.word(Field::Outcome, self.outcome.label());
         }
         if let Some(reason) = self.reason {
-            see(Field::Reason, Value::Word(reason));
+            seer.word(Field::Reason, reason);
         }
         if let Some(headers) = self.headers.filter(RuledHeaders::is_any) {
-            see(Field::Headers, Value::Headers(headers));
+            seer.value(Field::Headers, Value::Headers(headers));
         }
     }
 }

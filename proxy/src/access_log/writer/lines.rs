@@ -7,8 +7,9 @@ use memchr::memchr;
 use super::{Work, put::Put};
 use crate::access_log::{otlp, queue::Batch, value::Format};
 
-/// Bytes that are sealed before they are written.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes that are sealed before they are written: with its seals a batch goes out at once, since many small writes cost a
+/// file system more than a large one.
+const CHUNK_BYTES: usize = 512 << 10;
 
 /// Bytes of one request by OTLP. Receivers take 4 MiB unless they are told otherwise.
 const OTLP_BYTES: usize = 1 << 20;
