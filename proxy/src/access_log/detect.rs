@@ -11,6 +11,7 @@ mod key;
 
 mod card;
 
+use super::short;
 use crate::config::Detectors;
 
 /// How far beyond the part that is shown a finding is followed. What begins there and is longer is taken out all the
@@ -85,6 +86,13 @@ fn class(byte: u8) -> u8 {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
+/// Not zero for a byte that tells of a finding however short the text is, or does not stand for itself. Without a table, so
+/// that it compiles to a few wide instructions.
+fn tells(byte: u8) -> u8 {
+    let marks = b"\"\\@%:=".iter().fold(0, |any, mark| any | u8::from(byte == *mark));
+    marks | u8::from(byte <= b' ') | u8::from(byte > b'~')
+}
+
 fn is_token(byte: u8) -> bool {
     class(byte) & TOKEN != 0
 }
@@ -129,8 +137,7 @@ pub(super) fn is_plain(text: &[u8], bytes_max: usize) -> bool {
     }
     // Too short for anything but what certain characters tell of.
     if text.len() < card::DIGITS_MIN.min(RUN_MIN) {
-        let classes = text.iter().fold(0, |classes, byte| classes | class(*byte));
-        return classes & (AT | ASSIGNS | SPACE | PERCENT | ESCAPED) == 0;
+        return short::all(text, tells) == 0;
     }
     let look = Look::over(text);
     !look.has(PERCENT | ESCAPED) && look.could_find(Detectors::ALL) == [false; 5]
@@ -213,13 +220,11 @@ fn hex([high, low]: [u8; 2]) -> Option<u8> {
 /// random and open nothing.
 pub(super) fn is_id(text: &[u8]) -> bool {
     let number = |byte: &u8| byte.is_ascii_digit();
-    let hex = |byte: &u8| byte.is_ascii_hexdigit();
     match text.len() {
         0..=12 if text.iter().all(number) => true,
         // As long as the number of a card.
         card::DIGITS_MIN..=card::DIGITS_MAX if text.iter().all(number) => false,
-        // Without an early end, so that it compiles to a few wide instructions.
-        0..=32 => text.iter().fold(true, |id, byte| id & hex(byte)),
+        0..=32 => short::all(text, |byte| u8::from(!byte.is_ascii_hexdigit())) == 0,
         _ => is_uuid(text),
     }
 }

@@ -5,9 +5,6 @@ use super::short;
 /// What stands at the end of a text that was cut.
 const CUT: &[u8] = "…".as_bytes();
 
-/// Digits of the largest `u64`.
-const DIGITS_MAX: usize = 20;
-
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `text` as a JSON string, quotes included.
@@ -42,24 +39,13 @@ pub(super) fn escaped(out: &mut Vec<u8>, text: &[u8], bytes_max: usize) {
 
 /// Appends `value` in decimal.
 pub(super) fn number(out: &mut Vec<u8>, value: u64) {
-    padded(out, value, 1);
+    short::append(out, itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends `value` in decimal, with zeros before it up to `width` digits.
-pub(super) fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
-    let mut digits = [b'0'; DIGITS_MAX];
-    let mut rest = value;
-    let mut written = 0;
-    for place in digits.iter_mut().rev() {
-        if rest == 0 && written >= width {
-            break;
-        }
-        let digit = u8::try_from(rest % 10).unwrap_or_default();
-        *place = b'0' + digit;
-        rest /= 10;
-        written += 1;
-    }
-    short::append(out, digits.get(DIGITS_MAX - written..).unwrap_or_default());
+/// Appends the three last digits of `value`.
+pub(super) fn thousandths(out: &mut Vec<u8>, value: u64) {
+    let digit = |value: u64| b'0' + u8::try_from(value % 10).unwrap_or_default();
+    out.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]);
 }
 
 /// The part of `text` that fits, and whether something was cut.
@@ -84,11 +70,14 @@ pub(super) fn is_plain(text: &[u8], bytes_max: usize) -> bool {
     text.len() <= bytes_max && are_plain(text)
 }
 
-/// Whether bytes stand for themselves in a JSON string. Without an early end, so that it compiles to a few wide instructions.
+/// Whether bytes stand for themselves in a JSON string.
 fn are_plain(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .fold(true, |plain, byte| plain & matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))
+    // Without an early end, so that it compiles to a few wide instructions.
+    let escaped = |byte: u8| {
+        let marks = u8::from(byte == b'"') | u8::from(byte == b'\\');
+        marks | u8::from(byte < b' ') | u8::from(byte > b'~')
+    };
+    short::all(bytes, escaped) == 0
 }
 
 fn character_escaped(out: &mut Vec<u8>, character: char) {
@@ -158,9 +147,9 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
         }
         let mut out = Vec::new();
-        padded(&mut out, 7, 3);
-        padded(&mut out, 1234, 3);
-        assert_eq!(out, b"0071234");
+        thousandths(&mut out, 7);
+        thousandths(&mut out, 1234);
+        assert_eq!(out, b"007234");
     }
 
     proptest! {

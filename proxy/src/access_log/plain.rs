@@ -65,7 +65,7 @@ pub(super) fn milliseconds(out: &mut Vec<u8>, span: Duration) {
     let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     json::number(out, micros / 1000);
     out.push(b'.');
-    json::padded(out, micros % 1000, 3);
+    json::thousandths(out, micros % 1000);
 }
 
 /// A length of time in nanoseconds.
@@ -105,7 +105,7 @@ pub(super) fn time(out: &mut Vec<u8>, time: SystemTime) {
         short::append(out, &second.text);
     });
     out.push(b'.');
-    json::padded(out, u64::from(since_epoch.subsec_millis()), 3);
+    json::thousandths(out, u64::from(since_epoch.subsec_millis()));
     out.push(b'Z');
 }
 

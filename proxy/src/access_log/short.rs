@@ -37,6 +37,30 @@ fn ends<const N: usize>(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(last);
 }
 
+/// Joins what `see` says of each byte, of some of them twice.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is there to spare the call")]
+pub(super) fn all(text: &[u8], see: impl Fn(u8) -> u8) -> u8 {
+    let join = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all | see(*byte));
+    match text.len() {
+        4..=7 => ends_of::<4>(text, join),
+        8..=15 => ends_of::<8>(text, join),
+        16..=31 => ends_of::<16>(text, join),
+        32..=64 => ends_of::<32>(text, join),
+        _ => join(text),
+    }
+}
+
+/// The same of a text of `N` to `2 * N` bytes, in which no loop is left.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is there to spare the call")]
+fn ends_of<const N: usize>(text: &[u8], join: impl Fn(&[u8]) -> u8) -> u8 {
+    match (text.first_chunk::<N>(), text.last_chunk::<N>()) {
+        (Some(first), Some(last)) => join(first) | join(last),
+        _ => join(text),
+    }
+}
+
 /// A text that is known when the program is compiled, in a room of fixed size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Short<const ROOM: usize> {
@@ -110,6 +134,18 @@ mod tests {
             append(&mut out, b"after");
             assert_eq!(out, [b"before", text, b"after"].concat(), "{length}");
         }
+    }
+
+    #[test]
+    fn every_byte_of_a_text_is_seen() {
+        for length in 1..200 {
+            for place in 0..length {
+                let mut text = vec![0; length];
+                text[place] = 4;
+                assert_eq!(all(&text, |byte| byte), 4, "{place} of {length}");
+            }
+        }
+        assert_eq!(all(b"", |byte| byte), 0);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What is told of a request when it is over, and of a long stream when it opens.
 
-use std::{mem, time::SystemTime};
+use std::{
+    mem,
+    time::{Duration, SystemTime},
+};
 
 use http::header;
 use mcp_core::{
@@ -26,7 +29,7 @@ impl Edge {
         if context.unremarkable {
             return;
         }
-        let status = status(session);
+        let (status, took) = (status(session), context.started.elapsed());
         // What another replica passed on is counted there.
         if context.hop.is_none() {
             self.metrics.request_finished(&Finished {
@@ -34,7 +37,7 @@ impl Edge {
                 status,
                 outcome: context.outcome,
                 rpc: context.rpc.as_ref().map(|rpc| rpc.method),
-                took: context.started.elapsed(),
+                took,
                 bytes_in: wide(session.body_bytes_read()),
                 bytes_out: wide(session.body_bytes_sent()),
             });
@@ -42,13 +45,14 @@ impl Edge {
         self.send_spans(session, context);
         let event = if context.stream.is_some() { Event::StreamEnd } else { Event::Request };
         let mut admission = mem::take(&mut context.admission);
-        self.write(session, context, &mut admission, (event, status));
+        self.write(session, context, &mut admission, (event, status, took));
     }
 
     /// Writes the record of a long stream that has opened.
     pub(super) fn record_open(&self, session: &ServerSession, context: &mut Context, status: u16) {
         let mut admission = mem::take(&mut context.admission);
-        self.write(session, context, &mut admission, (Event::StreamOpen, Some(status)));
+        let took = context.started.elapsed();
+        self.write(session, context, &mut admission, (Event::StreamOpen, Some(status), took));
         // It has given its room back; what it still writes goes over the bound.
         context.admission = admission;
     }
@@ -58,7 +62,7 @@ impl Edge {
         session: &ServerSession,
         context: &Context,
         admission: &mut Admission,
-        (event, status): (Event, Option<u16>),
+        (event, status, took): (Event, Option<u16>, Duration),
     ) {
         let Some(rules) = self.access_log.rules() else { return };
         let membership = self.sessions.cluster.membership();
@@ -86,7 +90,7 @@ impl Edge {
             path: header.raw_path(),
             http_version: header.version,
             status,
-            duration: context.started.elapsed(),
+            duration: took,
             bytes_in: wide(session.body_bytes_read()),
             bytes_out: wide(session.body_bytes_sent()),
             peer: session.client_addr().and_then(|address| address.as_inet().copied()),

@@ -2,6 +2,27 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn what_a_byte_tells_is_what_its_class_says() {
+    for byte in 0..=u8::MAX {
+        let says = class(byte) & (AT | ASSIGNS | SPACE | PERCENT | ESCAPED) != 0;
+        assert_eq!(tells(byte) != 0, says, "{byte:#x}");
+    }
+}
+
+#[test]
+fn a_text_that_is_plain_holds_nothing_and_stands_for_itself() {
+    for text in ["POST", "/mcp", "2026-07-28", "1.0.0", "tools/list", "python-httpx/0.28.1", ""] {
+        assert!(is_plain(text.as_bytes(), 128), "{text}");
+    }
+    for text in
+        ["a@b.de", "a%40b", "pwd=x", "k:v", "a b", "a\"b", "a\\b", "\u{e9}", "4111111111111111"]
+    {
+        assert!(!is_plain(text.as_bytes(), 128), "{text}");
+    }
+    assert!(is_plain(b"abcd", 4) && !is_plain(b"abcde", 4));
+}
+
 fn shown(text: &str, detectors: Detectors) -> String {
     let mut out = String::new();
     let mut from = 0;

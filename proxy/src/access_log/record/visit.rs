@@ -149,18 +149,20 @@ impl<'a> Record<'a> {
     }
 
     fn visit_upstream(&self, seer: &mut impl See<'a>) {
-        let number = |number: Option<u64>| number.map(Value::Number);
-        let facts = [
-            (Field::Backend, self.backend.map(Value::Text)),
-            (Field::Tenant, self.tenant.map(Value::Text)),
-            (Field::UpstreamStatus, number(self.upstream_status.map(u64::from))),
-            (Field::UpstreamMs, self.upstream_time.map(Value::Span)),
-            (Field::Retries, number(self.retries.map(u64::from))),
-        ];
-        for (field, value) in facts {
-            if let Some(value) = value {
-                seer.value(field, value);
-            }
+        if let Some(backend) = self.backend {
+            seer.text(Field::Backend, backend);
+        }
+        if let Some(tenant) = self.tenant {
+            seer.text(Field::Tenant, tenant);
+        }
+        if let Some(status) = self.upstream_status {
+            seer.number(Field::UpstreamStatus, status.into());
+        }
+        if let Some(time) = self.upstream_time {
+            seer.value(Field::UpstreamMs, Value::Span(time));
+        }
+        if let Some(retries) = self.retries {
+            seer.number(Field::Retries, retries.into());
         }
     }
 
