@@ -39,7 +39,10 @@ pub(super) fn escaped(out: &mut Vec<u8>, text: &[u8], bytes_max: usize) {
 
 /// Appends `value` in decimal.
 pub(super) fn number(out: &mut Vec<u8>, value: u64) {
-    short::append(out, itoa::Buffer::new().format(value).as_bytes());
+    match u8::try_from(value) {
+        Ok(digit @ 0..10) => out.push(b'0' + digit),
+        _ => short::append(out, itoa::Buffer::new().format(value).as_bytes()),
+    }
 }
 
 /// Appends the three last digits of `value`.

@@ -102,8 +102,8 @@ impl<'a> See<'a> for Line<'_> {
 
 /// Appends what every JSON line begins with.
 pub(super) fn begin(out: &mut Vec<u8>, event: Option<&str>, time: SystemTime) {
-    out.extend_from_slice(br#"{"v":"#);
-    json::number(out, SCHEMA_VERSION);
+    const { assert!(SCHEMA_VERSION == 1) }
+    out.extend_from_slice(br#"{"v":1"#);
     if let Some(event) = event {
         out.extend_from_slice(br#","event":""#);
         out.extend_from_slice(event.as_bytes());
