@@ -106,7 +106,8 @@ impl fmt::Display for Fault {
 pub struct Ending {
     /// Lines read, events and faulty ones included.
     pub lines: u64,
-    /// Records of requests among them.
+    /// Records of requests among them, those with a fault too. A piece of one is none, nor is what was never sealed, unless
+    /// seals are not looked at.
     pub records: u64,
     /// Lines with a fault.
     pub faults: u64,
@@ -232,7 +233,12 @@ impl Reader {
         let seq = sealed.map(|sealed| sealed.seq);
         let fault = self.fault(&text, sealed, event.as_ref());
         self.line.text = text;
-        self.ending.records += u64::from(event.is_none() && fault != Some(Fault::Torn));
+        let is_whole = if self.walk.trust().is_nobody() {
+            self.line.ended && self.line.failed.is_none()
+        } else {
+            seq.is_some()
+        };
+        self.ending.records += u64::from(event.is_none() && is_whole);
         self.ending.faults += u64::from(fault.is_some());
         let file = self.lines.files.get(self.line.file).map(PathBuf::as_path);
         Some(Entry {

@@ -314,11 +314,12 @@ fn a_torn_line_is_accounted_for_by_the_start_that_follows() {
     };
     let log = Log::new().records(3);
     write(&log, piece);
-    assert_eq!(log.read().1.torn, Some(Torn::of(piece)));
+    let end = log.read().1;
+    assert_eq!((end.torn, end.records), (Some(Torn::of(piece)), 3), "a piece is no record");
     write(&log, b"\n");
     let log = log.restart(Some(Torn::of(piece))).records(2);
     let (faults, end) = log.read();
-    assert_eq!((faults, end.records), (Vec::new(), 6));
+    assert_eq!((faults, end.records), (Vec::new(), 5));
     // Another piece than the one that was told of.
     log.change(|lines| lines[4] = "{\"v\":2".to_owned());
     assert_eq!(log.faults(), [(5, Fault::Malformed)]);
@@ -355,8 +356,30 @@ fn a_file_that_cannot_be_unpacked_is_a_fault_and_the_next_is_read() {
     let full = beside(&log.path(), ".20250101T000000.000Z");
     fs::remove_file(&full).unwrap();
     fs::write(beside(&full, ".gz"), b"no gzip").unwrap();
-    let faults = log.faults();
+    let (faults, end) = log.read();
     assert!(matches!(faults[..], [(1, Fault::Unreadable(_))]), "{faults:?}");
+    assert_eq!(end.records, 4);
+}
+
+#[test]
+fn whole_records_alone_are_counted() {
+    let log = Log::new().records(3);
+    let whole = fs::read(log.path()).unwrap();
+    let with = |rest: &[u8], trust| {
+        fs::write(log.path(), [&whole[..], rest].concat()).unwrap();
+        read(&log.path(), trust).1.records
+    };
+    for (rest, sealed, unsealed) in
+        [(&b"{\"v\":1,"[..], 3, 3), (b"garbage\n", 3, 4), (b"{\"v\":1}\n{\"v\"", 3, 4), (b"", 3, 3)]
+    {
+        let counted = (with(rest, trust()), with(rest, Trust::default()));
+        assert_eq!(counted, (sealed, unsealed), "{}", rest.escape_ascii());
+    }
+    // A line feed is all that this one lacks.
+    fs::write(log.path(), &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(log.read().1.records, 3);
+    log.change(|lines| lines[2] = lines[2].replace("\"n\":1", "\"n\":2"));
+    assert_eq!(log.read().1.records, 3, "a changed record is one");
 }
 
 #[test]

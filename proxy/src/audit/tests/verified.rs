@@ -174,6 +174,7 @@ fn what_the_log_says_of_its_own_losses_is_told() {
     let verdict = written.verdict();
     assert_eq!(found(&verdict), []);
     assert!(verdict.to_string().contains("in the middle of a line"), "{verdict}");
+    assert!(verdict.to_string().contains("lines       4, of which 2 are records"), "{verdict}");
     written.append(b"\n");
     let written = written.start(Some(Torn::of(b"{\"v\":1,\"ti")), None);
     let written = written.event(&Event::RecordsDropped(40)).event(&Event::RequestsRefused(7));
@@ -184,6 +185,7 @@ fn what_the_log_says_of_its_own_losses_is_told() {
     assert!(text.contains("dropped     42 records at 2 places"), "{text}");
     assert!(text.contains("refused     7 requests"), "{text}");
     assert!(text.contains("torn        1 pieces"), "{text}");
+    assert_eq!(verdict.json()["records"], 3);
     assert!(text.contains("What 42 dropped records would have said"), "{text}");
 }
 
