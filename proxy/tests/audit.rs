@@ -158,7 +158,7 @@ backends: { p: { url: 'http://p:9090' } }
         assert!(!out.contains(SECRET));
         let (code, out, _) = run(here, &["verify", "audit.log", "--public-key", key]);
         assert_eq!(code, Some(0), "{out}");
-        assert!(out.contains("a public key checks numbers and checkpoints only"), "{out}");
+        assert!(out.contains("a public key checks numbers, and the checkpoints"), "{out}");
         let (_, out, _) = run(here, &["public-key", "--key-file", "other.key"]);
         let (_, other) = out.trim_end().split_once(' ').expect("a name and a key");
         let (code, out, _) = run(here, &["verify", "audit.log", "--public-key", other]);

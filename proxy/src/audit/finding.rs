@@ -65,6 +65,7 @@ impl What {
                 Fault::Appended => "appended",
                 Fault::ForeignKey(_) => "foreign_key",
                 Fault::NewChain => "new_chain",
+                Fault::Unlinked => "unlinked",
                 Fault::Unfounded => "unfounded",
                 Fault::Unsigned => "unsigned",
                 Fault::Torn => "torn",

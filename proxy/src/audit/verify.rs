@@ -149,8 +149,12 @@ impl Reading {
         }
         if let Some(fault) = &entry.fault {
             self.find(entry, What::Line(fault.clone()));
-            // What such a line says of itself counts for nothing, unless it is only out of its place.
-            if !matches!(fault, Fault::Missing(_) | Fault::Moved | Fault::NewChain) {
+            // What such a line says of itself counts for nothing, unless it is only out of its place, or what stands before it is.
+            let counts = matches!(
+                fault,
+                Fault::Missing(_) | Fault::Moved | Fault::NewChain | Fault::Unlinked
+            );
+            if !counts {
                 return;
             }
         }

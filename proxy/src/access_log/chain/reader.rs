@@ -64,6 +64,9 @@ pub enum Fault {
     ForeignKey(KeyId),
     /// Another chain begins: whatever came between this line and the one before is not accounted for.
     NewChain,
+    /// It repeats another seal for the line before it than that line shows: the line before, or its seal, is not what was
+    /// written. It tells who has no key.
+    Unlinked,
     /// It cannot be checked, since the line before it was changed or is not there.
     Unfounded,
     /// A checkpoint whose signature does not hold.
@@ -91,6 +94,9 @@ impl fmt::Display for Fault {
             Self::Appended => f.write_str("added after the end of a run"),
             Self::ForeignKey(key) => write!(f, "sealed by another key, {key}"),
             Self::NewChain => f.write_str("another chain begins here"),
+            Self::Unlinked => f.write_str(
+                "does not follow from the line before it, whose seal is another than it repeats",
+            ),
             Self::Unfounded => {
                 f.write_str("cannot be checked: the record before it is not there or changed")
             }

@@ -448,6 +448,37 @@ fn who_has_only_the_public_key_checks_numbers_and_checkpoints() {
 }
 
 #[test]
+fn who_has_only_the_public_key_sees_that_another_line_stands_before_a_checkpoint_or_a_start() {
+    let public = || Trust::of_public_keys(vec![key(SECRET).public_key()]);
+    let other = |line: &str| {
+        let (covered, _mac) = line.split_once(",\"mac\":").unwrap();
+        format!("{covered},\"mac\":\"{}\"}}", key(OTHER).seal(&Mac::NONE, covered.as_bytes()))
+    };
+    let log = || {
+        let log = Log::new().records(3).checkpoint(CheckpointReason::Interval);
+        log.records(2).restart(None).records(1)
+    };
+    for (place, wanted) in
+        [(2, vec![]), (3, vec![(5, Fault::Unlinked)]), (6, vec![(8, Fault::Unlinked)])]
+    {
+        let log = log();
+        log.change(|lines| lines[place] = other(&lines[place].replace("\"n\":", "\"n\":1")));
+        let (faults, end) = read(&log.path(), public());
+        assert_eq!((faults, end.head), (wanted, Head::Reached(5)), "{place}");
+    }
+    // What the line itself repeats, in the place of what it repeated.
+    for (place, line, fault) in [(4, 5, Fault::Unsigned), (7, 8, Fault::Unlinked)] {
+        let log = log();
+        log.change(|lines| {
+            let [before, first] = [place - 1, 0]
+                .map(|place| Sealed::of(lines[place].as_bytes()).unwrap().mac.to_string());
+            lines[place] = lines[place].replace(&before, &first);
+        });
+        assert_eq!(read(&log.path(), public()).0, [(line, fault)]);
+    }
+}
+
+#[test]
 fn who_has_no_key_reads_any_log() {
     let log = Log::new().records(2);
     log.change(|lines| lines.push(r#"{"v":1}"#.to_owned()));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::access_log::chain::{Event, PublicKey};
+use crate::access_log::chain::{Event, PublicKey, Sealed};
 
 #[test]
 fn a_log_that_nobody_changed_is_good_and_says_what_is_proved() {
@@ -217,6 +217,16 @@ fn a_public_key_checks_numbers_and_checkpoints_and_says_that_it_is_all() {
     assert!(text.contains("faults      0"), "{text}");
     assert!(text.contains("not proved  What records say: that takes the audit key"), "{text}");
     assert_eq!(verdict().json()["seals_checked"], false);
+    // The seal of the last record before the checkpoint, which repeats it.
+    let whole = fs::read(written.path()).unwrap();
+    change(&written.path(), |lines| {
+        let seal = Sealed::of(lines[3].as_bytes()).unwrap().mac.to_string();
+        let last = Sealed::of(lines[5].as_bytes()).unwrap().mac.to_string();
+        lines[5] = lines[5].replace(&last, &seal);
+    });
+    assert_eq!(found(&verdict()), [("audit.log".to_owned(), Some(7), Some(7), "unlinked")]);
+    assert!(verdict().to_string().contains("1 with a good signature, the last is line 7"));
+    fs::write(written.path(), whole).unwrap();
     change(&written.path(), |lines| drop(lines.remove(2)));
     assert_eq!(found(&verdict())[0].3, "missing");
 }
