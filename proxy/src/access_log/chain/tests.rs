@@ -406,6 +406,24 @@ fn files_of_other_programs_are_found_in_their_order() {
 }
 
 #[test]
+fn names_tell_what_was_put_aside() {
+    for name in ["audit.log", "log", "audit-eu.log", "audit.log.old", "2026-11.log", ".1"] {
+        assert!(may_be_written(Path::new(name)), "{name}");
+    }
+    for name in [
+        "audit.log.20250103T000000.000Z",
+        "x/audit.log.20250103T000000.000Z.gz",
+        "audit.log.1",
+        "audit.log-20250102",
+        "audit-eu.log.2.gz",
+        "audit.log.gz",
+        "audit.log.unsealed-20250103T000000.000Z",
+    ] {
+        assert!(!may_be_written(Path::new(name)), "{name}");
+    }
+}
+
+#[test]
 fn a_key_that_we_do_not_have_is_named() {
     let mut log = Log::new().records(2);
     log.sealer = Sealer::resume(key(OTHER), SinkFormat::Json, log.sealer.state());

@@ -117,6 +117,51 @@ fn a_log_cut_short_is_found_by_its_head_and_by_a_kept_checkpoint() {
 }
 
 #[test]
+fn a_log_without_its_head_cannot_be_shown_to_be_whole() {
+    let written = Written::new().records(3).rotate(1).records(3);
+    let written = written.checkpoint(CheckpointReason::Shutdown);
+    let (path, head) = (written.path(), head_path(&written.path()));
+    let trust = written.keys().trust();
+    let verdict = |paths: &[PathBuf]| {
+        let logs = logs(paths).unwrap();
+        assert_eq!(logs.len(), 1);
+        verify(&logs[0], &trust, &Kept::default(), 9).unwrap()
+    };
+    let gone = [("audit.log.head".to_owned(), None, None, "head_absent")];
+    let one = std::slice::from_ref(&path);
+    assert_eq!(found(&verdict(one)), []);
+    let whole = fs::read(&head).unwrap();
+    change(&path, |lines| lines.truncate(2));
+    // As whoever cut it would leave it.
+    fs::write(&head, "").unwrap();
+    assert_eq!(found(&verdict(one)), gone);
+    fs::remove_file(&head).unwrap();
+    let said = verdict(one);
+    assert_eq!(found(&said), gone);
+    assert!(said.to_string().contains("cannot be shown to be whole"), "{said}");
+    assert_eq!(
+        (&said.json()["good"], &said.json()["head"]),
+        (&false.into(), &"head_absent".into())
+    );
+    assert!(
+        said.to_string().contains("not proved  That nothing was cut off behind line 7"),
+        "{said}"
+    );
+    assert_eq!(found(&verdict(&[path.clone(), written.full(1)])), gone);
+    // The full file alone, whose name says that it is no end.
+    assert_eq!(found(&verdict(&[written.full(1)])), []);
+    pack(&written.full(1));
+    assert_eq!(found(&verdict(&[format!("{}.gz", written.full(1).display()).into()])), []);
+    // The file that was written is gone too, or empty.
+    fs::remove_file(&path).unwrap();
+    assert_eq!(found(&verdict(one)), gone);
+    fs::write(&path, "").unwrap();
+    assert_eq!(found(&verdict(one)), gone);
+    fs::write(&head, whole).unwrap();
+    assert_eq!(found(&verdict(one))[0].3, "cut_short");
+}
+
+#[test]
 fn a_kept_checkpoint_that_is_not_of_the_log_is_told() {
     let written = Written::new().records(4).checkpoint(CheckpointReason::Interval);
     let trust = written.keys().trust();
@@ -252,8 +297,10 @@ fn files_are_put_in_order_however_they_are_named() {
     let copies = logs(&paths(&["x", "z", "y"])).unwrap();
     assert_eq!(copies.len(), 1);
     assert_eq!(copies[0].files, paths(&["y", "x", "z"]));
-    let verdict = verify(&copies[0], &written.keys().trust(), &Kept::default(), 9).unwrap();
-    assert_eq!(found(&verdict), []);
+    let verify = |log: &Log| verify(log, &written.keys().trust(), &Kept::default(), 9).unwrap();
+    let verdict = verify(&copies[0]);
+    assert_eq!(found(&verdict), [("z.head".to_owned(), None, None, "head_absent")]);
+    assert_eq!(found(&verify(&copies[0].clone().as_copy())), []);
 
     let other = Written::new().records(1);
     let both = logs(&[written.path(), other.path()]).unwrap();
