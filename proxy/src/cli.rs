@@ -17,8 +17,8 @@ use std::{
 use clap::{CommandFactory as _, Parser as _};
 
 pub use self::arguments::{
-    AuditArgs, AuditQuestion, CheckArgs, Cli, Command, ConfigArgs, DemoArgs, GrepArgs, KeyArgs,
-    LogArgs, NameArgs, ReportArgs, RevealArgs, RingArgs, SchemaArgs, ServeArgs, TokenArgs,
+    AuditArgs, AuditQuestion, CheckArgs, Cli, Command, ConfigArgs, DemoArgs, GrepArgs, HeadArgs,
+    KeyArgs, LogArgs, NameArgs, ReportArgs, RevealArgs, RingArgs, SchemaArgs, ServeArgs, TokenArgs,
     TokenQuestion, VerifyArgs, WantedArgs,
 };
 use crate::{

@@ -123,6 +123,50 @@ backends: { p: { url: 'http://p:9090' } }
     }
 
     #[test]
+    fn a_missing_head_file_is_a_fault_unless_nobody_expects_one() {
+        let folder = folder();
+        let here = folder.path();
+        let odd = CONFIG.replace("audit.log", "audit.2026");
+        fs::write(here.join("odd.yaml"), odd).expect("written");
+        fs::create_dir(here.join("old")).expect("a folder");
+        let full = ["old/audit.log.1", "old/audit.log.20261130T000000.000Z"];
+        for name in ["copy", "audit.2026"].into_iter().chain(full) {
+            fs::copy(here.join("audit.log"), here.join(name)).expect("copied");
+        }
+        fs::remove_file(head_path(&here.join("audit.log"))).expect("removed");
+        let asked = |args: &[&str]| run(here, &[args, &["--key-file", "audit.key"]].concat());
+        for args in [
+            &["verify", "audit.log", "--no-head"][..],
+            &["report", "audit.log", "--no-head"],
+            &["verify", "copy", "--no-head"],
+            &["verify", "audit.2026"],
+            &["verify", full[0]],
+            &["verify", full[1]],
+            &["grep", "audit.log"],
+        ] {
+            let (code, out, err) = asked(args);
+            assert_eq!((code, err.as_str()), (Some(0), ""), "{args:?}: {out}");
+        }
+        for args in [
+            &["verify", "audit.log", "--key-file", "audit.key"][..],
+            &["verify", "copy", "--key-file", "audit.key"],
+            &["report", "audit.log", "--key-file", "audit.key"],
+            &["verify", "--config", "c.yaml"],
+            // Its name looks like that of a full file, but the log is written there.
+            &["verify", "--config", "odd.yaml"],
+        ] {
+            let (code, out, err) = run(here, args);
+            assert_eq!(code, Some(1), "{args:?}: {out}");
+            assert!(err.contains("faults: 1"), "{args:?}: {err}");
+        }
+        let (_, out, _) = asked(&["verify", "audit.log"]);
+        assert!(out.contains("audit.log.head  -    there is none"), "{out}");
+        let (_, out, _) = asked(&["verify", "audit.log", "--json"]);
+        let found = &json(&out)["logs"][0]["found"][0];
+        assert_eq!((&found["kind"], &found["line"]), (&Value::from("head_absent"), &Value::Null));
+    }
+
+    #[test]
     fn the_first_bad_record_is_named_and_the_code_is_1() {
         let folder = folder();
         let here = folder.path();
@@ -158,7 +202,7 @@ backends: { p: { url: 'http://p:9090' } }
         assert!(!out.contains(SECRET));
         let (code, out, _) = run(here, &["verify", "audit.log", "--public-key", key]);
         assert_eq!(code, Some(0), "{out}");
-        assert!(out.contains("a public key checks numbers and checkpoints only"), "{out}");
+        assert!(out.contains("a public key checks numbers, and the checkpoints"), "{out}");
         let (_, out, _) = run(here, &["public-key", "--key-file", "other.key"]);
         let (_, other) = out.trim_end().split_once(' ').expect("a name and a key");
         let (code, out, _) = run(here, &["verify", "audit.log", "--public-key", other]);

@@ -39,7 +39,7 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
 pub use self::{
     event::{ChainStart, Checkpoint, CheckpointReason, Event, Notice, Torn},
-    files::{head_path, log_files},
+    files::{head_path, log_files, may_be_written},
     keys::{AuditKey, AuditKeys, KeyId, NoKey, PublicKey, Trust},
     line::Sealed,
     reader::{Ending, Entry, Fault, Head, ReadError, Reader},
@@ -47,7 +47,9 @@ pub use self::{
     state::{Found, find},
 };
 
-pub(in crate::access_log) use self::files::{Full, beside, folder, full_files, holds_records};
+pub(in crate::access_log) use self::files::{
+    Full, UNSEALED, beside, folder, full_files, holds_records,
+};
 
 /// Characters of a seal: 256 bits in base64url without padding.
 const MAC_CHARS: usize = 43;

@@ -194,6 +194,11 @@ impl Iterator for Findings<'_> {
     }
 }
 
+/// What stands for a value whose name says that it is a secret; none where it does not say so, or nobody asks.
+pub(super) fn told_by(name: &str, detectors: Detectors) -> Option<&'static str> {
+    (detectors.key && key::tells(name)).then_some(key::MARK)
+}
+
 /// What a text says that is encoded for a URL, as far as it is looked at; none where nothing in it is encoded.
 pub(super) fn decoded(text: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     let first = text.iter().position(|byte| *byte == b'%')?;

@@ -65,6 +65,7 @@ impl What {
                 Fault::Appended => "appended",
                 Fault::ForeignKey(_) => "foreign_key",
                 Fault::NewChain => "new_chain",
+                Fault::Unlinked => "unlinked",
                 Fault::Unfounded => "unfounded",
                 Fault::Unsigned => "unsigned",
                 Fault::Torn => "torn",
@@ -128,7 +129,10 @@ impl fmt::Display for What {
             Self::Head(Head::Contradicted(seq)) => {
                 write!(f, "the log does not hold its checkpoint under number {seq}")
             }
-            Self::Head(Head::Absent | Head::Reached(_)) => Ok(()),
+            Self::Head(Head::Absent) => f.write_str(
+                "there is none, or an empty one, so the end of the log cannot be shown to be whole: put a copy of it back, or say `--no-head` of a log that may lack it",
+            ),
+            Self::Head(Head::Reached(_)) => Ok(()),
             Self::KeptUnsigned => f.write_str("a kept checkpoint that no known key has signed"),
             Self::KeptOfOther => f.write_str("a kept checkpoint of another chain"),
             Self::KeptBeyond { last } => {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::AuditError;
-use crate::access_log::chain::{ChainId, Event, ReadError, Reader, Trust, head_path, log_files};
+use crate::access_log::chain::{
+    ChainId, Event, Head, ReadError, Reader, Trust, head_path, log_files, may_be_written,
+};
 
 /// Lines at the beginning of a file that are looked at to find out to which chain it belongs. The first says so, unless
 /// somebody changed it.
@@ -19,7 +21,7 @@ pub struct Log {
     pub name: PathBuf,
     /// Its files, oldest first.
     pub files: Vec<PathBuf>,
-    /// Where its head file is, if anywhere.
+    /// Where its head file should be; none where nobody expects one: of standard input, and of files that were put aside.
     pub head: Option<PathBuf>,
     /// It may be written while it is read, and its files be renamed.
     pub is_live: bool,
@@ -35,6 +37,29 @@ impl Log {
             Reader::open(&self.name, trust)
         } else {
             Reader::over(self.files.clone(), self.head.as_deref(), trust)
+        }
+    }
+
+    /// It under the name that a sink has: whatever that looks like, a head file belongs to it.
+    #[must_use]
+    pub fn as_written(self) -> Self {
+        let head = if self.is_live { Some(head_path(&self.name)) } else { self.head };
+        Self { head, ..self }
+    }
+
+    /// It as a copy or a part of a log, which may have no head file. One that is there counts all the same.
+    #[must_use]
+    pub fn as_copy(self) -> Self {
+        Self { head: self.head.filter(|head| head.exists()), ..self }
+    }
+
+    /// Whether something is wrong where its head file says this.
+    pub(super) const fn is_faulted_by(&self, head: Head) -> bool {
+        match head {
+            // Whoever cuts lines off the end would take away what tells of them.
+            Head::Absent => self.head.is_some(),
+            Head::Reached(_) => false,
+            Head::Forged | Head::OtherChain | Head::Contradicted(_) | Head::CutShort { .. } => true,
         }
     }
 
@@ -71,7 +96,7 @@ pub fn logs(named: &[PathBuf]) -> Result<Vec<Log>, AuditError> {
         if files.is_empty() {
             return Err(ReadError::Nothing { path: name.clone() }.into());
         }
-        let head = Some(head_path(name)).filter(|head| head.exists());
+        let head = Some(head_path(name)).filter(|head| may_be_written(name) || head.exists());
         found.push(Log { name: name.clone(), files, head, is_live: true });
     }
     let known = |log: &Log| {
@@ -119,8 +144,8 @@ fn joined(logs: Vec<Log>) -> Vec<Log> {
         Some(parts.fold(first, |mut whole, part| {
             whole.files.extend(part.files);
             whole.is_live = false;
-            // That of the last part knows the most.
-            whole.head = part.head.or(whole.head);
+            // That of the last part knows the most. None need be beside those before it.
+            whole.head = part.head.or(whole.head.filter(|head| head.exists()));
             whole
         }))
     };

@@ -132,7 +132,8 @@ pub fn report(
         while let Some(entry) = reader.read() {
             report.take(&entry, filter);
         }
-        let faults = reader.end().faults;
+        let ending = reader.end();
+        let faults = ending.faults + u64::from(log.is_faulted_by(ending.head));
         report.faults = report.faults.filter(|_| is_sealed).map(|known| known + faults);
     }
     Ok(report)

@@ -71,18 +71,22 @@ pub fn verify(
     let Reading { mut verdict, last, met, .. } = reading;
     verdict.ends.1.time = when::time_of(&last).map(str::to_owned);
     verdict.ending = reader.end();
-    if let Some(head) = &log.head {
+    if let Some(head) = &log.head
+        && log.is_faulted_by(verdict.ending.head)
+    {
         held_against_head(&mut verdict, head);
     }
     held_against_kept(&mut verdict, kept, &met);
     Ok(verdict)
 }
 
+/// Tells of what is wrong with the head file.
 fn held_against_head(verdict: &mut Verdict, path: &Path) {
     let seq = match verdict.ending.head {
-        Head::Absent | Head::Reached(_) => return,
-        Head::Forged | Head::OtherChain => None,
-        Head::Contradicted(seq) | Head::CutShort { head: seq, .. } => Some(seq),
+        Head::Absent | Head::Forged | Head::OtherChain => None,
+        Head::Reached(seq) | Head::Contradicted(seq) | Head::CutShort { head: seq, .. } => {
+            Some(seq)
+        }
     };
     let what = What::Head(verdict.ending.head);
     verdict.add(Finding { file: path.to_owned(), line: None, seq, what });
@@ -149,8 +153,12 @@ impl Reading {
         }
         if let Some(fault) = &entry.fault {
             self.find(entry, What::Line(fault.clone()));
-            // What such a line says of itself counts for nothing, unless it is only out of its place.
-            if !matches!(fault, Fault::Missing(_) | Fault::Moved | Fault::NewChain) {
+            // What such a line says of itself counts for nothing, unless it is only out of its place, or what stands before it is.
+            let counts = matches!(
+                fault,
+                Fault::Missing(_) | Fault::Moved | Fault::NewChain | Fault::Unlinked
+            );
+            if !counts {
                 return;
             }
         }

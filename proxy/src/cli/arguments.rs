@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::audit::{
-    AuditArgs, AuditQuestion, GrepArgs, KeyArgs, LogArgs, NameArgs, ReportArgs, RevealArgs,
-    VerifyArgs, WantedArgs,
+    AuditArgs, AuditQuestion, GrepArgs, HeadArgs, KeyArgs, LogArgs, NameArgs, ReportArgs,
+    RevealArgs, VerifyArgs, WantedArgs,
 };
 
 /// Puts metrics backends behind MCP: AI assistants ask, Prometheus answers.

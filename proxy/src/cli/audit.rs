@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::{
     CommandError,
     arguments::{
-        AuditQuestion, GrepArgs, KeyArgs, NameArgs, ReportArgs, RevealArgs, VerifyArgs, WantedArgs,
+        AuditQuestion, GrepArgs, HeadArgs, KeyArgs, NameArgs, ReportArgs, RevealArgs, VerifyArgs,
+        WantedArgs,
     },
     say,
 };
@@ -85,12 +86,18 @@ impl Given {
         if files.is_empty() {
             return Err(AuditError::NoLog);
         }
-        audit::logs(&files.into_iter().map(|(_, path)| path).collect::<Vec<_>>())
+        let logs = audit::logs(&files.into_iter().map(|(_, path)| path).collect::<Vec<_>>())?;
+        Ok(logs.into_iter().map(Log::as_written).collect())
     }
 }
 
+/// The logs, where a missing head file is a fault unless somebody said that it is none.
+fn expecting(head: &HeadArgs, logs: Vec<Log>) -> Vec<Log> {
+    if head.no_head { logs.into_iter().map(Log::as_copy).collect() } else { logs }
+}
+
 fn verify(args: VerifyArgs) -> Result<(), CommandError> {
-    let VerifyArgs { log, keys, public_keys, checkpoint, faults_max, json } = args;
+    let VerifyArgs { log, keys, public_keys, checkpoint, head, faults_max, json } = args;
     let (given, trust) = if public_keys.is_empty() {
         let given = Given::by(&keys)?;
         let trust = given.keys()?.trust();
@@ -98,7 +105,7 @@ fn verify(args: VerifyArgs) -> Result<(), CommandError> {
     } else {
         (Given { config: None, keys: None }, Trust::of_public_keys(public_keys))
     };
-    let logs = given.logs(&log.logs, true)?;
+    let logs = expecting(&head, given.logs(&log.logs, true)?);
     let kept = match &checkpoint {
         Some(_) if logs.len() > 1 => return Err(AuditError::SeveralLogs(logs.len()).into()),
         Some(path) => audit::kept(path, &trust)?,
@@ -122,9 +129,9 @@ fn verify(args: VerifyArgs) -> Result<(), CommandError> {
 }
 
 fn report(args: ReportArgs) -> Result<(), CommandError> {
-    let ReportArgs { log, keys, wanted, by, rows, json } = args;
+    let ReportArgs { log, keys, head, wanted, by, rows, json } = args;
     let given = Given::by(&keys)?;
-    let logs = given.logs(&log.logs, false)?;
+    let logs = expecting(&head, given.logs(&log.logs, false)?);
     let trust = given.keys.as_ref().map(Keys::trust).unwrap_or_default();
     let options = ReportOptions { by, rows_max: rows, trust, ..ReportOptions::default() };
     let mut filter = Filter::new(wanted_by(wanted), given.keys.as_ref());

@@ -20,7 +20,7 @@ fields! {
     Method = "method", "http.request.method", "http.request.method", Client,
         "HTTP method.";
     Path = "path", "url.path", "url.path", Client,
-        "Path of the request, without query and fragment.";
+        "Path of the request, without query and fragment; `(not a path)` where the target is none.";
     HttpVersion = "http_version", "http.version", "network.protocol.version", Word,
         "Version of HTTP that the client spoke.";
     Status = "status", "http.response.status_code", "http.response.status_code", Number,
@@ -60,7 +60,7 @@ fields! {
     Prompt = "prompt", "promgate.prompt", "gen_ai.prompt.name", Client,
         "Prompt that was asked for.";
     Resource = "resource", "promgate.resource", "mcp.resource.uri", Client,
-        "Resource that was asked for, without user, query and fragment of its address.";
+        "Address of the resource that was asked for, without query and fragment; `(not shown)` where what is left holds an `@`, since a password may stand before it.";
     Session = "session", "promgate.session", "promgate.session", Text,
         "Pseudonym of the session: the same on all its records at all replicas. Needs an audit key.";
     Auth = "auth", "promgate.auth", "promgate.auth", Word,

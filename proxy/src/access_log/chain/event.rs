@@ -149,6 +149,16 @@ impl Event {
         }
     }
 
+    /// The seal of the line before it, where it repeats that.
+    #[must_use]
+    pub fn previous(&self) -> Option<Mac> {
+        match self {
+            Self::ChainStart(start) => Some(start.resumes.map_or(Mac::NONE, |(_, mac)| mac)),
+            Self::Checkpoint(checkpoint) => Some(checkpoint.previous),
+            Self::RecordsDropped(_) | Self::RequestsRefused(_) => None,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> &'static str {

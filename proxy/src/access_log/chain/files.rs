@@ -13,6 +13,9 @@ use super::{
     source::{self, Source},
 };
 
+/// What stands between the name of a log and the time at which it was put aside, since nothing had sealed it.
+pub(in crate::access_log) const UNSEALED: &str = ".unsealed-";
+
 /// The file beside a log that holds its last checkpoint.
 #[must_use]
 pub fn head_path(log: &Path) -> PathBuf {
@@ -93,6 +96,18 @@ pub(in crate::access_log) fn holds_records(path: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether a log may be written under this name: it is not that of a file that was put aside, by us or by other programs.
+#[must_use]
+pub fn may_be_written(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return true };
+    let is_full = |(place, _): (usize, &str)| {
+        name.get(..place).is_some_and(|log| !log.is_empty() && full(log, name).is_some())
+    };
+    path.extension().is_none_or(|end| end != "gz")
+        && !name.contains(UNSEALED)
+        && !name.match_indices(['.', '-']).any(is_full)
 }
 
 /// The folder of a file.

@@ -64,6 +64,9 @@ pub enum Fault {
     ForeignKey(KeyId),
     /// Another chain begins: whatever came between this line and the one before is not accounted for.
     NewChain,
+    /// It repeats another seal for the line before it than that line shows: the line before, or its seal, is not what was
+    /// written. It tells who has no key.
+    Unlinked,
     /// It cannot be checked, since the line before it was changed or is not there.
     Unfounded,
     /// A checkpoint whose signature does not hold.
@@ -91,6 +94,9 @@ impl fmt::Display for Fault {
             Self::Appended => f.write_str("added after the end of a run"),
             Self::ForeignKey(key) => write!(f, "sealed by another key, {key}"),
             Self::NewChain => f.write_str("another chain begins here"),
+            Self::Unlinked => f.write_str(
+                "does not follow from the line before it, whose seal is another than it repeats",
+            ),
             Self::Unfounded => {
                 f.write_str("cannot be checked: the record before it is not there or changed")
             }
@@ -106,7 +112,8 @@ impl fmt::Display for Fault {
 pub struct Ending {
     /// Lines read, events and faulty ones included.
     pub lines: u64,
-    /// Records of requests among them.
+    /// Records of requests among them, those with a fault too. A piece of one is none, nor is what was never sealed, unless
+    /// seals are not looked at.
     pub records: u64,
     /// Lines with a fault.
     pub faults: u64,
@@ -232,7 +239,12 @@ impl Reader {
         let seq = sealed.map(|sealed| sealed.seq);
         let fault = self.fault(&text, sealed, event.as_ref());
         self.line.text = text;
-        self.ending.records += u64::from(event.is_none() && fault != Some(Fault::Torn));
+        let is_whole = if self.walk.trust().is_nobody() {
+            self.line.ended && self.line.failed.is_none()
+        } else {
+            seq.is_some()
+        };
+        self.ending.records += u64::from(event.is_none() && is_whole);
         self.ending.faults += u64::from(fault.is_some());
         let file = self.lines.files.get(self.line.file).map(PathBuf::as_path);
         Some(Entry {

@@ -211,7 +211,8 @@ impl End {
             let Some(sealed) = sealed else { continue };
             let before = place.checked_sub(1).and_then(|before| self.lines.get(before));
             let before = before.and_then(|line| Sealed::of(line)).map(|before| before.mac);
-            if follows(keys, sealed, before) || follows(keys, sealed, stated(line)) {
+            let stated = || Event::of(line).as_ref().and_then(Event::previous);
+            if follows(keys, sealed, before) || follows(keys, sealed, stated()) {
                 if place + 1 < self.lines.len() {
                     notice.get_or_insert(Notice::EndForged);
                 }
@@ -276,15 +277,6 @@ impl Torn {
             bytes: u64::try_from(piece.len()).unwrap_or(u64::MAX),
             sha256: digest.as_ref().try_into().unwrap_or_default(),
         }
-    }
-}
-
-/// The seal of the line before, as the line itself repeats it.
-fn stated(line: &[u8]) -> Option<Mac> {
-    match Event::of(line)? {
-        Event::ChainStart(start) => Some(start.resumes.map_or(Mac::NONE, |(_, mac)| mac)),
-        Event::Checkpoint(checkpoint) => Some(checkpoint.previous),
-        Event::RecordsDropped(_) | Event::RequestsRefused(_) => None,
     }
 }
 

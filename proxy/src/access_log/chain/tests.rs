@@ -314,11 +314,12 @@ fn a_torn_line_is_accounted_for_by_the_start_that_follows() {
     };
     let log = Log::new().records(3);
     write(&log, piece);
-    assert_eq!(log.read().1.torn, Some(Torn::of(piece)));
+    let end = log.read().1;
+    assert_eq!((end.torn, end.records), (Some(Torn::of(piece)), 3), "a piece is no record");
     write(&log, b"\n");
     let log = log.restart(Some(Torn::of(piece))).records(2);
     let (faults, end) = log.read();
-    assert_eq!((faults, end.records), (Vec::new(), 6));
+    assert_eq!((faults, end.records), (Vec::new(), 5));
     // Another piece than the one that was told of.
     log.change(|lines| lines[4] = "{\"v\":2".to_owned());
     assert_eq!(log.faults(), [(5, Fault::Malformed)]);
@@ -355,8 +356,30 @@ fn a_file_that_cannot_be_unpacked_is_a_fault_and_the_next_is_read() {
     let full = beside(&log.path(), ".20250101T000000.000Z");
     fs::remove_file(&full).unwrap();
     fs::write(beside(&full, ".gz"), b"no gzip").unwrap();
-    let faults = log.faults();
+    let (faults, end) = log.read();
     assert!(matches!(faults[..], [(1, Fault::Unreadable(_))]), "{faults:?}");
+    assert_eq!(end.records, 4);
+}
+
+#[test]
+fn whole_records_alone_are_counted() {
+    let log = Log::new().records(3);
+    let whole = fs::read(log.path()).unwrap();
+    let with = |rest: &[u8], trust| {
+        fs::write(log.path(), [&whole[..], rest].concat()).unwrap();
+        read(&log.path(), trust).1.records
+    };
+    for (rest, sealed, unsealed) in
+        [(&b"{\"v\":1,"[..], 3, 3), (b"garbage\n", 3, 4), (b"{\"v\":1}\n{\"v\"", 3, 4), (b"", 3, 3)]
+    {
+        let counted = (with(rest, trust()), with(rest, Trust::default()));
+        assert_eq!(counted, (sealed, unsealed), "{}", rest.escape_ascii());
+    }
+    // A line feed is all that this one lacks.
+    fs::write(log.path(), &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(log.read().1.records, 3);
+    log.change(|lines| lines[2] = lines[2].replace("\"n\":1", "\"n\":2"));
+    assert_eq!(log.read().1.records, 3, "a changed record is one");
 }
 
 #[test]
@@ -380,6 +403,24 @@ fn files_of_other_programs_are_found_in_their_order() {
     let found: Vec<_> =
         found.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(found, names);
+}
+
+#[test]
+fn names_tell_what_was_put_aside() {
+    for name in ["audit.log", "log", "audit-eu.log", "audit.log.old", "2026-11.log", ".1"] {
+        assert!(may_be_written(Path::new(name)), "{name}");
+    }
+    for name in [
+        "audit.log.20250103T000000.000Z",
+        "x/audit.log.20250103T000000.000Z.gz",
+        "audit.log.1",
+        "audit.log-20250102",
+        "audit-eu.log.2.gz",
+        "audit.log.gz",
+        "audit.log.unsealed-20250103T000000.000Z",
+    ] {
+        assert!(!may_be_written(Path::new(name)), "{name}");
+    }
 }
 
 #[test]
@@ -422,6 +463,37 @@ fn who_has_only_the_public_key_checks_numbers_and_checkpoints() {
         lines.remove(3);
     });
     assert_eq!(read(&log.path(), public()).0, [(4, Fault::Missing(4..=4))]);
+}
+
+#[test]
+fn who_has_only_the_public_key_sees_that_another_line_stands_before_a_checkpoint_or_a_start() {
+    let public = || Trust::of_public_keys(vec![key(SECRET).public_key()]);
+    let other = |line: &str| {
+        let (covered, _mac) = line.split_once(",\"mac\":").unwrap();
+        format!("{covered},\"mac\":\"{}\"}}", key(OTHER).seal(&Mac::NONE, covered.as_bytes()))
+    };
+    let log = || {
+        let log = Log::new().records(3).checkpoint(CheckpointReason::Interval);
+        log.records(2).restart(None).records(1)
+    };
+    for (place, wanted) in
+        [(2, vec![]), (3, vec![(5, Fault::Unlinked)]), (6, vec![(8, Fault::Unlinked)])]
+    {
+        let log = log();
+        log.change(|lines| lines[place] = other(&lines[place].replace("\"n\":", "\"n\":1")));
+        let (faults, end) = read(&log.path(), public());
+        assert_eq!((faults, end.head), (wanted, Head::Reached(5)), "{place}");
+    }
+    // What the line itself repeats, in the place of what it repeated.
+    for (place, line, fault) in [(4, 5, Fault::Unsigned), (7, 8, Fault::Unlinked)] {
+        let log = log();
+        log.change(|lines| {
+            let [before, first] = [place - 1, 0]
+                .map(|place| Sealed::of(lines[place].as_bytes()).unwrap().mac.to_string());
+            lines[place] = lines[place].replace(&before, &first);
+        });
+        assert_eq!(read(&log.path(), public()).0, [(line, fault)]);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::{Found, at, begins_word, is_token, run_end};
 
-const MARK: &str = "[key]";
+pub(super) const MARK: &str = "[key]";
 
 /// How API keys of known makers begin, and how many characters of a token follow at least.
 const PREFIXES: [(&[u8], usize); 34] = [
@@ -60,8 +60,37 @@ const NAMES: [&[u8]; 10] = [
     b"private_key",
 ];
 
+/// The same where they are a part of a name by which a value is told, in lower case and without what stands between words.
+const PARTS: [&[u8]; 14] = [
+    b"password",
+    b"passwd",
+    b"passphrase",
+    b"pwd",
+    b"secret",
+    b"token",
+    b"apikey",
+    b"accesskey",
+    b"privatekey",
+    b"credential",
+    b"authorization",
+    b"cookie",
+    b"bearer",
+    b"jwt",
+];
+
 /// Shortest credential after a scheme.
 const CREDENTIAL_MIN: usize = 6;
+
+/// Whether what stands under this name is a secret, as the name says: `password`, `apiKey`, `access-tokens`, `auth`.
+pub(super) fn tells(name: &str) -> bool {
+    let name: Vec<u8> = name
+        .bytes()
+        .filter(u8::is_ascii_alphanumeric)
+        .map(|byte| byte.to_ascii_lowercase())
+        .collect();
+    // `author` is none.
+    name.ends_with(b"auth") || PARTS.iter().any(|part| holds(&name, part))
+}
 
 pub(super) fn find(text: &[u8], from: usize) -> Option<Found> {
     let mut place = from;
@@ -161,6 +190,7 @@ fn value(text: &[u8], from: usize) -> Option<Found> {
         quote @ (b'"' | b'\'') => quoted_end(text, start, quote),
         // Spec: Prometheus, querying basics: no escapes are read between backticks.
         b'`' => run_end(text, start, |byte| byte != b'`'),
+        _ if matches!(at(text, start), b'[' | b'{') => bracketed_end(text, start),
         _ => run_end(text, start, |byte| {
             byte.is_ascii_graphic() && !matches!(byte, b'&' | b',' | b';' | b'}' | b'"' | b'\'')
         }),
@@ -178,6 +208,35 @@ fn quoted_end(text: &[u8], start: usize, quote: u8) -> usize {
         }
         end = (end + 2).min(text.len());
     }
+}
+
+/// Where the list or object of JSON that begins at `start` ends, brackets included. Within a text of JSON its quotes are
+/// escaped, and those within its own texts once more. One that is not closed goes on to the end.
+fn bracketed_end(text: &[u8], start: usize) -> usize {
+    let (mut depth, mut is_quoted) = (0_usize, false);
+    // Backslashes before the byte that is looked at, and before the first quote.
+    let (mut escapes, mut least) = (0_usize, None);
+    for (place, byte) in text.iter().enumerate().skip(start) {
+        match byte {
+            b'\\' => {
+                escapes += 1;
+                continue;
+            }
+            b'"' => {
+                let least = *least.get_or_insert(escapes);
+                // As many, or so many more as escaped backslashes before it make.
+                is_quoted ^= escapes % (2 * (least + 1)) == least;
+            }
+            b'[' | b'{' if !is_quoted => depth += 1,
+            b']' | b'}' if !is_quoted => depth -= 1,
+            _ => {}
+        }
+        escapes = 0;
+        if depth == 0 {
+            return place + 1;
+        }
+    }
+    text.len()
 }
 
 /// Whether `text` begins with the lower-case `word`, in whatever case.

@@ -118,6 +118,10 @@ fn a_query_a_fragment_and_an_authority_never_show() {
     let shown = |uri| read(&Record { resource: Some(uri), ..record() })["resource"].clone();
     assert_eq!(shown("prom://eu/rules?token=canary#canary"), "prom://eu/rules");
     assert_eq!(shown("https://user:canary@host/x"), "(not shown)");
+    assert_eq!(shown("prom://eu/owner@canary"), "(not shown)", "a user could stand anywhere");
+    // Whoever reads the list of fields has to know these.
+    assert!(Field::Path.meaning().contains(visit::NOT_A_PATH));
+    assert!(Field::Resource.meaning().contains(visit::NOT_SHOWN));
 }
 
 #[test]

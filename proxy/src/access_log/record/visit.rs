@@ -7,6 +7,12 @@ use crate::{
     metrics::labels::Label as _,
 };
 
+/// What stands for a target that is no path.
+pub(super) const NOT_A_PATH: &str = "(not a path)";
+
+/// What stands for the address of a resource that may hold a user and a password.
+pub(super) const NOT_SHOWN: &str = "(not shown)";
+
 /// Whoever looks at the facts of a record. The kinds of which a record has most have a way of their own, for whoever has
 /// one for them.
 pub(in crate::access_log) trait See<'a> {
@@ -242,15 +248,15 @@ impl<'a> Record<'a> {
 /// nothing of it is written.
 fn plain_path(path: &[u8]) -> &[u8] {
     if path.first() != Some(&b'/') {
-        return if path == b"*" { path } else { b"(not a path)" };
+        return if path == b"*" { path } else { NOT_A_PATH.as_bytes() };
     }
     path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
-/// The address of a resource without query and fragment; nothing of one that holds a user or a password.
+/// The address of a resource without query and fragment; nothing of one in which a user or a password may stand.
 fn plain_uri(uri: &str) -> &[u8] {
     let plain = uri.as_bytes().split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-    if plain.contains(&b'@') { b"(not shown)" } else { plain }
+    if plain.contains(&b'@') { NOT_SHOWN.as_bytes() } else { plain }
 }
 
 fn version(version: http::Version) -> &'static str {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{MASK, Rules, put_redacted};
 use crate::{
-    access_log::{json, pseudonym::Meaning},
+    access_log::{detect, json, pseudonym::Meaning},
     config::{ArgumentForm, ToolArguments},
 };
 
@@ -111,7 +111,8 @@ impl Rules {
         shown.into()
     }
 
-    /// JSON without what the detectors find in its texts, behind whatever escapes; as much of it as may be shown.
+    /// JSON without what the detectors find in its texts, behind whatever escapes, and without all that stands under a name that
+    /// says that it is a secret; as much of it as may be shown.
     fn looked_through(&self, json: &[u8]) -> Vec<u8> {
         let (mut out, mut rest) = (Vec::new(), json);
         while out.len() <= VALUE_BYTES_MAX
@@ -120,8 +121,9 @@ impl Rules {
             let (before, text) = rest.split_at(begin);
             let (text, after) = text.split_at(text_end(text));
             out.extend_from_slice(before);
+            let said = std::str::from_utf8(text).ok().and_then(unquoted);
             let mut shown = Vec::new();
-            match std::str::from_utf8(text).ok().and_then(unquoted) {
+            match &said {
                 Some(text) => {
                     let text = text.as_bytes();
                     self.put_client(&mut shown, text, VALUE_BYTES_MAX, super::put_plain);
@@ -131,6 +133,17 @@ impl Rules {
             }
             json::text(&mut out, &shown, usize::MAX);
             rest = after;
+            let Some((between, value)) = value_of(after) else { continue };
+            let mark = match &said {
+                Some(name) => detect::told_by(name, self.detectors).map(str::as_bytes),
+                // Whatever it says.
+                None => Some(MASK),
+            };
+            if let Some(mark) = mark {
+                out.extend_from_slice(between);
+                json::text(&mut out, mark, usize::MAX);
+                rest = value.get(value_end(value)..).unwrap_or_default();
+            }
         }
         out.extend_from_slice(rest.get(..VALUE_BYTES_MAX).unwrap_or(rest));
         out
@@ -152,6 +165,31 @@ fn text_end(json: &[u8]) -> usize {
             Some(_) => place += 1,
         }
     }
+}
+
+/// What stands between a name and its value, and what begins with the value; none where the text before was no name.
+fn value_of(json: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = |byte: &u8| byte.is_ascii_whitespace();
+    let colon = json.iter().position(|byte| !blank(byte))?;
+    let after = json.get(colon..)?.strip_prefix(b":")?;
+    let blanks = after.iter().take_while(|byte| blank(byte)).count();
+    json.split_at_checked(colon + 1 + blanks)
+}
+
+/// Where a value of JSON ends that begins with these bytes.
+fn value_end(json: &[u8]) -> usize {
+    let (mut depth, mut place) = (0_usize, 0);
+    while let Some(byte) = json.get(place) {
+        match byte {
+            b'"' => place += text_end(json.get(place..).unwrap_or_default()),
+            // They end what holds the value.
+            b',' | b']' | b'}' if depth == 0 => return place,
+            b'[' | b'{' => (depth, place) = (depth + 1, place + 1),
+            b']' | b'}' => (depth, place) = (depth - 1, place + 1),
+            _ => place += 1,
+        }
+    }
+    json.len()
 }
 
 impl Arguments {

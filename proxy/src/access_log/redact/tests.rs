@@ -254,6 +254,53 @@ fn detectors_look_behind_the_escapes_of_arguments_that_are_no_texts() {
 }
 
 #[test]
+fn all_that_stands_under_a_name_that_tells_of_a_secret_is_masked() {
+    let shown = |rules: &Rules, given: &str| {
+        let value = raw(given);
+        let arguments = rules.arguments("prometheus_query", |see| see("query", &value));
+        let record = Record { arguments: arguments.as_ref(), ..trial::record() };
+        read(&record, rules)["arguments"]["query"].as_str().unwrap().to_owned()
+    };
+    let rules = argument_rules();
+    for (given, wanted) in [
+        (r#"{"password":["canary"]}"#, r#"{"password":"[key]"}"#),
+        (r#"{"password":123,"a":1}"#, r#"{"password":"[key]","a":1}"#),
+        (r#"{"password" : null }"#, r#"{"password" : "[key]"}"#),
+        (r#"{"auth":{"token":"short"}}"#, r#"{"auth":"[key]"}"#),
+        (r#"{"author":{"token":"short"}}"#, r#"{"author":{"token":"[key]"}}"#),
+        (
+            r#"[{"x":{"apiKey":{"value":"canary","b":["]}",{}]},"y":"z"}}]"#,
+            r#"[{"x":{"apiKey":"[key]","y":"z"}}]"#,
+        ),
+        (r#"{"Access-Tokens":["can\"ary\\"],"y":[1]}"#, r#"{"Access-Tokens":"[key]","y":[1]}"#),
+        (r#"{"\u0063redentials":[[["canary"]]]}"#, r#"{"credentials":"[key]"}"#),
+        (r#"{"\ud800":["canary"],"y":2}"#, r#"{"***":"***","y":2}"#),
+        (r#"{"key":["a"],"passing":{"b":1}}"#, r#"{"key":["a"],"passing":{"b":1}}"#),
+        (r#"["password",["a"]]"#, r#"["password",["a"]]"#),
+        // The same within a text, and within a text of that.
+        (r#""{\"password\":[\"canary]\",{}],\"y\":1}""#, r#"{"password":[key],"y":1}"#),
+        (
+            r#"["{\"secret\":{\"a]\":\"canary\\\"]\"},\"y\":1}"]"#,
+            r#"["{\"secret\":[key],\"y\":1}"]"#,
+        ),
+        (r#""token: [canary, canary""#, "token: [key]"),
+    ] {
+        assert_eq!(shown(&rules, given), wanted, "{given}");
+    }
+    let long = format!(r#"{{"password":["{}"],"y":1}}"#, "canary".repeat(2000));
+    assert_eq!(shown(&rules, &long), r#"{"password":"[key]","y":1}"#);
+    let off = trial::rules(Records {
+        detectors: Detectors::NONE,
+        arguments: vec![ToolArguments {
+            tool: "prometheus_query".to_owned(),
+            arguments: vec![("query".to_owned(), ArgumentForm::Clear)],
+        }],
+        ..Records::default()
+    });
+    assert_eq!(shown(&off, r#"{"password":["x"]}"#), r#"{"password":["x"]}"#);
+}
+
+#[test]
 fn an_argument_of_many_texts_is_cut() {
     let rules = argument_rules();
     let value = raw(&format!("[{}1]", r#""a b","#.repeat(2000)));

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     access_log::{
         AccessLogError,
-        chain::{self, AuditKeys, Found, beside, holds_records},
+        chain::{self, AuditKeys, Found, UNSEALED, beside, holds_records},
         output::{Done, Entered, Output},
     },
     config::{Fsync, LogFile},
@@ -283,7 +283,7 @@ impl Output for LogFileOutput {
 
     fn put_aside(&mut self) -> Result<(), AccessLogError> {
         let stamp = stamp(&self.config.path).map_err(AccessLogError::Rotate)?;
-        let aside = beside(&self.config.path, &format!(".unsealed-{stamp}"));
+        let aside = beside(&self.config.path, &format!("{UNSEALED}{stamp}"));
         self.replace(&aside).map_err(AccessLogError::Rotate)?;
         tracing::warn!(file = %aside.display(), "a log without seals was put aside, and a sealed one begun");
         Ok(())

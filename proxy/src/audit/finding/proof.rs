@@ -46,12 +46,12 @@ impl Proof {
             (false, faults) => {
                 if faults == 0 {
                     self.proved.push(format!(
-                        "Numbers run from {first} to {last} without a gap, and {} checkpoints are signed by this key.",
+                        "Numbers run from {first} to {last} without a gap, and {} checkpoints are signed by this key and follow from the line before them.",
                         verdict.checkpoints
                     ));
                 }
                 self.open.push(
-                    "What records say: that takes the audit key; a public key checks numbers and checkpoints only."
+                    "What records say: that takes the audit key; a public key checks numbers, and the checkpoints with the seal before each."
                         .to_owned(),
                 );
             }

@@ -159,6 +159,10 @@ fn with_keys_a_sealed_log_is_verified_on_the_way() {
     let good = report_of(&written, &options);
     assert!(good.to_string().contains("verified    yes"), "{good}");
     good.verdict().unwrap();
+    // Of what is no copy a head file is expected.
+    let log = logs(&[written.path()]).unwrap();
+    let headless = report(&log, &mut Filter::new(Wanted::default(), None), &options).unwrap();
+    assert!(matches!(headless.verdict(), Err(AuditError::Faults(1))));
     change(&written.path(), |lines| lines[2] = lines[2].replace("200", "500"));
     let bad = report_of(&written, &options);
     assert!(bad.to_string().contains("verified    1 faults"), "{bad}");

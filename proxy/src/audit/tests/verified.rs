@@ -1,5 +1,5 @@
 use super::*;
-use crate::access_log::chain::{Event, PublicKey};
+use crate::access_log::chain::{Event, PublicKey, Sealed};
 
 #[test]
 fn a_log_that_nobody_changed_is_good_and_says_what_is_proved() {
@@ -117,6 +117,51 @@ fn a_log_cut_short_is_found_by_its_head_and_by_a_kept_checkpoint() {
 }
 
 #[test]
+fn a_log_without_its_head_cannot_be_shown_to_be_whole() {
+    let written = Written::new().records(3).rotate(1).records(3);
+    let written = written.checkpoint(CheckpointReason::Shutdown);
+    let (path, head) = (written.path(), head_path(&written.path()));
+    let trust = written.keys().trust();
+    let verdict = |paths: &[PathBuf]| {
+        let logs = logs(paths).unwrap();
+        assert_eq!(logs.len(), 1);
+        verify(&logs[0], &trust, &Kept::default(), 9).unwrap()
+    };
+    let gone = [("audit.log.head".to_owned(), None, None, "head_absent")];
+    let one = std::slice::from_ref(&path);
+    assert_eq!(found(&verdict(one)), []);
+    let whole = fs::read(&head).unwrap();
+    change(&path, |lines| lines.truncate(2));
+    // As whoever cut it would leave it.
+    fs::write(&head, "").unwrap();
+    assert_eq!(found(&verdict(one)), gone);
+    fs::remove_file(&head).unwrap();
+    let said = verdict(one);
+    assert_eq!(found(&said), gone);
+    assert!(said.to_string().contains("cannot be shown to be whole"), "{said}");
+    assert_eq!(
+        (&said.json()["good"], &said.json()["head"]),
+        (&false.into(), &"head_absent".into())
+    );
+    assert!(
+        said.to_string().contains("not proved  That nothing was cut off behind line 7"),
+        "{said}"
+    );
+    assert_eq!(found(&verdict(&[path.clone(), written.full(1)])), gone);
+    // The full file alone, whose name says that it is no end.
+    assert_eq!(found(&verdict(&[written.full(1)])), []);
+    pack(&written.full(1));
+    assert_eq!(found(&verdict(&[format!("{}.gz", written.full(1).display()).into()])), []);
+    // The file that was written is gone too, or empty.
+    fs::remove_file(&path).unwrap();
+    assert_eq!(found(&verdict(one)), gone);
+    fs::write(&path, "").unwrap();
+    assert_eq!(found(&verdict(one)), gone);
+    fs::write(&head, whole).unwrap();
+    assert_eq!(found(&verdict(one))[0].3, "cut_short");
+}
+
+#[test]
 fn a_kept_checkpoint_that_is_not_of_the_log_is_told() {
     let written = Written::new().records(4).checkpoint(CheckpointReason::Interval);
     let trust = written.keys().trust();
@@ -174,6 +219,7 @@ fn what_the_log_says_of_its_own_losses_is_told() {
     let verdict = written.verdict();
     assert_eq!(found(&verdict), []);
     assert!(verdict.to_string().contains("in the middle of a line"), "{verdict}");
+    assert!(verdict.to_string().contains("lines       4, of which 2 are records"), "{verdict}");
     written.append(b"\n");
     let written = written.start(Some(Torn::of(b"{\"v\":1,\"ti")), None);
     let written = written.event(&Event::RecordsDropped(40)).event(&Event::RequestsRefused(7));
@@ -184,6 +230,7 @@ fn what_the_log_says_of_its_own_losses_is_told() {
     assert!(text.contains("dropped     42 records at 2 places"), "{text}");
     assert!(text.contains("refused     7 requests"), "{text}");
     assert!(text.contains("torn        1 pieces"), "{text}");
+    assert_eq!(verdict.json()["records"], 3);
     assert!(text.contains("What 42 dropped records would have said"), "{text}");
 }
 
@@ -215,6 +262,16 @@ fn a_public_key_checks_numbers_and_checkpoints_and_says_that_it_is_all() {
     assert!(text.contains("faults      0"), "{text}");
     assert!(text.contains("not proved  What records say: that takes the audit key"), "{text}");
     assert_eq!(verdict().json()["seals_checked"], false);
+    // The seal of the last record before the checkpoint, which repeats it.
+    let whole = fs::read(written.path()).unwrap();
+    change(&written.path(), |lines| {
+        let seal = Sealed::of(lines[3].as_bytes()).unwrap().mac.to_string();
+        let last = Sealed::of(lines[5].as_bytes()).unwrap().mac.to_string();
+        lines[5] = lines[5].replace(&last, &seal);
+    });
+    assert_eq!(found(&verdict()), [("audit.log".to_owned(), Some(7), Some(7), "unlinked")]);
+    assert!(verdict().to_string().contains("1 with a good signature, the last is line 7"));
+    fs::write(written.path(), whole).unwrap();
     change(&written.path(), |lines| drop(lines.remove(2)));
     assert_eq!(found(&verdict())[0].3, "missing");
 }
@@ -240,8 +297,10 @@ fn files_are_put_in_order_however_they_are_named() {
     let copies = logs(&paths(&["x", "z", "y"])).unwrap();
     assert_eq!(copies.len(), 1);
     assert_eq!(copies[0].files, paths(&["y", "x", "z"]));
-    let verdict = verify(&copies[0], &written.keys().trust(), &Kept::default(), 9).unwrap();
-    assert_eq!(found(&verdict), []);
+    let verify = |log: &Log| verify(log, &written.keys().trust(), &Kept::default(), 9).unwrap();
+    let verdict = verify(&copies[0]);
+    assert_eq!(found(&verdict), [("z.head".to_owned(), None, None, "head_absent")]);
+    assert_eq!(found(&verify(&copies[0].clone().as_copy())), []);
 
     let other = Written::new().records(1);
     let both = logs(&[written.path(), other.path()]).unwrap();

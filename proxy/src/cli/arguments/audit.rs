@@ -30,6 +30,10 @@ Without the secret, --public-key checks numbers and the signatures of checkpoint
 A checkpoint that was kept elsewhere, such as a copy of the file audit.log.head, shows with --checkpoint
 whether the log was cut short, even by somebody who could change every file beside it.
 
+A log without its head file is a fault, since whoever cuts its end off could remove that file too. Nobody
+expects one of standard input, and of files whose names say that they were put aside, such as audit.log.1;
+of other copies, --no-head says that there is none.
+
 Examples:
   promgate audit verify audit.log --config my.yaml
   promgate audit verify audit.log* --key-file audit.key --checkpoint audit.log.head.monday
@@ -101,6 +105,14 @@ pub struct LogArgs {
     pub logs: Vec<PathBuf>,
 }
 
+/// What belongs to the log.
+#[derive(Debug, Args)]
+pub struct HeadArgs {
+    /// The log is a copy or a part that may have no head file: that there is none is no fault.
+    #[arg(long)]
+    pub no_head: bool,
+}
+
 /// How a log is verified.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -126,6 +138,10 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
 
+    /// Its head file.
+    #[command(flatten)]
+    pub head: HeadArgs,
+
     /// Faults that are named; the rest is counted.
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     pub faults_max: usize,
@@ -145,6 +161,10 @@ pub struct ReportArgs {
     /// The keys.
     #[command(flatten)]
     pub keys: KeyArgs,
+
+    /// The head file.
+    #[command(flatten)]
+    pub head: HeadArgs,
 
     /// Which records.
     #[command(flatten)]
