@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::{
-    access_log::{Field, trial},
+    access_log::{Field, redact::Rule, trial},
     config::Records,
 };
 
@@ -197,5 +197,52 @@ proptest! {
         });
         prop_assert_eq!(&value["status"], status);
         prop_assert!(value["duration_ms"].is_f64());
+    }
+}
+
+/// The line as it would be if no text were known to be plain.
+fn by_looking_at_all(record: &Record<'_>) -> String {
+    let rules = trial::rules(Records::default());
+    let mut out = Vec::new();
+    line::begin(&mut out, record.event.word(), record.time);
+    record.visit(&mut |field, value| {
+        if rules.rule(field) == Rule::Show {
+            out.extend_from_slice(format!(",\"{}\":", field.name()).as_bytes());
+            line::put(&mut out, field, value, &rules);
+        }
+    });
+    out.extend_from_slice(b"}\n");
+    String::from_utf8(out).unwrap()
+}
+
+/// Texts with what detectors look for, what JSON escapes, and what is neither.
+fn texts() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = prop_oneof![
+        "[ -~]{0,20}",
+        "[a-z0-9/._-]{0,20}",
+        "[0-9]{10,20}",
+        "[0-9a-f]{28,36}",
+        Just("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln".to_owned()),
+        Just("a%40example.com".to_owned()),
+        Just("Bearer hunter2".to_owned()),
+        "\\PC{0,8}",
+    ];
+    let text = proptest::collection::vec(pieces, 0..4).prop_map(|pieces| pieces.concat().into());
+    prop_oneof![3 => text, 1 => proptest::collection::vec(any::<u8>(), 0..40)]
+}
+
+proptest! {
+    #[test]
+    fn what_is_known_to_be_plain_is_written_as_all_else_is(agent in texts(), id in texts(), path in texts()) {
+        let name = String::from_utf8_lossy(&agent);
+        let told = Record {
+            user_agent: Some(&agent),
+            rpc_id: Some(&id),
+            path: &path,
+            client_name: Some(&name),
+            tenant: Some(&name),
+            ..record()
+        };
+        prop_assert_eq!(line(&told), by_looking_at_all(&told));
     }
 }
