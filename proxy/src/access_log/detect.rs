@@ -11,6 +11,7 @@ mod key;
 
 mod card;
 
+pub(super) use self::key::says_nothing;
 use super::short;
 use crate::config::Detectors;
 
@@ -45,7 +46,7 @@ const ESCAPED: u8 = 4;
 const AT: u8 = 8;
 /// What stands between a name and its value.
 const ASSIGNS: u8 = 16;
-/// What stands between a scheme and its credential, and between the words of a private key's first line.
+/// What stands between a scheme and its credential, also in a URL, and between the words of a private key's first line.
 const SPACE: u8 = 32;
 /// What begins a character that is encoded for a URL.
 const PERCENT: u8 = 64;
@@ -59,7 +60,8 @@ const fn classes() -> [u8; 256] {
         let class = match byte {
             b'0'..=b'9' => TOKEN | DIGIT,
             b'=' => TOKEN | ASSIGNS,
-            b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'/' | b'_' | b'-' => TOKEN,
+            b'+' => TOKEN | SPACE,
+            b'a'..=b'z' | b'A'..=b'Z' | b'/' | b'_' | b'-' => TOKEN,
             b'@' => AT,
             b'%' => AT | PERCENT,
             b':' => ASSIGNS,
@@ -89,7 +91,7 @@ fn class(byte: u8) -> u8 {
 /// Not zero for a byte that tells of a finding however short the text is, or does not stand for itself. Without a table, so
 /// that it compiles to a few wide instructions.
 fn tells(byte: u8) -> u8 {
-    let marks = b"\"\\@%:=".iter().fold(0, |any, mark| any | u8::from(byte == *mark));
+    let marks = b"\"\\@%:=+".iter().fold(0, |any, mark| any | u8::from(byte == *mark));
     marks | u8::from(byte <= b' ') | u8::from(byte > b'~')
 }
 

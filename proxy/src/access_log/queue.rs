@@ -101,8 +101,10 @@ pub(super) type Permit = OwnedSemaphorePermit;
 
 impl Queue {
     pub(super) fn new(bytes_max: usize, when_full: WhenFull, counters: SinkCounters) -> Self {
-        let batch_bytes = BATCH_BYTES.min(bytes_max / 2);
         let gated = when_full != WhenFull::Drop;
+        // What waits for company takes room from requests that are not let in without.
+        let share = if gated { 8 } else { 2 };
+        let batch_bytes = BATCH_BYTES.min(bytes_max / share);
         Self {
             state: Mutex::new(State {
                 waiting: Vec::with_capacity(batch_bytes),
@@ -317,6 +319,11 @@ impl Queue {
         }
     }
 
+    /// The thread could write something.
+    pub(super) fn progressed(&self) {
+        self.state.lock().stalled = Some(Instant::now());
+    }
+
     /// So many bytes of the batch are written, or lost: there is room for as many.
     pub(super) fn done(&self, batch: &mut Batch, bytes: usize) {
         let mut state = self.state.lock();
@@ -396,3 +403,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,20 +65,22 @@ fn ends_of<const N: usize>(text: &[u8], join: impl Fn(&[u8]) -> u8) -> u8 {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Short<const ROOM: usize> {
     room: [u8; ROOM],
-    length: usize,
+    /// In a byte, so that tables of them are small.
+    length: u8,
 }
 
 impl<const ROOM: usize> Short<ROOM> {
     /// The parts in a row. One that has no room is a fault of whoever compiles it.
     #[expect(clippy::indexing_slicing, reason = "this runs when it is compiled")]
     pub(super) const fn of(parts: &[&str]) -> Self {
-        let (mut room, mut length) = ([0; ROOM], 0);
+        let (mut room, mut length, mut place_of_next) = ([0; ROOM], 0, 0);
         let mut part = 0;
         while part < parts.len() {
             let bytes = parts[part].as_bytes();
             let mut place = 0;
             while place < bytes.len() {
-                room[length] = bytes[place];
+                room[place_of_next] = bytes[place];
+                place_of_next += 1;
                 length += 1;
                 place += 1;
             }
@@ -89,7 +91,7 @@ impl<const ROOM: usize> Short<ROOM> {
 
     /// Appends it.
     pub(super) fn append_to(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.length;
+        let end = out.len() + usize::from(self.length);
         out.extend_from_slice(&self.room);
         out.truncate(end);
     }

@@ -70,8 +70,8 @@ pub struct AuditKey(Arc<Parts>);
 
 struct Parts {
     id: KeyId,
-    /// It has read the key; a copy of it seals a line. A seal is of a few hundred bytes, of which `aws-lc` would need a fifth
-    /// more time, since a copy of its state is large.
+    /// It has read the key; a copy of it seals a line. Of a few hundred bytes, on a CPU with instructions for SHA, `aws-lc` needs a
+    /// fifth more time, since a copy of its state is large. The copies are not wiped: the key itself stays in memory.
     mac: Hmac<Sha256>,
     signer: Ed25519KeyPair,
 }

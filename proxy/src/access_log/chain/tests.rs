@@ -24,6 +24,14 @@ fn key(secret: &str) -> AuditKey {
     keys(&[secret]).first().unwrap().clone()
 }
 
+/// Worked out by Python's `hmac`, so that logs which were sealed with another library verify for ever.
+#[test]
+fn seals_are_those_of_any_hmac() {
+    let mac = key(SECRET).seal(&Mac::NONE, br#"{"v":1,"seq":1"#);
+    assert_eq!(mac.to_string(), "vD045YARbZrMegwm-aqSGWQSvzd42S41nTJpcpPXkmY");
+    assert_eq!(key(SECRET).id().as_str(), "49a03dbd");
+}
+
 fn trust() -> Trust {
     Trust::of_keys(keys(&[SECRET]))
 }

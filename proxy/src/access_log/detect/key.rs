@@ -37,9 +37,9 @@ const PREFIXES: [(&[u8], usize); 34] = [
     (b"sk_test_", 16),
     (b"whsec_", 16),
     (b"xapp-", 16),
-    (b"xoxa-", 10),
-    (b"xoxb-", 10),
-    (b"xoxp-", 10),
+    (b"xoxa-", 11),
+    (b"xoxb-", 11),
+    (b"xoxp-", 11),
     (b"ya29.", 20),
 ];
 
@@ -47,7 +47,7 @@ const PREFIXES: [(&[u8], usize); 34] = [
 const SCHEMES: [&[u8]; 2] = [b"bearer", b"basic"];
 
 /// Names of secrets, as they stand before `=` or `:` and the value.
-const NAMES: [&[u8]; 10] = [
+const NAMES: [&[u8]; 14] = [
     b"password",
     b"passwd",
     b"pwd",
@@ -58,6 +58,10 @@ const NAMES: [&[u8]; 10] = [
     b"apikey",
     b"access_key",
     b"private_key",
+    b"passphrase",
+    b"authorization",
+    b"credentials",
+    b"cookie",
 ];
 
 /// The same where they are a part of a name by which a value is told, in lower case and without what stands between words.
@@ -157,7 +161,7 @@ fn word(text: &[u8], place: usize) -> Option<Found> {
         }
     }
     // How the names begin: this is asked of every letter.
-    if !matches!(at(text, place).to_ascii_lowercase(), b'a' | b'p' | b's' | b't') {
+    if !matches!(at(text, place).to_ascii_lowercase(), b'a' | b'c' | b'p' | b's' | b't') {
         return None;
     }
     let name = NAMES.iter().find(|name| begins(rest, name))?;
@@ -190,12 +194,32 @@ fn value(text: &[u8], from: usize) -> Option<Found> {
         quote @ (b'"' | b'\'') => quoted_end(text, start, quote),
         // Spec: Prometheus, querying basics: no escapes are read between backticks.
         b'`' => run_end(text, start, |byte| byte != b'`'),
-        _ if matches!(at(text, start), b'[' | b'{') => bracketed_end(text, start),
-        _ => run_end(text, start, |byte| {
-            byte.is_ascii_graphic() && !matches!(byte, b'&' | b',' | b';' | b'}' | b'"' | b'\'')
-        }),
+        _ => bare_end(text, start),
     };
-    (end > start).then_some(Found { start, end, mark: MARK })
+    (end > start && !says_nothing(text.get(start..end)?)).then_some(Found {
+        start,
+        end,
+        mark: MARK,
+    })
+}
+
+/// Whether a value is no secret whatever it stands under: a switch, or nothing.
+pub(in crate::access_log) fn says_nothing(value: &[u8]) -> bool {
+    matches!(value, b"true" | b"false" | b"null")
+}
+
+/// Where a value without quotes ends. A scheme and its credential are one value, and so are brackets and what follows them.
+fn bare_end(text: &[u8], start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    let scheme = SCHEMES.iter().find(|scheme| begins(rest, scheme));
+    if let Some(found) = scheme.and_then(|scheme| credential(text, start + scheme.len())) {
+        return found.end;
+    }
+    let opens = matches!(at(text, start), b'[' | b'{');
+    let from = if opens { bracketed_end(text, start) } else { start };
+    run_end(text, from, |byte| {
+        byte.is_ascii_graphic() && !matches!(byte, b'&' | b',' | b';' | b'}' | b'"' | b'\'')
+    })
 }
 
 /// Where what stands in quotes ends: at the first quote without a backslash before it, or with the text.

@@ -10,6 +10,17 @@ fn what_a_byte_tells_is_what_its_class_says() {
     }
 }
 
+proptest! {
+    #[test]
+    fn nothing_can_be_found_in_a_text_that_is_known_to_be_plain(text in "[a-zA-Z0-9 /._:=@%+\"-]{0,30}", bytes_max in 0_usize..40) {
+        if is_plain(text.as_bytes(), bytes_max) {
+            prop_assert!(Findings::in_text(text.as_bytes(), text.len(), Detectors::ALL).is_none());
+            prop_assert!(decoded(text.as_bytes(), text.len()).is_none());
+            prop_assert!(crate::access_log::json::is_plain(text.as_bytes(), bytes_max));
+        }
+    }
+}
+
 #[test]
 fn a_text_that_is_plain_holds_nothing_and_stands_for_itself() {
     for text in ["POST", "/mcp", "2026-07-28", "1.0.0", "tools/list", "python-httpx/0.28.1", ""] {
@@ -103,6 +114,13 @@ fn credentials_that_say_what_they_are_are_found() {
         ("my_token = abc", "my_token = [key]"),
         ("https://me:hunter2@host/x", "https://[key]@host/x"),
         ("https://me:hun@ter2@host", "https://[key]@host"),
+        ("password=[x]s3cr3t!&x=1", "password=[key]&x=1"),
+        ("token: [abc]def, x", "token: [key], x"),
+        ("password=[x}rest", "password=[key]"),
+        ("token: Bearer hunter2hunter2 x", "token: [key] x"),
+        ("Authorization: Basic dXNlcjpw, x", "Authorization: [key], x"),
+        ("passphrase=abc", "passphrase=[key]"),
+        ("Bearer+abcdefgh", "Bearer+[key]"),
     ] {
         assert_eq!(shown(text, on), wanted);
     }

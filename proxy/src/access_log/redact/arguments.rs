@@ -139,13 +139,20 @@ impl Rules {
                 // Whatever it says.
                 None => Some(MASK),
             };
-            if let Some(mark) = mark {
+            if let Some(mark) = mark
+                && !is_harmless(said.as_deref(), value)
+            {
                 out.extend_from_slice(between);
                 json::text(&mut out, mark, usize::MAX);
                 rest = value.get(value_end(value)..).unwrap_or_default();
             }
         }
-        out.extend_from_slice(rest.get(..VALUE_BYTES_MAX).unwrap_or(rest));
+        if out.len() <= VALUE_BYTES_MAX {
+            out.extend_from_slice(rest.get(..VALUE_BYTES_MAX).unwrap_or(rest));
+        } else {
+            // What was not looked through is not shown, however short what was is written.
+            out.extend_from_slice("…".as_bytes());
+        }
         out
     }
 }
@@ -174,6 +181,16 @@ fn value_of(json: &[u8]) -> Option<(&[u8], &[u8])> {
     let after = json.get(colon..)?.strip_prefix(b":")?;
     let blanks = after.iter().take_while(|byte| blank(byte)).count();
     json.split_at_checked(colon + 1 + blanks)
+}
+
+/// Whether a value is no secret whatever its name says: a switch, nothing, or a number of tokens.
+fn is_harmless(name: Option<&str>, value: &[u8]) -> bool {
+    let word = value.get(..value_end(value)).unwrap_or_default().trim_ascii();
+    let counts = || {
+        let tokens = |name: &str| name.to_ascii_lowercase().ends_with("tokens");
+        name.is_some_and(tokens) && word.iter().all(u8::is_ascii_digit)
+    };
+    detect::says_nothing(word) || counts()
 }
 
 /// Where a value of JSON ends that begins with these bytes.

@@ -265,7 +265,12 @@ fn all_that_stands_under_a_name_that_tells_of_a_secret_is_masked() {
     for (given, wanted) in [
         (r#"{"password":["canary"]}"#, r#"{"password":"[key]"}"#),
         (r#"{"password":123,"a":1}"#, r#"{"password":"[key]","a":1}"#),
-        (r#"{"password" : null }"#, r#"{"password" : "[key]"}"#),
+        (r#"{"password" : "" }"#, r#"{"password" : "[key]"}"#),
+        // Neither a switch nor nothing nor a number of tokens is one.
+        (r#"{"password" : null ,"x":0}"#, r#"{"password" : null ,"x":0}"#),
+        (r#"{"use_auth":false,"token":true}"#, r#"{"use_auth":false,"token":true}"#),
+        (r#"{"max_tokens":1000}"#, r#"{"max_tokens":1000}"#),
+        (r#"{"tokens":[1000]}"#, r#"{"tokens":"[key]"}"#),
         (r#"{"auth":{"token":"short"}}"#, r#"{"auth":"[key]"}"#),
         (r#"{"author":{"token":"short"}}"#, r#"{"author":{"token":"[key]"}}"#),
         (
@@ -289,6 +294,9 @@ fn all_that_stands_under_a_name_that_tells_of_a_secret_is_masked() {
     }
     let long = format!(r#"{{"password":["{}"],"y":1}}"#, "canary".repeat(2000));
     assert_eq!(shown(&rules, &long), r#"{"password":"[key]","y":1}"#);
+    // What is written shorter than it came must not let follow what nobody has looked at.
+    let beyond = format!(r#"{{"token":"x","a":"{}","sshAuth":["canary"]}}"#, "%20".repeat(700));
+    assert!(!shown(&rules, &beyond).contains("canary"));
     let off = trial::rules(Records {
         detectors: Detectors::NONE,
         arguments: vec![ToolArguments {

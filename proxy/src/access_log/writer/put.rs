@@ -155,6 +155,7 @@ impl Work {
     }
 
     fn progress(&self, bytes: usize) {
+        self.queue.progressed();
         let counters = &self.queue.counters;
         counters.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
         counters.last_write.set(since_1970());
