@@ -61,6 +61,12 @@ use self::{answer::Output, error::ToolError, line::Line, reach::Reach, schema::S
 /// The names of the tools, in the order in which they are listed: a closed set of metric labels.
 pub const TOOL_NAMES: [&str; 3] = [list::SPEC.name, query::SPEC.name, range::SPEC.name];
 
+/// The argument of a tool that is PromQL, where it has one.
+#[must_use]
+pub fn promql_argument(tool: &str) -> Option<&'static str> {
+    (tool == query::SPEC.name || tool == range::SPEC.name).then_some("query")
+}
+
 /// How long a client may keep the list of tools. It changes only with the configuration.
 const LIST_TTL_MS: u64 = 300_000;
 

@@ -7,6 +7,7 @@ mod texts;
 use std::{io::Write as _, sync::Arc};
 
 use http::HeaderMap;
+use mcp_core::call::QueryNotes;
 
 use self::{arguments::ArgumentRules, headers::HeaderRules};
 pub use self::{arguments::Arguments, headers::RuledHeaders};
@@ -38,6 +39,7 @@ pub struct Rules {
     arguments: ArgumentRules,
     detectors: Detectors,
     queries: Queries,
+    query_notes: QueryNotes,
     pseudonyms: Option<Arc<Pseudonyms>>,
 }
 
@@ -66,6 +68,7 @@ impl Rules {
             arguments: ArgumentRules::new(&records.arguments),
             detectors: records.detectors,
             queries: records.queries,
+            query_notes: config.query_notes(),
             pseudonyms,
         }
     }
@@ -86,6 +89,12 @@ impl Rules {
     #[must_use]
     pub const fn queries(&self) -> Queries {
         self.queries
+    }
+
+    /// What is kept of the PromQL that a call asks.
+    #[must_use]
+    pub const fn query_notes(&self) -> QueryNotes {
+        self.query_notes
     }
 
     /// Whether records hold the field, so that nobody need find out what is not written. Filters may want it all the same.

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use mcp_core::{
+    access::Caller,
+    call::{Call, QueryNotes},
     server::{
         Asker, Bound, Client, Ending, Opening, Reply, Worker,
         era::{self, Route, RouteError, RouteFault},
         wire::{self, Message, Request},
     },
     session::SessionId,
+    tools::promql_argument,
     trace::Trace,
 };
 
@@ -24,6 +27,9 @@ use crate::{
     trace::Tracer,
     workers::Chosen,
 };
+
+/// Longest PromQL of a refused call that is read for its record, in bytes of JSON.
+const REFUSED_QUERY_BYTES_MAX: usize = 16 << 10;
 
 /// What finding a worker needs.
 #[derive(Clone, Copy)]
@@ -119,12 +125,29 @@ pub(super) fn read<'a>(
         (context.rpc.as_ref().and_then(|rpc| rpc.tool.as_deref()), &context.pass)
     {
         // Its rate takes a call once.
-        if !context.is_looked_at {
-            gate.tool(pass, tool).map_err(|denial| Astray::Denied(denial, id_raw(&message)))?;
+        let denied = if context.is_looked_at { None } else { gate.tool(pass, tool).err() };
+        if let Some(denial) = denied {
+            context.call = rules.and_then(|rules| refused((&message, tool), &pass.caller, rules));
+            return Err(Astray::Denied(denial, id_raw(&message)));
         }
         context.decider = rules.map(|_| Arc::clone(gate));
     }
     Ok((message, route))
+}
+
+/// A call that is refused, with what it asks: of all calls an audit wants to know that of these.
+fn refused((message, tool): (&Message<'_>, &str), caller: &Caller, rules: &Rules) -> Option<Call> {
+    let Message::Request(request) = message else { return None };
+    let asks = promql_argument(tool).filter(|_| rules.query_notes() != QueryNotes::Off)?;
+    let mut query: Option<String> = None;
+    request.head.each_argument(|name, value| {
+        if name == asks && value.get().len() <= REFUSED_QUERY_BYTES_MAX {
+            query = serde_json::from_str(value.get()).ok();
+        }
+    });
+    let call = Call::silent(caller.clone(), rules.query_notes());
+    call.note_query(&query?);
+    Some(call)
 }
 
 impl<'a> Plan<'a> {

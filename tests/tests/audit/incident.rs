@@ -62,6 +62,7 @@ fn a_refused_call_is_found_explained_and_the_log_verified() {
         (&record["tool"], &record["request_id"]),
         (&json!("prometheus_query"), &json!(request_id))
     );
+    assert_eq!(record["query_metrics"], json!(["up"]), "{record}");
     // Was it Bob? Was it Alice?
     for (name, is_it) in [("bob", true), ("alice", false)] {
         let said = told(&["reveal", log, "--subject", name, "--issuer", minter::ISSUER, "--json"]);

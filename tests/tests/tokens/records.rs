@@ -52,6 +52,9 @@ fn a_record_names_the_caller_and_the_rule_that_decided() {
     assert_eq!(refused["outcome"], "forbidden", "{refused}");
     assert_eq!((&refused["subject"], &refused["auth"]), (&json!("alice"), &json!("verified")));
     assert_eq!((&refused["reason"], &refused["rule"]), (&json!("tool_forbidden"), &Value::Null));
+    // What was asked, though nobody was.
+    assert_eq!(refused["query_fingerprint"], allowed["query_fingerprint"], "{refused}");
+    assert!(refused["query_fingerprint"].is_string() && refused["backend"].is_null(), "{refused}");
 }
 
 #[test]
