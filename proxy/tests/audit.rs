@@ -126,11 +126,11 @@ backends: { p: { url: 'http://p:9090' } }
     fn a_missing_head_file_is_a_fault_unless_nobody_expects_one() {
         let folder = folder();
         let here = folder.path();
-        let odd = CONFIG.replace("audit.log", "audit.2026");
+        let odd = CONFIG.replace("audit.log", "odd.log.1");
         fs::write(here.join("odd.yaml"), odd).expect("written");
         fs::create_dir(here.join("old")).expect("a folder");
         let full = ["old/audit.log.1", "old/audit.log.20261130T000000.000Z"];
-        for name in ["copy", "audit.2026"].into_iter().chain(full) {
+        for name in ["copy", "audit.2026", "odd.log.1"].into_iter().chain(full) {
             fs::copy(here.join("audit.log"), here.join(name)).expect("copied");
         }
         fs::remove_file(head_path(&here.join("audit.log"))).expect("removed");
@@ -139,7 +139,6 @@ backends: { p: { url: 'http://p:9090' } }
             &["verify", "audit.log", "--no-head"][..],
             &["report", "audit.log", "--no-head"],
             &["verify", "copy", "--no-head"],
-            &["verify", "audit.2026"],
             &["verify", full[0]],
             &["verify", full[1]],
             &["grep", "audit.log"],
@@ -152,6 +151,7 @@ backends: { p: { url: 'http://p:9090' } }
             &["verify", "copy", "--key-file", "audit.key"],
             &["report", "audit.log", "--key-file", "audit.key"],
             &["verify", "--config", "c.yaml"],
+            &["verify", "audit.2026", "--key-file", "audit.key"],
             // Its name looks like that of a full file, but the log is written there.
             &["verify", "--config", "odd.yaml"],
         ] {
@@ -164,6 +164,34 @@ backends: { p: { url: 'http://p:9090' } }
         let (_, out, _) = asked(&["verify", "audit.log", "--json"]);
         let found = &json(&out)["logs"][0]["found"][0];
         assert_eq!((&found["kind"], &found["line"]), (&Value::from("head_absent"), &Value::Null));
+    }
+
+    #[test]
+    fn files_may_be_named_beside_their_log() {
+        let folder = folder();
+        let here = folder.path();
+        let next = ["audit.log.20261130T000000.000Z", "audit.log.lock", "audit.log.next"];
+        let path = here.join("audit.log");
+        let lines = fs::read_to_string(&path).expect("the log");
+        fs::write(&path, lines.lines().skip(6).fold(String::new(), |all, line| all + line + "\n"))
+            .expect("written");
+        fs::write(
+            here.join(next[0]),
+            lines.lines().take(6).fold(String::new(), |all, line| all + line + "\n"),
+        )
+        .expect("written");
+        for name in next.into_iter().skip(1) {
+            fs::write(here.join(name), "").expect("written");
+        }
+        let args = ["verify", "audit.log", next[0], "audit.log.head", next[1], next[2]];
+        let asked = || run(here, &[&args[..], &["--key-file", "audit.key"]].concat());
+        let (code, out, err) = asked();
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+        assert!(out.contains("lines       12, "), "{out}");
+        fs::write(&path, "").expect("written");
+        let (code, out, _) = asked();
+        assert_eq!(code, Some(1), "{out}");
+        assert!(out.contains("audit.log.head  12   cut short: it ends with 6"), "{out}");
     }
 
     #[test]

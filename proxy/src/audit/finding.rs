@@ -105,6 +105,10 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Line(fault @ Fault::Unlinked) => write!(
+                f,
+                "{fault}: that was replaced, or the log was continued from another copy of that line"
+            ),
             Self::Line(fault) => fault.fmt(f),
             Self::Told(Notice::HeadMissing) => f.write_str(
                 "when the log was opened here, its head file was gone: lines before may have been cut off",
@@ -130,7 +134,7 @@ impl fmt::Display for What {
                 write!(f, "the log does not hold its checkpoint under number {seq}")
             }
             Self::Head(Head::Absent) => f.write_str(
-                "there is none, or an empty one, so the end of the log cannot be shown to be whole: put a copy of it back, or say `--no-head` of a log that may lack it",
+                "there is none, or an empty one, so the end of the log cannot be shown to be whole: put a copy of it back, or say `--no-head` of a log that may lack it, best with `--checkpoint` and one that was kept",
             ),
             Self::Head(Head::Reached(_)) => Ok(()),
             Self::KeptUnsigned => f.write_str("a kept checkpoint that no known key has signed"),

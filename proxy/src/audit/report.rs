@@ -11,6 +11,7 @@ use self::costs::{Cost, Costs};
 use super::{
     AuditError, Facts, Filter, Log,
     grep::unreadable,
+    logs::may_end,
     tally::{End, NAMES_MAX, NOBODY, Tally, Top, Usage, end},
 };
 use crate::{
@@ -129,11 +130,13 @@ pub fn report(
         let is_sealed = log.looks_sealed();
         let trust = if is_sealed { options.trust.clone() } else { Trust::default() };
         let mut reader = log.reader(trust)?;
+        let mut ended = false;
         while let Some(entry) = reader.read() {
+            ended = may_end(&entry);
             report.take(&entry, filter);
         }
         let ending = reader.end();
-        let faults = ending.faults + u64::from(log.is_faulted_by(ending.head));
+        let faults = ending.faults + u64::from(log.is_faulted_by(ending.head, ended));
         report.faults = report.faults.filter(|_| is_sealed).map(|known| known + faults);
     }
     Ok(report)

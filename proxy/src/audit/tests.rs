@@ -1,6 +1,7 @@
 //! Logs on disk, written by what writes them when serving, then changed.
 
 mod hostile;
+mod named;
 mod searched;
 mod summed;
 mod verified;

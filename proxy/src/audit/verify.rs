@@ -8,6 +8,7 @@ use std::{
 use super::{
     AuditError, Finding, Log, Verdict,
     finding::{Place, What},
+    logs::may_end,
     when,
 };
 use crate::access_log::chain::{
@@ -63,20 +64,29 @@ pub fn verify(
         verdict: Verdict::of(log, trust.checks_seals()),
         findings_max,
         last: Vec::new(),
+        told: 0,
+        ended: false,
         met: kept.lines.iter().map(|(seq, _)| (*seq, None)).collect(),
     };
     while let Some(entry) = reader.read() {
         reading.take(&entry);
     }
-    let Reading { mut verdict, last, met, .. } = reading;
+    let Reading { mut verdict, last, told, ended, met, .. } = reading;
     verdict.ends.1.time = when::time_of(&last).map(str::to_owned);
     verdict.ending = reader.end();
+    let (held, other) = held_against_kept(&verdict.ending, kept, &met);
+    verdict.kept = held;
+    // It proves as much as a head file would.
+    let reaches_end = held.is_some_and(|held| held >= told) && verdict.ending.torn.is_none();
     if let Some(head) = &log.head
-        && log.is_faulted_by(verdict.ending.head)
+        && log.is_faulted_by(verdict.ending.head, ended)
+        && !(verdict.ending.head == Head::Absent && reaches_end)
     {
         held_against_head(&mut verdict, head);
     }
-    held_against_kept(&mut verdict, kept, &met);
+    if let Some((seq, what)) = other {
+        verdict.add(Finding { file: kept.path.clone(), line: None, seq: Some(seq), what });
+    }
     Ok(verdict)
 }
 
@@ -92,19 +102,21 @@ fn held_against_head(verdict: &mut Verdict, path: &Path) {
     verdict.add(Finding { file: path.to_owned(), line: None, seq, what });
 }
 
-/// The first that the log does not hold is told of; those after it say the same.
-fn held_against_kept(verdict: &mut Verdict, kept: &Kept, met: &BTreeMap<u64, Option<Mac>>) {
+/// The last that the log holds, and the first that it does not, which is told of; those after it say the same.
+fn held_against_kept(
+    ending: &Ending,
+    kept: &Kept,
+    met: &BTreeMap<u64, Option<Mac>>,
+) -> (Option<u64>, Option<(u64, What)>) {
+    let mut last = None;
     for (seq, state) in &kept.lines {
         let met = met.get(seq).copied().flatten();
-        match judged(&verdict.ending, *state, met) {
-            Ok(Some(held)) => verdict.kept = verdict.kept.max(Some(held)),
-            Ok(None) => {}
-            Err(what) => {
-                let file = kept.path.clone();
-                return verdict.add(Finding { file, line: None, seq: Some(*seq), what });
-            }
+        match judged(ending, *state, met) {
+            Ok(held) => last = last.max(held),
+            Err(what) => return (last, Some((*seq, what))),
         }
     }
+    (last, None)
 }
 
 /// Whether the log holds a kept checkpoint; none when it lies in files that are gone.
@@ -130,6 +142,10 @@ struct Reading {
     findings_max: usize,
     /// The beginning of the last line.
     last: Vec<u8>,
+    /// Number of the last line that says more than that files and runs begin and end.
+    told: u64,
+    /// The last line may be the last of a file.
+    ended: bool,
     /// The seals that the log has under the numbers of kept checkpoints.
     met: BTreeMap<u64, Option<Mac>>,
 }
@@ -142,6 +158,10 @@ impl Reading {
                 Place { seq: entry.seq, time: when::time_of(entry.text).map(str::to_owned) };
         }
         verdict.ending.lines += 1;
+        self.ended = may_end(entry);
+        if !matches!(entry.event, Some(Event::ChainStart(_) | Event::Checkpoint(_))) {
+            self.told = self.told.max(entry.seq.unwrap_or(0));
+        }
         verdict.ends.1.seq = entry.seq.or(verdict.ends.1.seq);
         if entry.seq.is_some() {
             self.last.clear();
@@ -187,7 +207,11 @@ impl Reading {
                     self.find(entry, What::Told(notice));
                 }
             }
-            Some(Event::Checkpoint(_)) => verdict.checkpoints += 1,
+            Some(Event::Checkpoint(_)) => {
+                // Where a line is missing before it, or it stands elsewhere, its signature is not looked at.
+                let is_checked = matches!(entry.fault, None | Some(Fault::Unlinked));
+                verdict.checkpoints += u64::from(is_checked);
+            }
             Some(Event::RecordsDropped(records)) => {
                 verdict.dropped.0 += 1;
                 verdict.dropped.1 = verdict.dropped.1.saturating_add(*records);

@@ -86,8 +86,7 @@ impl Given {
         if files.is_empty() {
             return Err(AuditError::NoLog);
         }
-        let logs = audit::logs(&files.into_iter().map(|(_, path)| path).collect::<Vec<_>>())?;
-        Ok(logs.into_iter().map(Log::as_written).collect())
+        Ok(files.iter().map(|(_, path)| Log::written(path)).collect::<Result<_, _>>()?)
     }
 }
 

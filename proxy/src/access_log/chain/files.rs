@@ -16,6 +16,9 @@ use super::{
 /// What stands between the name of a log and the time at which it was put aside, since nothing had sealed it.
 pub(in crate::access_log) const UNSEALED: &str = ".unsealed-";
 
+/// Fewest digits of a date or a time in the name of a file that was put aside. Numbers by which files are counted have less.
+const DATE_DIGITS: usize = 6;
+
 /// The file beside a log that holds its last checkpoint.
 #[must_use]
 pub fn head_path(log: &Path) -> PathBuf {
@@ -71,7 +74,7 @@ pub(in crate::access_log) fn full_files(log: &Path) -> io::Result<Vec<Full>> {
         };
         let (stamp, compressed) = full;
         let rank = match stamp.parse() {
-            Ok(number) if stamp.len() < 6 => Rank::Number(std::cmp::Reverse(number)),
+            Ok(number) if stamp.len() < DATE_DIGITS => Rank::Number(std::cmp::Reverse(number)),
             Ok(_) | Err(_) => Rank::Time(stamp.to_owned()),
         };
         let stamp = stamp.to_owned();
@@ -102,12 +105,20 @@ pub(in crate::access_log) fn holds_records(path: &Path) -> io::Result<bool> {
 #[must_use]
 pub fn may_be_written(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return true };
-    let is_full = |(place, _): (usize, &str)| {
-        name.get(..place).is_some_and(|log| !log.is_empty() && full(log, name).is_some())
+    let is_full = |(place, mark): (usize, &str)| {
+        let Some(log) = name.get(..place).filter(|log| !log.is_empty()) else { return false };
+        full(log, name).is_some_and(|(stamp, _)| is_set_apart(log, mark, stamp))
     };
     path.extension().is_none_or(|end| end != "gz")
         && !name.contains(UNSEALED)
         && !name.match_indices(['.', '-']).any(is_full)
+}
+
+/// Whether what stands behind a log's name looks like a time or a date, or like a number behind the name's extension. The 2
+/// of `audit.2` and of `promgate-2` may as well be a part of the log's own name.
+fn is_set_apart(log: &str, mark: &str, stamp: &str) -> bool {
+    let is_date = stamp.bytes().filter(u8::is_ascii_digit).count() >= DATE_DIGITS;
+    is_date || mark == "." && Path::new(log).extension().is_some()
 }
 
 /// The folder of a file.

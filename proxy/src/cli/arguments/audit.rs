@@ -31,12 +31,13 @@ A checkpoint that was kept elsewhere, such as a copy of the file audit.log.head,
 whether the log was cut short, even by somebody who could change every file beside it.
 
 A log without its head file is a fault, since whoever cuts its end off could remove that file too. Nobody
-expects one of standard input, and of files whose names say that they were put aside, such as audit.log.1;
-of other copies, --no-head says that there is none.
+expects one of standard input, nor of files whose names say that they were put aside, such as audit.log.1,
+where later ones lie beside them or the last ends as a full file does; of other copies, --no-head says that
+there is none. Name the log, and not audit.log*: a log that was removed is not among what that stands for.
 
 Examples:
   promgate audit verify audit.log --config my.yaml
-  promgate audit verify audit.log* --key-file audit.key --checkpoint audit.log.head.monday
+  promgate audit verify audit.log --key-file audit.key --checkpoint audit.log.head.monday
   promgate audit verify audit.log --public-key \"$(cat audit.pub)\" --json
   zcat audit.log.*.gz | promgate audit verify - --key-file audit.key")]
     Verify(VerifyArgs),
