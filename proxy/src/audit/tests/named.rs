@@ -87,66 +87,90 @@ fn an_empty_log_is_not_hidden_by_another() {
     assert_eq!(asked(&one, &["audit.log", name.to_str().unwrap()]), absent("audit.log.head"));
 }
 
-#[test]
-fn files_put_aside_need_a_head_where_they_do_not_end_as_such_do() {
-    let (one, two) = ("audit.log.20261101T000000.000Z", "audit.log.20261102T000000.000Z");
+const ONE: &str = "audit.log.20261101T000000.000Z";
+const TWO: &str = "audit.log.20261102T000000.000Z";
+
+/// Two files that were put aside, and one that is written.
+fn rotated() -> Written {
     let written = Written::new().records(3).rotate(1).records(3).rotate(2).records(3);
-    let written = written.checkpoint(CheckpointReason::Interval);
-    let head = fs::read(head_path(&written.path())).unwrap();
+    written.checkpoint(CheckpointReason::Interval)
+}
+
+/// The first lines of a log.
+fn beginning(written: &Written) -> Vec<u8> {
     let whole = fs::read(written.path()).unwrap();
+    whole.split_inclusive(|byte| *byte == b'\n').take(2).collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn files_put_aside_need_the_head_that_is_there() {
+    let written = rotated();
     // Parts of what is still written.
-    assert_eq!(asked(&written, &[one, two]), []);
-    assert_eq!(asked(&written, &[two]), []);
+    assert_eq!(asked(&written, &[ONE, TWO]), []);
+    assert_eq!(asked(&written, &[TWO]), []);
     // The written one alone is gone, and the head file knows of it.
     remove(&written, &["audit.log"]);
     let cut = [("audit.log.head".to_owned(), "cut_short")];
-    assert_eq!(asked(&written, &[one, two, "audit.log.head"]), cut);
-    assert_eq!(asked(&written, &[two]), cut);
-    assert_eq!(asked(&written, &[one]), [], "others follow it");
+    assert_eq!(asked(&written, &[ONE, TWO, "audit.log.head"]), cut);
+    assert_eq!(asked(&written, &[TWO]), cut);
+    assert_eq!(asked(&written, &[ONE]), [], "others follow it");
     // An archive, alike to what is left where the head file was removed as well.
     remove(&written, &["audit.log.head"]);
-    assert_eq!(asked(&written, &[one, two]), []);
-    assert_eq!(asked(&written, &[two]), []);
-    // The written one, cut and renamed.
-    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    assert_eq!(asked(&written, &[ONE, TWO]), []);
+    assert_eq!(asked(&written, &[TWO]), []);
+}
+
+#[test]
+fn a_log_that_was_cut_and_renamed_needs_a_head() {
+    let written = rotated();
+    let cut = beginning(&written);
+    remove(&written, &["audit.log", "audit.log.head"]);
     for name in ["audit.log.1", "audit.log.gz", "audit.log.20261103T000000.000Z"] {
-        put(&written, name, &lines[..2].concat());
         if name == "audit.log.gz" {
-            remove(&written, &[name]);
-            put(&written, "audit.log", &lines[..2].concat());
+            put(&written, "audit.log", &cut);
             pack(&written.path());
+        } else {
+            put(&written, name, &cut);
         }
-        assert_eq!(asked(&written, &[one, two, name]), absent("audit.log.head"), "{name}");
+        assert_eq!(asked(&written, &[ONE, TWO, name]), absent("audit.log.head"), "{name}");
         remove(&written, &[name]);
     }
     // A full file of another log does not hide it, nor does an empty one.
-    put(&written, "audit.log.2", &lines[..2].concat());
+    put(&written, "audit.log.2", &cut);
     let other = Written::new().records(1).rotate(1);
     fs::copy(other.full(1), written.folder.path().join("audit.log.1")).unwrap();
     let names = ["audit.log.1", "audit.log.2"];
-    remove(&written, &[one, two]);
+    remove(&written, &[ONE, TWO]);
     assert_eq!(asked(&written, &names), absent("audit.log.head"));
     put(&written, "audit.log.1", b"");
     assert_eq!(asked(&written, &names), absent("audit.log.head"));
-    remove(&written, &names);
-    // Without any others.
-    put(&written, "audit.log.3", &lines[..2].concat());
+}
+
+#[test]
+fn a_file_alone_that_does_not_end_as_one_put_aside_needs_a_head() {
+    let written = rotated();
+    let (cut, whole) = (beginning(&written), fs::read(written.path()).unwrap());
+    let head = fs::read(head_path(&written.path())).unwrap();
+    remove(&written, &["audit.log", "audit.log.head", ONE, TWO]);
+    put(&written, "audit.log.3", &cut);
     assert_eq!(asked(&written, &["audit.log.3"]), absent("audit.log.head"));
-    let log = logs(&[written.folder.path().join("audit.log.3")]).unwrap().remove(0).as_copy();
+    let path = written.folder.path().join("audit.log.3");
+    let log = logs(std::slice::from_ref(&path)).unwrap().remove(0).as_copy();
     let trust = written.keys().trust();
     assert_eq!(found(&verify(&log, &trust, &Kept::default(), 9).unwrap()), []);
     let options = ReportOptions { trust, ..ReportOptions::default() };
-    let reported = |name: &str| {
-        let log = logs(&[written.folder.path().join(name)]).unwrap();
-        report(&log, &mut Filter::new(Wanted::default(), None), &options).unwrap().verdict()
-    };
-    assert!(matches!(reported("audit.log.3"), Err(AuditError::Faults(1))));
+    let reported =
+        report(&logs(&[path]).unwrap(), &mut Filter::new(Wanted::default(), None), &options);
+    assert!(matches!(reported.unwrap().verdict(), Err(AuditError::Faults(1))));
     // The head file that was kept with it counts.
     put(&written, "audit.log.head", &head);
-    assert_eq!(asked(&written, &["audit.log.3"]), cut);
+    assert_eq!(asked(&written, &["audit.log.3"]), [("audit.log.head".to_owned(), "cut_short")]);
     put(&written, "audit.log.3", &whole);
     assert_eq!(asked(&written, &["audit.log.3"]), []);
-    // A process that ended properly leaves nothing to come either.
+}
+
+#[test]
+fn a_process_that_ended_properly_leaves_nothing_to_come() {
     let ended = Written::new().records(3).checkpoint(CheckpointReason::Shutdown);
     fs::rename(ended.path(), ended.folder.path().join("audit.log.1")).unwrap();
     remove(&ended, &["audit.log.head"]);
