@@ -212,11 +212,12 @@ pub(in crate::access_log) fn says_nothing(value: &[u8]) -> bool {
 fn bare_end(text: &[u8], start: usize) -> usize {
     let rest = text.get(start..).unwrap_or_default();
     let scheme = SCHEMES.iter().find(|scheme| begins(rest, scheme));
-    if let Some(found) = scheme.and_then(|scheme| credential(text, start + scheme.len())) {
-        return found.end;
-    }
-    let opens = matches!(at(text, start), b'[' | b'{');
-    let from = if opens { bracketed_end(text, start) } else { start };
+    let credential = scheme.and_then(|scheme| credential(text, start + scheme.len()));
+    let from = match (credential, at(text, start)) {
+        (Some(found), _) => found.end,
+        (None, b'[' | b'{') => bracketed_end(text, start),
+        (None, _) => start,
+    };
     run_end(text, from, |byte| {
         byte.is_ascii_graphic() && !matches!(byte, b'&' | b',' | b';' | b'}' | b'"' | b'\'')
     })

@@ -119,6 +119,7 @@ fn credentials_that_say_what_they_are_are_found() {
         ("password=[x}rest", "password=[key]"),
         ("token: Bearer hunter2hunter2 x", "token: [key] x"),
         ("Authorization: Basic dXNlcjpw, x", "Authorization: [key], x"),
+        ("password=bearer+abcdef!rest&x", "password=[key]&x"),
         ("passphrase=abc", "passphrase=[key]"),
         ("Bearer+abcdefgh", "Bearer+[key]"),
     ] {
