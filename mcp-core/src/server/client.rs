@@ -1,16 +1,29 @@
 //! Which client a request comes from, as far as it says.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use rmcp::model::{InitializeRequestParams, ProtocolVersion};
 
 use super::{
     facts::Facts,
-    wire::{ClientInfo, Message},
+    wire::{ClientInfo, Message, MetaHead},
 };
+use crate::recent::Recent;
 
 /// Longest name or version kept of a client that says them with each request, in bytes. What is longer is cut.
 const TEXT_BYTES_MAX: usize = 256;
+
+/// Clients that a thread remembers.
+const KNOWN_MAX: usize = 8;
+
+/// Longest that is remembered of what a client says of itself, in bytes.
+const KNOWN_BYTES_MAX: usize = 512;
+
+thread_local! {
+    /// The clients that a thread heard last. Without a session a client says with each request what it calls itself, in
+    /// the same words, and to read them costs as much as the rest of `_meta` does.
+    static KNOWN: RefCell<Recent<Known>> = const { RefCell::new(Recent::new(KNOWN_MAX)) };
+}
 
 /// What is known of a request's client: the protocol version that it speaks, and what it calls itself. All but the version
 /// that was agreed on is the client's own word.
@@ -22,13 +35,19 @@ enum Kind {
     /// What it said when it opened its session, shared with that.
     Session(Arc<Facts>),
     /// What the request itself says.
-    Request { version: ProtocolVersion, info: Option<Info> },
+    Request { version: ProtocolVersion, info: Option<Arc<Info>> },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Info {
     name: Box<str>,
     version: Box<str>,
+}
+
+/// What a client was heard to say, and what that means.
+struct Known {
+    raw: Box<str>,
+    info: Arc<Info>,
 }
 
 impl Client {
@@ -41,13 +60,9 @@ impl Client {
     #[must_use]
     pub fn stateless(version: &ProtocolVersion, message: &Message<'_>) -> Self {
         let info = match message {
-            Message::Request(request) => request.meta.client(),
+            Message::Request(request) => Info::said_in(&request.meta),
             Message::Notification(_) | Message::Response(_) => None,
         };
-        let info = info.map(|ClientInfo { name, version }| Info {
-            name: bounded(&name),
-            version: bounded(&version),
-        });
         Self(Kind::Request { version: version.clone(), info })
     }
 
@@ -56,7 +71,8 @@ impl Client {
     pub fn opening(params: &InitializeRequestParams) -> Self {
         let client = &params.client_info;
         let info = Info { name: bounded(&client.name), version: bounded(&client.version) };
-        Self(Kind::Request { version: params.protocol_version.clone(), info: Some(info) })
+        let info = Some(Arc::new(info));
+        Self(Kind::Request { version: params.protocol_version.clone(), info })
     }
 
     /// The protocol version agreed on or, of a request that stands for itself or was refused a session, asked for.
@@ -84,6 +100,24 @@ impl Client {
             Kind::Session(facts) => Some(&facts.init.client_info.version),
             Kind::Request { info, .. } => info.as_ref().map(|info| info.version.as_ref()),
         }
+    }
+}
+
+impl Info {
+    /// What the client says of itself in the metadata of a request.
+    fn said_in(meta: &MetaHead<'_>) -> Option<Arc<Self>> {
+        let raw = meta.client_raw()?;
+        KNOWN.with_borrow_mut(|known| {
+            if let Some(known) = known.find(|known| *known.raw == *raw) {
+                return Some(Arc::clone(&known.info));
+            }
+            let ClientInfo { name, version } = meta.client()?;
+            let info = Arc::new(Self { name: bounded(&name), version: bounded(&version) });
+            if raw.len() <= KNOWN_BYTES_MAX {
+                known.add(Known { raw: raw.into(), info: Arc::clone(&info) });
+            }
+            Some(info)
+        })
     }
 }
 

@@ -200,6 +200,11 @@ impl<'a> MetaHead<'a> {
         self.capabilities.is_some_and(|raw| raw.get().starts_with('{'))
     }
 
+    /// The object in which the client says what it calls itself, unread.
+    pub(super) fn client_raw(&self) -> Option<&'a str> {
+        self.client_info.map(RawValue::get).filter(|raw| raw.starts_with('{'))
+    }
+
     /// What the client calls itself.
     #[must_use]
     pub fn client(&self) -> Option<ClientInfo<'a>> {
@@ -210,8 +215,7 @@ impl<'a> MetaHead<'a> {
             #[serde(borrow)]
             version: Text<'a>,
         }
-        let raw = self.client_info.filter(|raw| raw.get().starts_with('{'))?;
-        let Info { name, version } = serde_json::from_str(raw.get()).ok()?;
+        let Info { name, version } = serde_json::from_str(self.client_raw()?).ok()?;
         Some(ClientInfo { name: name.0, version: version.0 })
     }
 
