@@ -77,6 +77,8 @@ use self::{
 
 /// The replicas, ourselves among them.
 pub struct Cluster {
+    /// Our name among the replicas.
+    me: NodeName,
     published: Arc<Published>,
     passed: Passed,
     others: Option<Others>,
@@ -111,9 +113,9 @@ impl Cluster {
     /// A cluster of one: all sessions are ours, nobody is asked, and there is nobody to tell.
     #[must_use]
     pub fn alone(workers: u16) -> Arc<Self> {
-        let membership = Membership::alone(NodeName::local(), workers);
-        let published = Arc::new(Published::new(membership, true));
-        Arc::new(Self { published, passed: Passed::default(), others: None })
+        let me = NodeName::local();
+        let published = Arc::new(Published::new(Membership::alone(me.clone(), workers), true));
+        Arc::new(Self { me, published, passed: Passed::default(), others: None })
     }
 
     /// Begins to look for the others. Must be called inside a tokio runtime; its tasks end with the cluster.
@@ -138,7 +140,7 @@ impl Cluster {
         let started_ms = unix_ms(started);
         let shared = Arc::new(Shared {
             letters: Letters::new(keys, &name, instance, config.clock_skew)?,
-            own: Own { name, instance, started_ms, workers },
+            own: Own { name: name.clone(), instance, started_ms, workers },
             dial: Dial::new(certificates, config.probe.timeout, silence),
             probe: config.probe,
             leaving: AtomicBool::new(false),
@@ -154,6 +156,7 @@ impl Cluster {
             tokio::spawn(look_for_ever(discovery, news.clone())),
         ];
         Ok(Arc::new(Self {
+            me: name,
             published,
             passed: Passed::default(),
             others: Some(Others {

@@ -67,8 +67,8 @@ pub struct Departure {
 impl Cluster {
     /// Our name among the replicas.
     #[must_use]
-    pub fn me(&self) -> NodeName {
-        self.membership().me().clone()
+    pub const fn me(&self) -> &NodeName {
+        &self.me
     }
 
     /// Most replicas that a request may pass through after the first.
@@ -97,7 +97,7 @@ impl Cluster {
     pub fn checker(&self) -> Option<HopChecker> {
         let others = self.others.as_ref()?;
         let keys = Arc::clone(&others.keys);
-        let checker = HopChecker::new(keys, self.me(), others.clock_skew, others.started);
+        let checker = HopChecker::new(keys, self.me().clone(), others.clock_skew, others.started);
         Some(checker.after(others.shared.letters.first_answers()))
     }
 

@@ -219,7 +219,7 @@ impl Context {
     ) {
         self.owner = match aim {
             Aim::Session(_, chosen) | Aim::Open(_, chosen) => {
-                Some((sessions.cluster.me(), chosen.index))
+                Some((sessions.cluster.me().clone(), chosen.index))
             }
             Aim::Away(away) => Some((away.node.clone(), away.worker)),
             Aim::Unknown(_) | Aim::Body | Aim::Nobody => None,

@@ -85,7 +85,7 @@ impl ProxyHttp for Edge {
         forward.sent = false;
         forward.note_sent(session.is_body_empty());
         let hop = hop::Hop {
-            from: self.sessions.cluster.me(),
+            from: self.sessions.cluster.me().clone(),
             to: forward.away.node.clone(),
             hops,
             request_id: context.id.as_ref().map_or("", RequestId::as_str).to_owned(),

@@ -199,7 +199,7 @@ impl<'a> Plan<'a> {
         };
         if let Some(opening) = &opening {
             context.note_session(&opening.id, rules);
-            context.owner = Some((sessions.cluster.me(), chosen.index));
+            context.owner = Some((sessions.cluster.me().clone(), chosen.index));
         }
         context.worker = Some(chosen.index);
         if matches!(route, Route::Stateless(_)) {
