@@ -48,11 +48,14 @@ async fn the_version_is_the_one_agreed_on() {
 fn a_message_that_stands_for_itself_names_its_client_as_far_as_it_says() {
     let key = "io.modelcontextprotocol/clientInfo";
     let long = "é".repeat(1000);
-    for (meta, name) in [
+    let cases = [
         (format!(r#"{{"{key}":{{"name":"n","version":"2"}}}}"#), Some("n".to_owned())),
+        (format!(r#"{{"{key}":{{"name":"m","version":"2"}}}}"#), Some("m".to_owned())),
         (format!(r#"{{"{key}":{{"name":"{long}","version":"2"}}}}"#), Some("é".repeat(128))),
         ("{}".to_owned(), None),
-    ] {
+    ];
+    // The second time it may be remembered.
+    for (meta, name) in cases.iter().chain(&cases) {
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{meta}}}}}"#);
         let message = wire::parse(body.as_bytes()).unwrap();
