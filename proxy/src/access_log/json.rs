@@ -39,10 +39,30 @@ pub(super) fn escaped(out: &mut Vec<u8>, text: &[u8], bytes_max: usize) {
 
 /// Appends `value` in decimal.
 pub(super) fn number(out: &mut Vec<u8>, value: u64) {
-    match u8::try_from(value) {
-        Ok(digit @ 0..10) => out.push(b'0' + digit),
-        _ => short::append(out, itoa::Buffer::new().format(value).as_bytes()),
+    match u32::try_from(value) {
+        Ok(value @ 0..10) => out.push(b'0' | u8::try_from(value).unwrap_or_default()),
+        Ok(value @ 10..100_000_000) => number_of_eight(out, value),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
     }
+}
+
+/// Appends a number of one to eight digits, not zero: all eight are worked out side by side in one word, then those that lead and
+/// are zero are shifted out. A record has half a dozen such numbers, and branches by length are what they would cost.
+fn number_of_eight(out: &mut Vec<u8>, value: u32) {
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    // The first digit stands in the lowest byte. Each step splits every part in two: four digits, two, one. To multiply
+    // and shift is to divide: it is exact for parts as small as these.
+    let fours = u64::from(value / 10_000) | (u64::from(value % 10_000) << 32);
+    let high = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = high | ((fours - high * 100) << 16);
+    let high = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = high | ((twos - high * 10) << 8);
+    // Not all are zero.
+    let leading = ones.trailing_zeros() / 8;
+    let digits = (ones | ZEROS) >> (leading * 8);
+    let end = out.len() + 8 - usize::try_from(leading).unwrap_or_default();
+    out.extend_from_slice(&digits.to_le_bytes());
+    out.truncate(end);
 }
 
 /// Appends the three last digits of `value`.
@@ -144,10 +164,12 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_rust_writes_them() {
-        for value in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX] {
-            let mut out = Vec::new();
+        let lengths = (0..20).map(|digits| 10_u64.pow(digits));
+        let all = (0..=10_000).chain(lengths.flat_map(|length| [length - 1, length, length + 1]));
+        for value in all.chain([u64::MAX]) {
+            let mut out = b"n".to_vec();
             number(&mut out, value);
-            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+            assert_eq!(String::from_utf8(out).unwrap(), format!("n{value}"));
         }
         let mut out = Vec::new();
         thousandths(&mut out, 7);
@@ -156,6 +178,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_number_is_written_as_rust_writes_it(value in any::<u64>(), shift in 0_u32..64) {
+            let mut out = Vec::new();
+            number(&mut out, value >> shift);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), (value >> shift).to_string());
+        }
+
         #[test]
         fn any_bytes_come_back_as_their_lossy_text(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert_eq!(read_back(&bytes, 200), String::from_utf8_lossy(&bytes));

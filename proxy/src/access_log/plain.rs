@@ -1,16 +1,13 @@
 //! Times and addresses as text, written straight into a byte buffer.
 
 use std::{
-    cell::RefCell,
+    cell::Cell,
     io::Write as _,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
-use super::{
-    json,
-    short::{self, Short},
-};
+use super::{json, short::Short};
 
 /// Each octet of an address, and a dot.
 static OCTETS: [Short<4>; 256] = octets();
@@ -53,11 +50,16 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
 pub(super) fn socket(out: &mut Vec<u8>, socket: SocketAddr) {
     if socket.is_ipv4() {
         address(out, socket.ip());
-        out.push(b':');
-        json::number(out, u64::from(socket.port()));
+        port(out, socket.port());
     } else {
         write!(out, "{socket}").unwrap_or_default();
     }
+}
+
+/// Appends the port after an address.
+pub(super) fn port(out: &mut Vec<u8>, port: u16) {
+    out.push(b':');
+    json::number(out, u64::from(port));
 }
 
 /// Appends a length of time in milliseconds, with microseconds as its fraction.
@@ -73,40 +75,47 @@ pub(super) fn nanoseconds(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A second, and the part of its RFC 3339 form before the fraction.
-#[derive(Debug)]
+/// A moment up to its second in RFC 3339 form, `2026-11-20T19:08:34`.
+type ToSecond = [u8; 19];
+
+/// A second, and how it is written.
+#[derive(Debug, Clone, Copy)]
 struct Second {
     number: u64,
-    text: Vec<u8>,
+    text: ToSecond,
 }
 
 thread_local! {
     /// The second that this thread wrote last: the calendar is worked out once a second.
-    static LAST_SECOND: RefCell<Second> =
-        const { RefCell::new(Second { number: u64::MAX, text: Vec::new() }) };
+    static LAST_SECOND: Cell<Second> =
+        const { Cell::new(Second { number: 0, text: *b"1970-01-01T00:00:00" }) };
 }
 
 /// Appends `time` in UTC with milliseconds. Spec: RFC 3339 §5.6.
 pub(super) fn time(out: &mut Vec<u8>, time: SystemTime) {
     // A clock before 1970 is broken; the epoch says so more plainly than a made-up date.
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    LAST_SECOND.with_borrow_mut(|second| {
-        if second.number != since_epoch.as_secs() {
-            second.number = since_epoch.as_secs();
-            let timestamp = i64::try_from(second.number)
-                .ok()
-                .and_then(|number| jiff::Timestamp::from_second(number).ok())
-                .unwrap_or_default();
-            second.text.clear();
-            write!(second.text, "{timestamp}").unwrap_or_default();
-            // The zone, which goes after the fraction.
-            second.text.pop();
-        }
-        short::append(out, &second.text);
-    });
+    let mut second = LAST_SECOND.get();
+    if second.number != since_epoch.as_secs() {
+        second = Second::of(since_epoch.as_secs());
+        LAST_SECOND.set(second);
+    }
+    out.extend_from_slice(&second.text);
     out.push(b'.');
     json::thousandths(out, u64::from(since_epoch.subsec_millis()));
     out.push(b'Z');
+}
+
+impl Second {
+    fn of(number: u64) -> Self {
+        let timestamp = i64::try_from(number)
+            .ok()
+            .and_then(|number| jiff::Timestamp::from_second(number).ok())
+            .unwrap_or_default();
+        let shown = timestamp.to_string();
+        let text = shown.as_bytes().first_chunk().copied();
+        Self { number, text: text.unwrap_or(*b"1970-01-01T00:00:00") }
+    }
 }
 
 #[cfg(test)]
