@@ -168,7 +168,7 @@ fn record<'a>(rules: &'a Rules, headers: &'a HeaderMap) -> Record<'a> {
 fn listed<'a>(rules: &'a Rules, headers: &'a HeaderMap) -> Record<'a> {
     Record {
         time: SystemTime::now(),
-        request_id: "0192f0c1a7d47b3e9a52f1c0de4b8a61",
+        request_id: b"0192f0c1a7d47b3e9a52f1c0de4b8a61",
         replica: Some("local"),
         listener: Some("clients"),
         method: "POST",

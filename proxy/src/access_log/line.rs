@@ -1,11 +1,15 @@
 //! A record as one line of JSON, and what the ECS line shares with it.
 
-use std::time::SystemTime;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
 
 use super::{
     Field, Record, Value, json, plain,
-    record::See,
+    record::{Run, Said, See},
     redact::{self, MASK, Rule, Rules, Shown},
+    runs,
     short::{self, Keys},
 };
 use crate::field::SCHEMA_VERSION;
@@ -40,7 +44,19 @@ impl Line<'_> {
         self.rules.rule(field) == Rule::Show
     }
 
+    /// Whether it is written as it is.
+    fn is_plain(&self, field: Field, said: Said<'_>) -> bool {
+        let is_plain = match said {
+            Said::Nothing => return true,
+            Said::Word(_) => true,
+            Said::Text(text) => json::is_plain(text.as_bytes(), field.bytes_max()),
+            Said::Client(text) => redact::is_plain(field, text),
+        };
+        is_plain && self.shows(field)
+    }
+
     /// Appends a text that needs no escapes.
+    #[inline(never)]
     fn plain(&mut self, field: Field, text: &[u8]) {
         KEYS_OF_TEXTS.append_to(self.out, field);
         short::append(self.out, text);
@@ -49,7 +65,11 @@ impl Line<'_> {
 }
 
 /// Most facts are plain words and numbers, to which nothing has to be done but to write them.
+///
+/// Nothing here is inlined: a record is written after a request, when the CPU has long forgotten how, so what counts is how
+/// much code that takes. What most facts share stands there once, and who has a fact only calls it.
 impl<'a> See<'a> for Line<'_> {
+    #[inline(never)]
     fn value(&mut self, field: Field, value: Value<'a>) {
         let Self { out, rules } = self;
         match rules.rule(field) {
@@ -66,6 +86,7 @@ impl<'a> See<'a> for Line<'_> {
         }
     }
 
+    #[inline(never)]
     fn word(&mut self, field: Field, word: &'static str) {
         if self.shows(field) {
             self.plain(field, word.as_bytes());
@@ -74,6 +95,7 @@ impl<'a> See<'a> for Line<'_> {
         }
     }
 
+    #[inline(never)]
     fn text(&mut self, field: Field, text: &'a str) {
         if self.shows(field) && json::is_plain(text.as_bytes(), field.bytes_max()) {
             self.plain(field, text.as_bytes());
@@ -82,6 +104,7 @@ impl<'a> See<'a> for Line<'_> {
         }
     }
 
+    #[inline(never)]
     fn client(&mut self, field: Field, text: &'a [u8]) {
         if self.shows(field) && redact::is_plain(field, text) {
             self.plain(field, text);
@@ -90,6 +113,51 @@ impl<'a> See<'a> for Line<'_> {
         }
     }
 
+    #[inline(never)]
+    fn addresses(&mut self, peer: Option<SocketAddr>, client: Option<IpAddr>) {
+        // Without a proxy the client is the other end: its address is worked out once.
+        if let (Some(peer), Some(client)) = (peer, client)
+            && peer.ip() == client
+            && peer.is_ipv4()
+            && self.shows(Field::Peer)
+            && self.shows(Field::Client)
+        {
+            let out = &mut *self.out;
+            KEYS_OF_TEXTS.append_to(out, Field::Peer);
+            let from = out.len();
+            plain::address(out, client);
+            let address = from..out.len();
+            plain::port(out, peer.port());
+            out.push(b'"');
+            KEYS_OF_TEXTS.append_to(out, Field::Client);
+            out.extend_from_within(address);
+            out.push(b'"');
+            return;
+        }
+        if let Some(peer) = peer {
+            self.value(Field::Peer, Value::Socket(peer));
+        }
+        if let Some(client) = client {
+            self.value(Field::Client, Value::Address(client));
+        }
+    }
+
+    #[inline(never)]
+    fn run(&mut self, run: Run, facts: &[(Field, Said<'a>)]) {
+        let which = (self.rules.id(), run);
+        if runs::append(self.out, which, facts) {
+            return;
+        }
+        let from = self.out.len();
+        for (field, said) in facts {
+            said.show(*field, self);
+        }
+        if facts.iter().all(|(field, said)| self.is_plain(*field, *said)) {
+            runs::remember(which, facts, self.out.get(from..).unwrap_or_default());
+        }
+    }
+
+    #[inline(never)]
     fn number(&mut self, field: Field, number: u64) {
         if self.shows(field) {
             KEYS.append_to(self.out, field);

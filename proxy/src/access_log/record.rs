@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub(super) use self::visit::See;
+pub(super) use self::visit::{Run, Said, See};
 use super::{
     Format, ecs,
     identity::Identity,
@@ -52,7 +52,7 @@ pub struct Record<'a> {
     /// When the request ended, or its stream opened.
     pub time: SystemTime,
     /// Its id, as answered to the client.
-    pub request_id: &'a str,
+    pub request_id: &'a [u8],
     /// W3C trace id, 32 hexadecimal digits.
     pub trace_id: Option<&'a str>,
     /// Name of the replica that writes the record.
@@ -180,7 +180,7 @@ impl Default for Record<'_> {
         Self {
             event: Event::Request,
             time: SystemTime::UNIX_EPOCH,
-            request_id: "",
+            request_id: b"",
             trace_id: None,
             replica: None,
             listener: None,

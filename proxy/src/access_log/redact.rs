@@ -4,7 +4,13 @@ mod arguments;
 mod headers;
 mod texts;
 
-use std::{io::Write as _, sync::Arc};
+use std::{
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use http::HeaderMap;
 use mcp_core::call::QueryNotes;
@@ -31,9 +37,22 @@ pub(super) enum Rule {
     Leave,
 }
 
+/// Tells the rules of one log from those of all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RulesId(u64);
+
+impl RulesId {
+    /// One that no others have.
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The rules of a log. `Debug` shows no key.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    id: RulesId,
     fields: [Rule; Field::COUNT],
     headers: HeaderRules,
     arguments: ArgumentRules,
@@ -63,6 +82,7 @@ impl Rules {
             };
         }
         Self {
+            id: RulesId::next(),
             fields,
             headers: HeaderRules::new(config),
             arguments: ArgumentRules::new(&records.arguments),
@@ -101,6 +121,11 @@ impl Rules {
     #[must_use]
     pub fn shows(&self, field: Field) -> bool {
         field.is_fixed() || self.rule(field) != Rule::Leave
+    }
+
+    /// What tells them from all others.
+    pub(super) const fn id(&self) -> RulesId {
+        self.id
     }
 
     pub(super) fn rule(&self, field: Field) -> Rule {

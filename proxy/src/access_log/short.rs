@@ -61,6 +61,27 @@ fn ends_of<const N: usize>(text: &[u8], join: impl Fn(&[u8]) -> u8) -> u8 {
     }
 }
 
+/// Whether two texts are the same.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is there to spare the call")]
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && match one.len() {
+            2..=3 => same_ends::<2>(one, other),
+            4..=7 => same_ends::<4>(one, other),
+            8..=16 => same_ends::<8>(one, other),
+            _ => one == other,
+        }
+}
+
+/// The same for texts of `N` to `2 * N` bytes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is there to spare the call")]
+fn same_ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+    one.first_chunk::<N>() == other.first_chunk::<N>()
+        && one.last_chunk::<N>() == other.last_chunk::<N>()
+}
+
 /// A text that is known when the program is compiled, in a room of fixed size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Short<const ROOM: usize> {
@@ -148,6 +169,20 @@ mod tests {
             }
         }
         assert_eq!(all(b"", |byte| byte), 0);
+    }
+
+    #[test]
+    fn texts_are_the_same_only_if_each_byte_is() {
+        for length in 0..100 {
+            let text = vec![7; length];
+            assert!(same(&text, &text.clone()), "{length}");
+            assert!(!same(&text, &vec![7; length + 1]), "{length}");
+            for place in 0..length {
+                let mut other = text.clone();
+                other[place] = 8;
+                assert!(!same(&text, &other), "{place} of {length}");
+            }
+        }
     }
 
     #[test]

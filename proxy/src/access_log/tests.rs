@@ -63,7 +63,7 @@ fn write(log: &AccessLog, id: &str) {
 fn record(request_id: &str) -> Record<'_> {
     Record {
         time: SystemTime::now(),
-        request_id,
+        request_id: request_id.as_bytes(),
         method: "POST",
         path: b"/mcp",
         http_version: http::Version::HTTP_2,

@@ -47,7 +47,7 @@ pub(super) fn written(record: &Record<'_>, format: Format, rules: &Rules) -> Str
 pub(super) fn record() -> Record<'static> {
     Record {
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_201_714_007),
-        request_id: "r-1",
+        request_id: b"r-1",
         replica: Some("local"),
         listener: Some("clients"),
         method: "POST",

@@ -46,7 +46,7 @@ fn keys(folder: &Path, secret: &str) -> Keys {
 /// What a record of a caller says.
 fn record<'r>(id: &'r str, identity: Option<&'r Identity>) -> Record<'r> {
     Record {
-        request_id: id,
+        request_id: id.as_bytes(),
         method: "POST",
         path: b"/mcp",
         status: Some(200),

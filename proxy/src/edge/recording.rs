@@ -20,7 +20,6 @@ use super::{
 use crate::{
     access_log::{Admission, Event, Record, Tls},
     metrics::{Finished, labels::HttpMethod},
-    request_id::RequestId,
 };
 
 impl Edge {
@@ -65,23 +64,17 @@ impl Edge {
         (event, status, took): (Event, Option<u16>, Duration),
     ) {
         let Some(rules) = self.access_log.rules() else { return };
-        let membership = self.sessions.cluster.membership();
-        let digest = session.digest().and_then(|digest| digest.ssl_digest.as_deref());
         let mut hex = [0; CERTIFICATE_CHARS];
-        let tls = digest.map(|digest| Tls {
-            version: version_of_tls(&digest.version),
-            cipher: &digest.cipher,
-            client: hexadecimal(&digest.cert_digest, &mut hex),
-        });
+        let tls = tls(session, &mut hex);
         let header = session.req_header();
         let (rpc, rule) = (context.rpc.as_ref(), context.rule());
         let trace_id = context.trace.as_ref().map(|traced| traced.trace().digits());
         let mut told = Record {
             event,
             time: SystemTime::now(),
-            request_id: context.id.as_ref().map_or("", RequestId::as_str),
+            request_id: context.id.as_ref().map_or(b"".as_slice(), |id| id.as_value().as_bytes()),
             trace_id: trace_id.as_ref().and_then(|digits| std::str::from_utf8(digits).ok()),
-            replica: Some(membership.me().as_str()),
+            replica: Some(self.sessions.cluster.me().as_str()),
             listener: Some(match &self.side {
                 Side::Clients => "clients",
                 Side::Replicas(_) => "replicas",
@@ -124,6 +117,16 @@ impl Edge {
     }
 }
 
+/// TLS of the connection, where there is some.
+fn tls<'s>(session: &'s ServerSession, hex: &'s mut [u8; CERTIFICATE_CHARS]) -> Option<Tls<'s>> {
+    let digest = session.digest()?.ssl_digest.as_deref()?;
+    Some(Tls {
+        version: version_of_tls(&digest.version),
+        cipher: &digest.cipher,
+        client: hexadecimal(&digest.cert_digest, hex),
+    })
+}
+
 /// Adds what is known of who served the request, here or at another replica.
 fn add_served<'a>(record: &mut Record<'a>, context: &'a Context) {
     if let Some(client) = &context.client {
@@ -138,6 +141,7 @@ fn add_served<'a>(record: &mut Record<'a>, context: &'a Context) {
     }
 }
 
+#[inline(never)]
 fn add_call<'a>(record: &mut Record<'a>, noted: Noted<'a>) {
     record.backend = noted.backend;
     record.tenant = noted.tenant;
@@ -160,6 +164,7 @@ fn add_call<'a>(record: &mut Record<'a>, noted: Noted<'a>) {
     record.truncated = noted.truncation.map(Truncation::label);
 }
 
+#[inline(never)]
 fn add_there<'a>(record: &mut Record<'a>, there: &'a There) {
     record.backend = there.backend.as_deref();
     record.tenant = there.tenant.as_deref();
@@ -202,6 +207,7 @@ fn version_of_tls(name: &str) -> &str {
 }
 
 /// The digest of a certificate in hexadecimal digits; empty where there is none.
+#[inline(never)]
 fn hexadecimal<'h>(digest: &[u8], hex: &'h mut [u8; CERTIFICATE_CHARS]) -> &'h str {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);

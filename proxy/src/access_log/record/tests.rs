@@ -245,4 +245,23 @@ proptest! {
         };
         prop_assert_eq!(line(&told), by_looking_at_all(&told));
     }
+
+    #[test]
+    fn what_is_remembered_is_written_as_what_is_new(
+        said in proptest::collection::vec(proptest::option::of(texts()), 3),
+        order in proptest::collection::vec((0..3_usize, 0..3_usize, 0..3_usize), 1..40),
+    ) {
+        let rules = trial::rules(Records::default());
+        for (agent, name, path) in order {
+            let name = said[name].as_deref().map(String::from_utf8_lossy);
+            let told = Record {
+                user_agent: said[agent].as_deref(),
+                client_name: name.as_deref(),
+                rpc_method: name.as_deref(),
+                path: said[path].as_deref().unwrap_or(b"/mcp"),
+                ..record()
+            };
+            prop_assert_eq!(trial::written(&told, Format::Json, &rules), by_looking_at_all(&told));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The facts of a record, one after the other.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::{Event, Record};
 use crate::{
     access_log::{Field, RuledHeaders, Value},
@@ -12,6 +14,66 @@ pub(super) const NOT_A_PATH: &str = "(not a path)";
 
 /// What stands for the address of a resource that may hold a user and a password.
 pub(super) const NOT_SHOWN: &str = "(not shown)";
+
+/// Facts that stand beside each other and are the same in many records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::access_log) enum Run {
+    /// What was asked for, and where.
+    Target,
+    /// What the client says of itself, and how it asks.
+    Client,
+}
+
+impl Run {
+    pub(in crate::access_log) const COUNT: usize = 2;
+
+    /// Its place among all.
+    pub(in crate::access_log) const fn index(self) -> usize {
+        match self {
+            Self::Target => 0,
+            Self::Client => 1,
+        }
+    }
+}
+
+/// A text of a run.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::access_log) enum Said<'a> {
+    /// It is not known.
+    Nothing,
+    /// One of our own words.
+    Word(&'static str),
+    /// A text of ours or of the operator.
+    Text(&'a str),
+    /// A client's text.
+    Client(&'a [u8]),
+}
+
+impl<'a> Said<'a> {
+    /// Its bytes, where there are some.
+    pub(in crate::access_log) const fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Nothing => None,
+            Self::Word(word) => Some(word.as_bytes()),
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Client(text) => Some(text),
+        }
+    }
+
+    /// Shows it to somebody.
+    pub(in crate::access_log) fn show(self, field: Field, seer: &mut (impl See<'a> + ?Sized)) {
+        match self {
+            Self::Nothing => {}
+            Self::Word(word) => seer.word(field, word),
+            Self::Text(text) => seer.text(field, text),
+            Self::Client(text) => seer.client(field, text),
+        }
+    }
+
+    fn by_client(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Nothing, |text| Self::Client(text.as_bytes()))
+    }
+}
 
 /// Whoever looks at the facts of a record. The kinds of which a record has most have a way of their own, for whoever has
 /// one for them.
@@ -38,6 +100,23 @@ pub(in crate::access_log) trait See<'a> {
     fn number(&mut self, field: Field, number: u64) {
         self.value(field, Value::Number(number));
     }
+
+    /// Sees the other end of the connection, and the client.
+    fn addresses(&mut self, peer: Option<SocketAddr>, client: Option<IpAddr>) {
+        if let Some(peer) = peer {
+            self.value(Field::Peer, Value::Socket(peer));
+        }
+        if let Some(client) = client {
+            self.value(Field::Client, Value::Address(client));
+        }
+    }
+
+    /// Sees facts that are the same in many records.
+    fn run(&mut self, _run: Run, facts: &[(Field, Said<'a>)]) {
+        for (field, said) in facts {
+            said.show(*field, self);
+        }
+    }
 }
 
 impl<'a, F: FnMut(Field, Value<'a>)> See<'a> for F {
@@ -55,14 +134,10 @@ impl<'a> Record<'a> {
             seer.word(Field::Event, event);
         }
         seer.value(Field::Time, Value::Time(self.time));
-        seer.client(Field::RequestId, self.request_id.as_bytes());
-        let mut text = |field, text: Option<&'a str>| {
-            if let Some(text) = text {
-                seer.text(field, text);
-            }
-        };
-        text(Field::TraceId, self.trace_id);
-        text(Field::Replica, self.replica);
+        seer.client(Field::RequestId, self.request_id);
+        if let Some(trace) = self.trace_id {
+            seer.text(Field::TraceId, trace);
+        }
         self.visit_http(seer);
         self.visit_mcp(seer);
         self.visit_caller(seer);
@@ -73,24 +148,21 @@ impl<'a> Record<'a> {
     }
 
     fn visit_http(&self, seer: &mut impl See<'a>) {
-        if let Some(listener) = self.listener {
-            seer.word(Field::Listener, listener);
-        }
-        seer.client(Field::Method, self.method.as_bytes());
-        seer.client(Field::Path, plain_path(self.path));
-        seer.word(Field::HttpVersion, version(self.http_version));
+        let target = [
+            (Field::Replica, self.replica.map_or(Said::Nothing, Said::Text)),
+            (Field::Listener, self.listener.map_or(Said::Nothing, Said::Word)),
+            (Field::Method, Said::Client(self.method.as_bytes())),
+            (Field::Path, Said::Client(plain_path(self.path))),
+            (Field::HttpVersion, Said::Word(version(self.http_version))),
+        ];
+        seer.run(Run::Target, &target);
         if let Some(status) = self.status {
             seer.number(Field::Status, status.into());
         }
         seer.value(Field::DurationMs, Value::Span(self.duration));
         seer.number(Field::BytesIn, self.bytes_in);
         seer.number(Field::BytesOut, self.bytes_out);
-        if let Some(peer) = self.peer {
-            seer.value(Field::Peer, Value::Socket(peer));
-        }
-        if let Some(client) = self.client {
-            seer.value(Field::Client, Value::Address(client));
-        }
+        seer.addresses(self.peer, self.client);
         if let Some(tls) = self.tls {
             seer.text(Field::TlsVersion, tls.version);
             seer.text(Field::TlsCipher, tls.cipher);
@@ -98,30 +170,29 @@ impl<'a> Record<'a> {
                 seer.text(Field::TlsClient, tls.client);
             }
         }
-        if let Some(agent) = self.user_agent {
-            seer.client(Field::UserAgent, agent);
-        }
     }
 
     fn visit_mcp(&self, seer: &mut impl See<'a>) {
-        if let Some(era) = self.era {
-            seer.word(Field::Era, era);
-        }
-        let bytes = |text: Option<&'a str>| text.map(str::as_bytes);
-        let facts = [
-            (Field::ProtocolVersion, bytes(self.protocol_version)),
-            (Field::ClientName, bytes(self.client_name)),
-            (Field::ClientVersion, bytes(self.client_version)),
-            (Field::RpcMethod, bytes(self.rpc_method)),
-            (Field::RpcId, self.rpc_id),
-            (Field::Tool, bytes(self.tool)),
-            (Field::Prompt, bytes(self.prompt)),
-            (Field::Resource, self.resource.map(plain_uri)),
+        let client = [
+            (Field::UserAgent, self.user_agent.map_or(Said::Nothing, Said::Client)),
+            (Field::Era, self.era.map_or(Said::Nothing, Said::Word)),
+            (Field::ProtocolVersion, Said::by_client(self.protocol_version)),
+            (Field::ClientName, Said::by_client(self.client_name)),
+            (Field::ClientVersion, Said::by_client(self.client_version)),
+            (Field::RpcMethod, Said::by_client(self.rpc_method)),
         ];
-        for (field, text) in facts {
-            if let Some(text) = text {
-                seer.client(field, text);
-            }
+        seer.run(Run::Client, &client);
+        if let Some(id) = self.rpc_id {
+            seer.client(Field::RpcId, id);
+        }
+        if let Some(tool) = self.tool {
+            seer.client(Field::Tool, tool.as_bytes());
+        }
+        if let Some(prompt) = self.prompt {
+            seer.client(Field::Prompt, prompt.as_bytes());
+        }
+        if let Some(resource) = self.resource {
+            seer.client(Field::Resource, plain_uri(resource));
         }
         if let Some(session) = self.session {
             seer.text(Field::Session, session.as_str());
@@ -133,14 +204,14 @@ impl<'a> Record<'a> {
             seer.word(Field::Auth, auth);
         }
         if let Some(identity) = self.identity {
-            for (field, text) in [
-                (Field::Issuer, &identity.issuer),
-                (Field::Subject, &identity.subject),
-                (Field::ClientId, &identity.client_id),
-            ] {
-                if let Some(text) = text {
-                    seer.text(field, text);
-                }
+            if let Some(issuer) = &identity.issuer {
+                seer.text(Field::Issuer, issuer);
+            }
+            if let Some(subject) = &identity.subject {
+                seer.text(Field::Subject, subject);
+            }
+            if let Some(client) = &identity.client_id {
+                seer.text(Field::ClientId, client);
             }
             if !identity.groups.is_empty() {
                 seer.value(Field::Groups, Value::List(&identity.groups));
@@ -179,34 +250,35 @@ impl<'a> Record<'a> {
         if let Some(form) = self.query_form {
             seer.word(Field::QueryForm, form);
         }
-        for (field, names) in [
-            (Field::QueryMetrics, self.query_metrics),
-            (Field::QueryFunctions, self.query_functions),
-            (Field::QueryLabels, self.query_labels),
-        ] {
-            if !names.is_empty() {
-                seer.value(field, Value::ClientList(names));
-            }
+        if !self.query_metrics.is_empty() {
+            seer.value(Field::QueryMetrics, Value::ClientList(self.query_metrics));
+        }
+        if !self.query_functions.is_empty() {
+            seer.value(Field::QueryFunctions, Value::ClientList(self.query_functions));
+        }
+        if !self.query_labels.is_empty() {
+            seer.value(Field::QueryLabels, Value::ClientList(self.query_labels));
         }
         if let Some(query) = self.query {
             seer.client(Field::Query, query.as_bytes());
         }
-        for (field, span) in [(Field::RangeMs, self.range), (Field::StepMs, self.step)] {
-            if let Some(span) = span {
-                seer.value(field, Value::Span(span));
-            }
+        if let Some(range) = self.range {
+            seer.value(Field::RangeMs, Value::Span(range));
+        }
+        if let Some(step) = self.step {
+            seer.value(Field::StepMs, Value::Span(step));
         }
     }
 
     fn visit_answer(&self, seer: &mut impl See<'a>) {
-        for (field, number) in [
-            (Field::Rows, self.rows),
-            (Field::RowsTotal, self.rows_total),
-            (Field::AnswerBytes, self.answer_bytes),
-        ] {
-            if let Some(number) = number {
-                seer.number(field, number);
-            }
+        if let Some(rows) = self.rows {
+            seer.number(Field::Rows, rows);
+        }
+        if let Some(rows) = self.rows_total {
+            seer.number(Field::RowsTotal, rows);
+        }
+        if let Some(bytes) = self.answer_bytes {
+            seer.number(Field::AnswerBytes, bytes);
         }
         if let Some(truncated) = self.truncated {
             seer.word(Field::Truncated, truncated);

@@ -92,7 +92,7 @@ fn detectors_look_at_every_text_of_a_client() {
     let mail = "alice@example.com";
     let metrics: [Box<str>; 1] = [mail.into()];
     let record = Record {
-        request_id: mail,
+        request_id: mail.as_bytes(),
         method: mail,
         path: b"/alice@example.com",
         user_agent: Some(mail.as_bytes()),
@@ -163,7 +163,8 @@ fn ids_that_look_like_ids_are_left_as_they_are() {
     let rules = trial::rules(Records::default());
     let uuid = "550e8400-e29b-41d4-a716-446655440000";
     let token = "dBjftJeZ4CVPmB92K27uhbUJU1p1rwW1gFWFOEjXk";
-    let record = Record { request_id: uuid, rpc_id: Some(token.as_bytes()), ..trial::record() };
+    let record =
+        Record { request_id: uuid.as_bytes(), rpc_id: Some(token.as_bytes()), ..trial::record() };
     let value = read(&record, &rules);
     assert_eq!((&value["request_id"], &value["rpc_id"]), (&uuid.into(), &"[secret]".into()));
 }

@@ -1,0 +1,108 @@
+//! Facts that stand beside each other and are the same in record after record, such as what a client says of itself:
+//! written once, then copied.
+//!
+//! To compare five texts and copy the line's part is cheaper than to look for what must not be shown, find the names and
+//! write them. Only what is shown as it is gets remembered, so that nothing is kept that is not in the log.
+
+use std::cell::RefCell;
+
+use mcp_core::recent::Recent;
+
+use super::{
+    Field,
+    record::{Run, Said},
+    redact::RulesId,
+    short,
+};
+
+/// Runs of a kind that a thread remembers.
+const REMEMBERED: usize = 8;
+
+/// Longest texts of a run that are remembered, in bytes, all of them together.
+const BYTES_MAX: usize = 512;
+
+/// Most facts of a run.
+const FACTS_MAX: usize = 6;
+
+thread_local! {
+    static REMEMBERED_RUNS: RefCell<[Recent<Written>; Run::COUNT]> =
+        const { RefCell::new([const { Recent::new(REMEMBERED) }; Run::COUNT]) };
+}
+
+/// A run as it was written.
+struct Written {
+    rules: RulesId,
+    /// Length of each text, or [`NOTHING`].
+    lengths: [usize; FACTS_MAX],
+    texts: Vec<u8>,
+    /// The part of the line that it came to.
+    line: Vec<u8>,
+}
+
+/// In the place of a length: there is no text.
+const NOTHING: usize = usize::MAX;
+
+impl Written {
+    /// Whether it is that of these facts.
+    fn is_of(&self, rules: RulesId, facts: &[(Field, Said<'_>)]) -> bool {
+        let mut rest = self.texts.as_slice();
+        for ((_, said), length) in facts.iter().zip(&self.lengths) {
+            let Some(text) = said.bytes() else {
+                if *length == NOTHING {
+                    continue;
+                }
+                return false;
+            };
+            let Some((first, after)) = rest.split_at_checked(*length) else { return false };
+            if !short::same(first, text) {
+                return false;
+            }
+            rest = after;
+        }
+        self.rules == rules
+    }
+
+    /// What these facts have come to; none where there is too much of them.
+    fn of(rules: RulesId, facts: &[(Field, Said<'_>)], written: &[u8]) -> Option<Self> {
+        let mut lengths = [NOTHING; FACTS_MAX];
+        let mut texts = Vec::new();
+        for ((_, said), length) in facts.iter().zip(&mut lengths) {
+            if let Some(text) = said.bytes() {
+                *length = text.len();
+                texts.extend_from_slice(text);
+            }
+        }
+        let fits = texts.len() <= BYTES_MAX && facts.len() <= FACTS_MAX;
+        fits.then(|| Self { rules, lengths, texts, line: written.to_vec() })
+    }
+}
+
+/// Appends a run if this thread remembers it. Says whether.
+pub(super) fn append(
+    out: &mut Vec<u8>,
+    (rules, run): (RulesId, Run),
+    facts: &[(Field, Said<'_>)],
+) -> bool {
+    REMEMBERED_RUNS.with_borrow_mut(|runs| {
+        let known = runs
+            .get_mut(run.index())
+            .and_then(|runs| runs.find(|written| written.is_of(rules, facts)));
+        if let Some(known) = known {
+            out.extend_from_slice(&known.line);
+        }
+        known.is_some()
+    })
+}
+
+/// Remembers a run: `written` is what these facts, each of which is shown as it is, have come to.
+pub(super) fn remember((rules, run): (RulesId, Run), facts: &[(Field, Said<'_>)], written: &[u8]) {
+    let Some(written) = Written::of(rules, facts, written) else { return };
+    REMEMBERED_RUNS.with_borrow_mut(|runs| {
+        if let Some(runs) = runs.get_mut(run.index()) {
+            runs.add(written);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;

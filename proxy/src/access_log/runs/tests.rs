@@ -1,0 +1,82 @@
+use super::*;
+use crate::{
+    access_log::{Format, Record, trial},
+    config::Records,
+};
+
+const AGENT: Field = Field::UserAgent;
+const NAME: Field = Field::ClientName;
+
+fn known(which: (RulesId, Run), facts: &[(Field, Said<'_>)]) -> Option<String> {
+    let mut out = b"before".to_vec();
+    let known = append(&mut out, which, facts);
+    let text = String::from_utf8(out).unwrap();
+    let text = text.strip_prefix("before").unwrap().to_owned();
+    assert!(known || text.is_empty(), "{text}");
+    known.then_some(text)
+}
+
+#[test]
+fn a_run_is_known_by_each_of_its_texts_its_kind_and_its_rules() {
+    let (rules, others) = (trial::rules(Records::default()), trial::rules(Records::default()));
+    let which = (rules.id(), Run::Client);
+    let two = |one: &'static str, other: &'static str| {
+        [(AGENT, Said::Client(one.as_bytes())), (NAME, Said::Text(other))]
+    };
+    assert_eq!(known(which, &two("ab", "c")), None);
+    remember(which, &two("ab", "c"), b"written");
+    assert_eq!(known(which, &two("ab", "c")).as_deref(), Some("written"));
+    for facts in [two("a", "bc"), two("abc", ""), two("ab", "d"), two("xb", "c")] {
+        assert_eq!(known(which, &facts), None, "{facts:?}");
+    }
+    assert_eq!(known(which, &[(AGENT, Said::Client(b"ab")), (NAME, Said::Nothing)]), None);
+    assert_eq!(known((rules.id(), Run::Target), &two("ab", "c")), None);
+    assert_eq!(known((others.id(), Run::Client), &two("ab", "c")), None);
+}
+
+#[test]
+fn a_text_that_is_not_there_is_not_an_empty_one() {
+    let which = (trial::rules(Records::default()).id(), Run::Client);
+    remember(which, &[(AGENT, Said::Nothing), (NAME, Said::Text("n"))], b"one");
+    remember(which, &[(AGENT, Said::Client(b"")), (NAME, Said::Text("n"))], b"other");
+    let nothing = known(which, &[(AGENT, Said::Nothing), (NAME, Said::Text("n"))]);
+    assert_eq!(nothing.as_deref(), Some("one"));
+    let empty = known(which, &[(AGENT, Said::Client(b"")), (NAME, Said::Text("n"))]);
+    assert_eq!(empty.as_deref(), Some("other"));
+}
+
+#[test]
+fn little_is_remembered_for_a_short_time() {
+    let which = (trial::rules(Records::default()).id(), Run::Client);
+    let long = "n".repeat(BYTES_MAX + 1);
+    remember(which, &[(NAME, Said::Text(&long))], b"long");
+    assert_eq!(known(which, &[(NAME, Said::Text(&long))]), None);
+    let names: Vec<_> = (0..=REMEMBERED).map(|number| format!("n{number}")).collect();
+    for name in &names {
+        remember(which, &[(NAME, Said::Text(name))], name.as_bytes());
+    }
+    let are_known = names.iter().map(|name| known(which, &[(NAME, Said::Text(name))]).is_some());
+    let are_known: Vec<_> = are_known.collect();
+    assert!(!are_known[0] && are_known[1..].iter().all(|known| *known), "{are_known:?}");
+}
+
+#[test]
+fn what_is_not_shown_as_it_is_is_not_remembered() {
+    let kept = |rules: &crate::access_log::Rules, agent: &[u8]| {
+        let record = Record { user_agent: Some(agent), ..trial::record() };
+        let mut out = Vec::new();
+        record.write(Format::Json, rules, &mut out);
+        REMEMBERED_RUNS.with_borrow_mut(|runs| {
+            let is_in = |written: &Written| {
+                written.texts.windows(agent.len()).any(|window| window == agent)
+            };
+            runs[Run::Client.index()].find(is_in).is_some()
+        })
+    };
+    let shown = trial::rules(Records::default());
+    assert!(kept(&shown, b"curl/9.1"));
+    assert!(!kept(&shown, b"someone@example.com"), "it is taken out");
+    assert!(!kept(&shown, "größe".as_bytes()), "it has escapes");
+    let left_out = Records { fields_excluded: vec![AGENT], ..Records::default() };
+    assert!(!kept(&trial::rules(left_out), b"curl/9.2"), "nobody is to see it");
+}
