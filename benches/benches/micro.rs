@@ -246,6 +246,19 @@ fn written_record(criterion: &mut Criterion) {
             });
         });
     }
+    // More clients than a thread remembers.
+    let agents: Vec<String> = (0..20).map(|number| format!("client/{number}.0")).collect();
+    criterion.bench_function("access_log/written_unknown_client", |bencher| {
+        let mut out = Vec::with_capacity(4096);
+        let mut agents = agents.iter().cycle();
+        bencher.iter(|| {
+            out.clear();
+            let user_agent = agents.next().map(String::as_bytes);
+            let record = Record { user_agent, ..listed(&rules, &headers) };
+            black_box(&record).write(Format::Json, &rules, &mut out);
+            black_box(&out);
+        });
+    });
     let query = "sum by (job) (rate(http_requests_total{code=~\"5..\"}[5m]))";
     criterion.bench_function("access_log/written_query", |bencher| {
         let mut out = Vec::with_capacity(4096);

@@ -1,6 +1,6 @@
 //! What was last worked out, for what comes again and again.
 
-/// The last few values, the one that was used last before the others.
+/// A small LRU cache: the last few values, the one that was used last before the others.
 ///
 /// A look through them is meant to be cheaper than to work one out, so there should not be many.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Recent<V> {
 }
 
 impl<V> Recent<V> {
-    /// Holds nothing yet, and at most so many values ever.
+    /// Holds nothing yet, and at most so many values ever; never less than the last.
     #[must_use]
     pub const fn new(most: usize) -> Self {
         Self { values: Vec::new(), most }
@@ -35,6 +35,16 @@ impl<V> Recent<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_there_is_room_for_one_it_is_the_last() {
+        for most in [0, 1] {
+            let mut recent = Recent::new(most);
+            recent.add(1);
+            recent.add(2);
+            assert_eq!(recent.values, [2], "{most}");
+        }
+    }
 
     #[test]
     fn what_was_not_used_for_the_longest_time_goes_first() {

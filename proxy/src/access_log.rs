@@ -259,7 +259,8 @@ impl Open {
         }
     }
 
-    /// Where a request falls among all, the same for all its records.
+    /// Where a request falls among all, the same for all its records. Seldom more than a look at the shares, so it is kept
+    /// out of the way of each record.
     #[inline(never)]
     fn number(&self, record: &Record<'_>) -> u32 {
         if self.sinks.iter().all(|sink| sink.sample.is_all()) {

@@ -113,7 +113,10 @@ impl Cluster {
     /// A cluster of one: all sessions are ours, nobody is asked, and there is nobody to tell.
     #[must_use]
     pub fn alone(workers: u16) -> Arc<Self> {
-        let me = NodeName::local();
+        Self::alone_as(NodeName::local(), workers)
+    }
+
+    fn alone_as(me: NodeName, workers: u16) -> Arc<Self> {
         let published = Arc::new(Published::new(Membership::alone(me.clone(), workers), true));
         Arc::new(Self { me, published, passed: Passed::default(), others: None })
     }

@@ -21,7 +21,8 @@ const KNOWN_BYTES_MAX: usize = 512;
 
 thread_local! {
     /// The clients that a thread heard last. Without a session a client says with each request what it calls itself, in
-    /// the same words, and to read them costs as much as the rest of `_meta` does.
+    /// the same words, and to read them costs as much as the rest of `_meta` does. Who says more of itself than one may
+    /// is not remembered: it could be anything.
     static KNOWN: RefCell<Recent<Known>> = const { RefCell::new(Recent::new(KNOWN_MAX)) };
 }
 
@@ -113,7 +114,7 @@ impl Info {
             }
             let ClientInfo { name, version } = meta.client()?;
             let info = Arc::new(Self { name: bounded(&name), version: bounded(&version) });
-            if raw.len() <= KNOWN_BYTES_MAX {
+            if raw.len() <= KNOWN_BYTES_MAX && meta.client_is_usual() {
                 known.add(Known { raw: raw.into(), info: Arc::clone(&info) });
             }
             Some(info)
@@ -124,4 +125,34 @@ impl Info {
 fn bounded(text: &str) -> Box<str> {
     let end = text.floor_char_boundary(TEXT_BYTES_MAX);
     text.get(..end).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::wire;
+
+    #[test]
+    fn a_client_is_remembered_unless_it_says_too_much() {
+        let long = "i".repeat(KNOWN_BYTES_MAX);
+        for (info, is_kept) in [
+            (r#"{"name":"a","version":"1"}"#.to_owned(), true),
+            (r#"{"name":"a","version":"1","title":"A","icons":[]}"#.to_owned(), true),
+            (r#"{"name":"a","version":"1","token":"t"}"#.to_owned(), false),
+            (r#"{"name":"a","version":"1","t\u006fken":"t"}"#.to_owned(), false),
+            (format!(r#"{{"name":"a","version":"1","icons":["{long}"]}}"#), false),
+            (r#"{"name":"a"}"#.to_owned(), false),
+        ] {
+            let meta = format!(r#"{{"io.modelcontextprotocol/clientInfo":{info}}}"#);
+            let body = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{meta}}}}}"#
+            );
+            let message = wire::parse(body.as_bytes()).unwrap();
+            let first = Client::stateless(&ProtocolVersion::LATEST, &message);
+            let kept = KNOWN.with_borrow_mut(|known| known.find(|one| *one.raw == *info).is_some());
+            assert_eq!(kept, is_kept, "{info}");
+            let second = Client::stateless(&ProtocolVersion::LATEST, &message);
+            assert_eq!((first.name(), first.version()), (second.name(), second.version()));
+        }
+    }
 }

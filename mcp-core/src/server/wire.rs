@@ -200,6 +200,16 @@ impl<'a> MetaHead<'a> {
         self.capabilities.is_some_and(|raw| raw.get().starts_with('{'))
     }
 
+    /// Whether the client says nothing of itself but what one may say. Spec: MCP 2026-07-28, `Implementation`.
+    pub(super) fn client_is_usual(&self) -> bool {
+        let usual = ["name", "title", "version", "description", "websiteUrl", "icons"];
+        let mut is_usual = true;
+        if let Some(client) = self.client_info {
+            each_member(client, |name, _| is_usual &= usual.contains(&name));
+        }
+        is_usual
+    }
+
     /// The object in which the client says what it calls itself, unread.
     pub(super) fn client_raw(&self) -> Option<&'a str> {
         self.client_info.map(RawValue::get).filter(|raw| raw.starts_with('{'))

@@ -4,6 +4,7 @@ use super::{Field, Record, Value, plain};
 use crate::expression::Facts;
 
 /// The facts of a record that are not objects, before any rule of the log: a filter shows nothing.
+/// Seldom wanted, so it is kept out of the way of each record.
 #[inline(never)]
 pub(super) fn of(record: &Record<'_>) -> Facts {
     let mut facts = Facts::none();

@@ -46,12 +46,12 @@ pub(super) fn number(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-/// Appends a number of one to eight digits, not zero: all eight are worked out side by side in one word, then those that lead and
-/// are zero are shifted out. A record has half a dozen such numbers, and branches by length are what they would cost.
+/// Appends a number below 10⁸, not zero: all eight digits are worked out side by side in one word, then the zeros that
+/// lead are shifted out. A record has half a dozen numbers, and branches by their length are what they would cost.
 fn number_of_eight(out: &mut Vec<u8>, value: u32) {
     const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
-    // The first digit stands in the lowest byte. Each step splits every part in two: four digits, two, one. To multiply
-    // and shift is to divide: it is exact for parts as small as these.
+    // The first digit stands in the lowest byte. Each step splits every part in two: four digits, two, one.
+    // x / 100 = x · 10486 / 2²⁰ for x < 10⁴, and x / 10 = x · 103 / 2¹⁰ for x < 100, rounded down.
     let fours = u64::from(value / 10_000) | (u64::from(value % 10_000) << 32);
     let high = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = high | ((fours - high * 100) << 16);

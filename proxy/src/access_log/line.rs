@@ -44,15 +44,14 @@ impl Line<'_> {
         self.rules.rule(field) == Rule::Show
     }
 
-    /// Whether it is written as it is.
-    fn is_plain(&self, field: Field, said: Said<'_>) -> bool {
-        let is_plain = match said {
-            Said::Nothing => return true,
-            Said::Word(_) => true,
-            Said::Text(text) => json::is_plain(text.as_bytes(), field.bytes_max()),
-            Said::Client(text) => redact::is_plain(field, text),
-        };
-        is_plain && self.shows(field)
+    /// Appends a fact. Says whether all of it is shown, and as it is.
+    fn shows_as_it_is(&mut self, field: Field, said: Said<'_>) -> bool {
+        let from = self.out.len();
+        said.show(field, self);
+        let Some(text) = said.bytes() else { return true };
+        let written = self.out.get(from..).unwrap_or_default();
+        let shown = written.strip_prefix(KEYS_OF_TEXTS.text(field));
+        self.shows(field) && shown.and_then(|shown| shown.strip_suffix(b"\"")) == Some(text)
     }
 
     /// Appends a text that needs no escapes.
@@ -66,8 +65,8 @@ impl Line<'_> {
 
 /// Most facts are plain words and numbers, to which nothing has to be done but to write them.
 ///
-/// Nothing here is inlined: a record is written after a request, when the CPU has long forgotten how, so what counts is how
-/// much code that takes. What most facts share stands there once, and who has a fact only calls it.
+/// Nothing here is inlined: when a request ends, the code that writes its record is no longer in the instruction cache, so what
+/// counts is how much of it there is. What facts share stands there once, and who has a fact only calls it.
 impl<'a> See<'a> for Line<'_> {
     #[inline(never)]
     fn value(&mut self, field: Field, value: Value<'a>) {
@@ -134,12 +133,7 @@ impl<'a> See<'a> for Line<'_> {
             out.push(b'"');
             return;
         }
-        if let Some(peer) = peer {
-            self.value(Field::Peer, Value::Socket(peer));
-        }
-        if let Some(client) = client {
-            self.value(Field::Client, Value::Address(client));
-        }
+        self.each_address(peer, client);
     }
 
     #[inline(never)]
@@ -149,10 +143,11 @@ impl<'a> See<'a> for Line<'_> {
             return;
         }
         let from = self.out.len();
+        let mut are_shown = true;
         for (field, said) in facts {
-            said.show(*field, self);
+            are_shown &= self.shows_as_it_is(*field, *said);
         }
-        if facts.iter().all(|(field, said)| self.is_plain(*field, *said)) {
+        if are_shown {
             runs::remember(which, facts, self.out.get(from..).unwrap_or_default());
         }
     }

@@ -78,6 +78,8 @@ pub(super) fn nanoseconds(span: Duration) -> u64 {
 /// A moment up to its second in RFC 3339 form, `2026-11-20T19:08:34`.
 type ToSecond = [u8; 19];
 
+const EPOCH: ToSecond = *b"1970-01-01T00:00:00";
+
 /// A second, and how it is written.
 #[derive(Debug, Clone, Copy)]
 struct Second {
@@ -88,7 +90,7 @@ struct Second {
 thread_local! {
     /// The second that this thread wrote last: the calendar is worked out once a second.
     static LAST_SECOND: Cell<Second> =
-        const { Cell::new(Second { number: 0, text: *b"1970-01-01T00:00:00" }) };
+        const { Cell::new(Second { number: 0, text: EPOCH }) };
 }
 
 /// Appends `time` in UTC with milliseconds. Spec: RFC 3339 §5.6.
@@ -114,7 +116,7 @@ impl Second {
             .unwrap_or_default();
         let shown = timestamp.to_string();
         let text = shown.as_bytes().first_chunk().copied();
-        Self { number, text: text.unwrap_or(*b"1970-01-01T00:00:00") }
+        Self { number, text: text.unwrap_or(EPOCH) }
     }
 }
 

@@ -50,7 +50,7 @@ impl RulesId {
 }
 
 /// The rules of a log. `Debug` shows no key.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Rules {
     id: RulesId,
     fields: [Rule; Field::COUNT],

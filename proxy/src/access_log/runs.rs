@@ -1,8 +1,8 @@
 //! Facts that stand beside each other and are the same in record after record, such as what a client says of itself:
 //! written once, then copied.
 //!
-//! To compare five texts and copy the line's part is cheaper than to look for what must not be shown, find the names and
-//! write them. Only what is shown as it is gets remembered, so that nothing is kept that is not in the log.
+//! To compare the texts of a run and copy the line's part is cheaper than to look for what must not be shown, find the
+//! names and write them. Only what is shown as it is gets remembered, so that nothing is kept that is not in the log.
 
 use std::cell::RefCell;
 
@@ -22,7 +22,7 @@ const REMEMBERED: usize = 8;
 const BYTES_MAX: usize = 512;
 
 /// Most facts of a run.
-const FACTS_MAX: usize = 6;
+const FACTS_MAX: usize = 5;
 
 thread_local! {
     static REMEMBERED_RUNS: RefCell<[Recent<Written>; Run::COUNT]> =
@@ -45,6 +45,9 @@ const NOTHING: usize = usize::MAX;
 impl Written {
     /// Whether it is that of these facts.
     fn is_of(&self, rules: RulesId, facts: &[(Field, Said<'_>)]) -> bool {
+        if self.rules != rules {
+            return false;
+        }
         let mut rest = self.texts.as_slice();
         for ((_, said), length) in facts.iter().zip(&self.lengths) {
             let Some(text) = said.bytes() else {
@@ -59,7 +62,7 @@ impl Written {
             }
             rest = after;
         }
-        self.rules == rules
+        true
     }
 
     /// What these facts have come to; none where there is too much of them.

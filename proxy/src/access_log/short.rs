@@ -110,6 +110,10 @@ impl<const ROOM: usize> Short<ROOM> {
         Self { room, length }
     }
 
+    fn text(&self) -> &[u8] {
+        self.room.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
     /// Appends it.
     pub(super) fn append_to(&self, out: &mut Vec<u8>) {
         let end = out.len() + usize::from(self.length);
@@ -133,6 +137,11 @@ impl<const ROOM: usize> Keys<ROOM> {
             place += 1;
         }
         Self(keys)
+    }
+
+    /// That of a field.
+    pub(super) fn text(&self, field: Field) -> &[u8] {
+        self.0.get(field.index()).map(Short::text).unwrap_or_default()
     }
 
     /// Appends that of a field.

@@ -127,7 +127,8 @@ fn tls<'s>(session: &'s ServerSession, hex: &'s mut [u8; CERTIFICATE_CHARS]) -> 
     })
 }
 
-/// Adds what is known of who served the request, here or at another replica.
+/// Adds what is known of who served the request, here or at another replica. Most requests are no calls and come without TLS, so
+/// that what is told of calls and certificates is kept out of the way.
 fn add_served<'a>(record: &mut Record<'a>, context: &'a Context) {
     if let Some(client) = &context.client {
         record.protocol_version = Some(client.protocol_version());

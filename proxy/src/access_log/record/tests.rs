@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::{
-    access_log::{Field, redact::Rule, trial},
-    config::Records,
+    access_log::{Field, Value, redact::Rule, trial},
+    config::{Records, Redaction},
 };
 
 fn line(record: &Record<'_>) -> String {
@@ -200,19 +200,86 @@ proptest! {
     }
 }
 
-/// The line as it would be if no text were known to be plain.
+/// The line as it would be if each fact were written for itself, and no text known to be plain.
 fn by_looking_at_all(record: &Record<'_>) -> String {
-    let rules = trial::rules(Records::default());
+    by_looking_at_all_with(record, &trial::rules(Records::default()))
+}
+
+fn by_looking_at_all_with(record: &Record<'_>, rules: &Rules) -> String {
     let mut out = Vec::new();
     line::begin(&mut out, record.event.word(), record.time);
-    record.visit(&mut |field, value| {
-        if rules.rule(field) == Rule::Show {
+    record.visit(&mut |field: Field, value: Value<'_>| match rules.rule(field) {
+        Rule::Leave => {}
+        Rule::Show => {
             out.extend_from_slice(format!(",\"{}\":", field.name()).as_bytes());
-            line::put(&mut out, field, value, &rules);
+            line::put(&mut out, field, value, rules);
+        }
+        Rule::Redact(redaction) => {
+            out.extend_from_slice(format!(",\"{}\":\"", field.name()).as_bytes());
+            rules.put_redacted(&mut out, (field, redaction), value);
+            out.push(b'"');
         }
     });
     out.extend_from_slice(b"}\n");
     String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn an_address_that_is_told_twice_is_told_as_one_that_is_told_once() {
+    let v4: IpAddr = [192, 0, 2, 9].into();
+    let v6: IpAddr = "2001:db8::9".parse().unwrap();
+    let mapped: IpAddr = "::ffff:192.0.2.9".parse().unwrap();
+    let redacted = |field, redaction| Records {
+        fields_redacted: vec![(field, redaction)],
+        ..Records::default()
+    };
+    let excluded = |field| Records { fields_excluded: vec![field], ..Records::default() };
+    for records in [
+        Records::default(),
+        redacted(Field::Peer, Redaction::Mask),
+        redacted(Field::Client, Redaction::Hash),
+        redacted(Field::Client, Redaction::Length),
+        excluded(Field::Peer),
+        excluded(Field::Client),
+    ] {
+        let rules = trial::rules(records);
+        for (peer, client) in [
+            (Some(v4), Some(v4)),
+            (Some(v6), Some(v6)),
+            (Some(mapped), Some(v4)),
+            (Some(v4), Some(v6)),
+            (Some(v4), None),
+            (None, Some(v4)),
+        ] {
+            let peer = peer.map(|address| SocketAddr::new(address, 65_535));
+            let told = Record { peer, client, ..record() };
+            let line = trial::written(&told, Format::Json, &rules);
+            assert_eq!(line, by_looking_at_all_with(&told, &rules));
+        }
+    }
+}
+
+#[test]
+fn what_one_log_remembers_is_not_shown_by_another() {
+    let changed = |change: fn(&mut Records)| {
+        let mut records = Records::default();
+        change(&mut records);
+        trial::rules(records)
+    };
+    let shown = changed(|_| ());
+    let others = [
+        changed(|records| records.fields_redacted = vec![(Field::UserAgent, Redaction::Mask)]),
+        changed(|records| records.fields_redacted = vec![(Field::ClientName, Redaction::Hash)]),
+        changed(|records| records.fields_redacted = vec![(Field::RpcMethod, Redaction::Length)]),
+        changed(|records| records.fields_excluded = vec![Field::Replica]),
+        changed(|records| records.fields_excluded = vec![Field::Era]),
+    ];
+    for other in &others {
+        for rules in [&shown, &shown, other, other, &shown] {
+            let line = trial::written(&record(), Format::Json, rules);
+            assert_eq!(line, by_looking_at_all_with(&record(), rules));
+        }
+    }
 }
 
 /// Texts with what detectors look for, what JSON escapes, and what is neither.

@@ -20,18 +20,21 @@ pub(super) const NOT_SHOWN: &str = "(not shown)";
 pub(in crate::access_log) enum Run {
     /// What was asked for, and where.
     Target,
-    /// What the client says of itself, and how it asks.
+    /// What the client says of itself.
     Client,
+    /// What it calls. By itself, since each client calls several methods.
+    Method,
 }
 
 impl Run {
-    pub(in crate::access_log) const COUNT: usize = 2;
+    pub(in crate::access_log) const COUNT: usize = 3;
 
     /// Its place among all.
     pub(in crate::access_log) const fn index(self) -> usize {
         match self {
             Self::Target => 0,
             Self::Client => 1,
+            Self::Method => 2,
         }
     }
 }
@@ -103,6 +106,11 @@ pub(in crate::access_log) trait See<'a> {
 
     /// Sees the other end of the connection, and the client.
     fn addresses(&mut self, peer: Option<SocketAddr>, client: Option<IpAddr>) {
+        self.each_address(peer, client);
+    }
+
+    /// Sees each of both for itself.
+    fn each_address(&mut self, peer: Option<SocketAddr>, client: Option<IpAddr>) {
         if let Some(peer) = peer {
             self.value(Field::Peer, Value::Socket(peer));
         }
@@ -128,6 +136,8 @@ impl<'a, F: FnMut(Field, Value<'a>)> See<'a> for F {
 impl<'a> Record<'a> {
     /// Shows every fact that is known, in the order of [`Field::ALL`], as it is known: rules are not applied but for
     /// identity, arguments and headers, which are never known in another form.
+    ///
+    /// No loops over lists of fields: to make a list of what is mostly not known costs more than to ask for each.
     pub(in crate::access_log) fn visit(&self, seer: &mut impl See<'a>) {
         seer.number(Field::Version, SCHEMA_VERSION);
         if let Some(event) = self.event.word() {
@@ -179,9 +189,11 @@ impl<'a> Record<'a> {
             (Field::ProtocolVersion, Said::by_client(self.protocol_version)),
             (Field::ClientName, Said::by_client(self.client_name)),
             (Field::ClientVersion, Said::by_client(self.client_version)),
-            (Field::RpcMethod, Said::by_client(self.rpc_method)),
         ];
         seer.run(Run::Client, &client);
+        if let Some(method) = self.rpc_method {
+            seer.run(Run::Method, &[(Field::RpcMethod, Said::Client(method.as_bytes()))]);
+        }
         if let Some(id) = self.rpc_id {
             seer.client(Field::RpcId, id);
         }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    access_log::{Format, Record, trial},
+    access_log::{Format, Record, Rules, trial},
     config::Records,
 };
 
@@ -62,21 +62,27 @@ fn little_is_remembered_for_a_short_time() {
 
 #[test]
 fn what_is_not_shown_as_it_is_is_not_remembered() {
-    let kept = |rules: &crate::access_log::Rules, agent: &[u8]| {
+    let kept = |rules: &Rules, run: Run, agent: &[u8]| {
         let record = Record { user_agent: Some(agent), ..trial::record() };
         let mut out = Vec::new();
         record.write(Format::Json, rules, &mut out);
         REMEMBERED_RUNS.with_borrow_mut(|runs| {
-            let is_in = |written: &Written| {
-                written.texts.windows(agent.len()).any(|window| window == agent)
-            };
-            runs[Run::Client.index()].find(is_in).is_some()
+            runs[run.index()].find(|written| written.rules == rules.id()).is_some()
         })
     };
     let shown = trial::rules(Records::default());
-    assert!(kept(&shown, b"curl/9.1"));
-    assert!(!kept(&shown, b"someone@example.com"), "it is taken out");
-    assert!(!kept(&shown, "größe".as_bytes()), "it has escapes");
-    let left_out = Records { fields_excluded: vec![AGENT], ..Records::default() };
-    assert!(!kept(&trial::rules(left_out), b"curl/9.2"), "nobody is to see it");
+    for agent in ["curl/9.1", "Go-http-client/1.1", "Mozilla/5.0 (X11; Linux x86_64)", "größe"] {
+        let rules = trial::rules(Records::default());
+        assert!(kept(&rules, Run::Client, agent.as_bytes()), "{agent}");
+    }
+    assert!(!kept(&shown, Run::Client, b"someone@example.com"), "it is taken out");
+    assert!(!kept(&shown, Run::Client, b"a\"b"), "it has escapes");
+    assert!(!kept(&shown, Run::Client, &[b'a'; 5000]), "it is cut");
+    for (field, run) in
+        [(AGENT, Run::Client), (Field::Era, Run::Client), (Field::Replica, Run::Target)]
+    {
+        let without = Records { fields_excluded: vec![field], ..Records::default() };
+        assert!(!kept(&trial::rules(without), run, b"curl/9.2"), "nobody is to see {field:?}");
+        assert!(kept(&shown, run, b"curl/9.2"));
+    }
 }

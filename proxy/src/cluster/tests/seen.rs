@@ -13,7 +13,7 @@ use crate::ring::{NodeName, Ring};
 impl Cluster {
     /// One that sees itself with so many workers, and nobody else yet.
     pub(crate) fn seen_by(me: &str, workers: u16) -> Arc<Self> {
-        let cluster = Self::alone(workers);
+        let cluster = Self::alone_as(NodeName::parse(me).unwrap(), workers);
         cluster.see((me, workers), &[]);
         cluster
     }
