@@ -1,5 +1,7 @@
 //! JSON written straight into a byte buffer.
 
+use std::io::Write as _;
+
 use super::short;
 
 /// What stands at the end of a text that was cut.
@@ -42,7 +44,8 @@ pub(super) fn number(out: &mut Vec<u8>, value: u64) {
     match u32::try_from(value) {
         Ok(value @ 0..10) => out.push(b'0' | u8::try_from(value).unwrap_or_default()),
         Ok(value @ 10..100_000_000) => number_of_eight(out, value),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        // Rare. Writing into a `Vec` cannot fail.
+        _ => write!(out, "{value}").unwrap_or_default(),
     }
 }
 
