@@ -216,8 +216,12 @@ impl AsyncRead for Guarded {
         }
         ready!(polled)?;
         if buf.filled().len() > before {
-            if this.in_header() {
-                this.poll_overdue(cx)?;
+            if this.in_header()
+                && let Err(overdue) = this.poll_overdue(cx)
+            {
+                // Who gets an error gets no bytes.
+                buf.set_filled(before);
+                return Poll::Ready(Err(overdue));
             }
             this.header_bytes_came();
         }
@@ -347,6 +351,18 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(server);
         dribble.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn bytes_of_a_header_that_come_too_late_are_not_given_out() {
+        let (mut server, mut client) = pair(Duration::from_millis(50)).await;
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'x');
+        client.write_all(b"y").await.unwrap();
+        sleep(Duration::from_millis(200)).await;
+        let mut late = Vec::new();
+        let error = server.read_to_end(&mut late).await.unwrap_err();
+        assert_eq!((error.kind(), late.as_slice()), (io::ErrorKind::TimedOut, b"".as_slice()));
     }
 
     #[tokio::test]
