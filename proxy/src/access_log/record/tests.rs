@@ -260,6 +260,26 @@ fn an_address_that_is_told_twice_is_told_as_one_that_is_told_once() {
 }
 
 #[test]
+fn names_of_whatever_length_are_written_as_each_fact_for_itself() {
+    for length in [0, 1, 64, 65, 127, 128, 129, 259, 5000] {
+        let plain = "n".repeat(length);
+        let spaced = "n ".repeat(length / 2);
+        for name in [&plain, &spaced] {
+            let told = Record {
+                replica: Some(name),
+                owner: Some((name, u16::MAX)),
+                client_version: Some(name),
+                path: name.as_bytes(),
+                rule: Some(name),
+                via: Some(name),
+                ..record()
+            };
+            assert_eq!(line(&told), by_looking_at_all(&told), "{length}");
+        }
+    }
+}
+
+#[test]
 fn what_one_log_remembers_is_not_shown_by_another() {
     let changed = |change: fn(&mut Records)| {
         let mut records = Records::default();

@@ -119,6 +119,31 @@ fn numbers_that_were_never_written_leave_no_gap_when_the_log_ends() {
 }
 
 #[test]
+fn what_one_output_does_not_take_goes_to_the_next_one_and_nothing_goes_twice() {
+    for (taken, chained) in [(0, false), (1, false), (3, false), (0, true), (1, true), (3, true)] {
+        let trial = Trial::default();
+        let (log, counters) = if chained { sealed(&trial) } else { onto(&trial, 1 << 20) };
+        write(&log, "record-0");
+        until("it is written", || counters.written.get() == 1);
+        let line = trial.get(|state| {
+            state.written.split_inclusive(|byte| *byte == b'\n').next_back().unwrap().len()
+        });
+        trial.set(|state| {
+            (state.room, state.whole_lines, state.moves) = (Some(taken * line), true, true);
+        });
+        let wanted: Vec<_> = (0..6).map(|number| format!("record-{number}")).collect();
+        wanted.iter().skip(1).for_each(|id| write(&log, id));
+        until("one is not taken", || counters.write_errors.get() > 0);
+        log.reopen();
+        flush(&log);
+        let (before, after) = trial.get(|state| (lines(&state.moved), lines(&state.written)));
+        assert_eq!(ids(&before), wanted[..=taken], "{taken} {chained}");
+        assert_eq!(ids(&after), wanted[taken + 1..], "{taken} {chained}");
+        assert_eq!((counters.written.get(), counters.dropped.get()), (6, 0));
+    }
+}
+
+#[test]
 fn a_line_is_not_torn_by_a_reopening_where_there_is_nothing_to_reopen() {
     let trial = Trial::default();
     let (log, counters) = onto(&trial, 1 << 20);

@@ -39,6 +39,10 @@ pub(super) struct TrialState {
     pub(super) syncs: usize,
     pub(super) sync_fails: bool,
     pub(super) heads: usize,
+    /// Opened anew it is another, and takes all.
+    pub(super) moves: bool,
+    /// What was written to the one before.
+    pub(super) moved: Vec<u8>,
 }
 
 impl Trial {
@@ -102,6 +106,17 @@ impl Output for Trial {
 
     fn leave(&mut self) {
         self.0.0.lock().entered = false;
+    }
+
+    fn reopen(&mut self) -> Result<Entered, AccessLogError> {
+        let mut state = self.0.0.lock();
+        if !state.moves {
+            return Ok(Entered::Same);
+        }
+        let written = std::mem::take(&mut state.written);
+        state.moved.extend(written);
+        state.room = None;
+        Ok(Entered::Other)
     }
 
     fn sync(&mut self, end: bool) -> io::Result<()> {
