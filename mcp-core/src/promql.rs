@@ -16,6 +16,7 @@ mod tree;
 
 pub use self::shape::Shape;
 use self::tokens::Token;
+use crate::hex;
 
 /// How a query was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +60,9 @@ pub struct Reading {
 impl Fingerprint {
     /// Of a common form.
     fn of(common: &str) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digest = digest(&SHA256, common.as_bytes());
-        let nibbles = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let mut hex = [b'0'; 16];
-        for (place, nibble) in hex.iter_mut().zip(nibbles) {
-            *place = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        }
-        Self(hex)
+        let mut digits = [b'0'; 16];
+        hex::write(digest(&SHA256, common.as_bytes()).as_ref(), &mut digits);
+        Self(digits)
     }
 
     /// Its 16 hexadecimal digits.

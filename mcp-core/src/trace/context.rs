@@ -9,6 +9,8 @@ use std::{
 
 use http::HeaderValue;
 
+use crate::hex;
+
 /// Length of a `traceparent` of version 00, in bytes.
 const PARENT_BYTES: usize = 55;
 
@@ -65,7 +67,7 @@ impl TraceId {
     #[must_use]
     pub fn digits(self) -> [u8; 32] {
         let mut digits = [b'0'; 32];
-        write_hex(&self.bytes(), &mut digits);
+        hex::write(&self.bytes(), &mut digits);
         digits
     }
 }
@@ -150,7 +152,7 @@ impl Parent {
             (flags, &[if self.sampled { SAMPLED } else { 0 }]),
         ] {
             if let Some(digits) = text.get_mut(place) {
-                write_hex(bytes, digits);
+                hex::write(bytes, digits);
             }
         }
         text
@@ -241,14 +243,6 @@ fn number(digits: &[u8]) -> Option<u128> {
         };
         Some(number << 4 | u128::from(value))
     })
-}
-
-fn write_hex(bytes: &[u8], digits: &mut [u8]) {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    let (pairs, _) = digits.as_chunks_mut::<2>();
-    for ([high, low], byte) in pairs.iter_mut().zip(bytes) {
-        (*high, *low) = (digit(byte >> 4), digit(byte & 15));
-    }
 }
 
 impl fmt::Display for TraceId {

@@ -36,6 +36,7 @@ mod state;
 use std::fmt;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use mcp_core::hex;
 
 pub use self::{
     event::{ChainStart, Checkpoint, CheckpointReason, Event, Notice, Torn},
@@ -123,7 +124,7 @@ impl ChainId {
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut random = [0; 8];
         getrandom::fill(&mut random)?;
-        Ok(Self(hex(random)))
+        Ok(Self(digits(random)))
     }
 
     /// Reads a name.
@@ -170,14 +171,10 @@ pub fn signed_state(line: &[u8], trust: &Trust) -> Option<State> {
 }
 
 /// Hexadecimal digits of bytes: `DIGITS` is twice their number.
-fn hex<const BYTES: usize, const DIGITS: usize>(bytes: [u8; BYTES]) -> [u8; DIGITS] {
+fn digits<const BYTES: usize, const DIGITS: usize>(bytes: [u8; BYTES]) -> [u8; DIGITS] {
     const { assert!(DIGITS == BYTES * 2) };
-    let mut digits = [b'0'; DIGITS];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        for (digit, bits) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
-            *digit = if bits < 10 { b'0' + bits } else { b'a' + bits - 10 };
-        }
-    }
+    let mut digits = [0; DIGITS];
+    hex::write(&bytes, &mut digits);
     digits
 }
 

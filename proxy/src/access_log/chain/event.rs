@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 
-use super::{ChainId, KeyId, Mac, hex};
+use super::{ChainId, KeyId, Mac, digits};
 use crate::{
     access_log::{json, plain},
     config::SinkFormat,
@@ -192,7 +192,7 @@ impl Event {
                 }
                 if let Some(Torn { bytes, sha256 }) = start.torn {
                     line.number("torn_bytes", bytes);
-                    line.text("torn_sha256", ascii(&hex::<32, 64>(sha256)));
+                    line.text("torn_sha256", ascii(&digits::<32, 64>(sha256)));
                 }
                 if let Some(notice) = start.notice {
                     line.text("notice", notice.word());

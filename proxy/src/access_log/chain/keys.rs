@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use mcp_core::secret::Secret;
 use sha2::Sha256;
 
-use super::{ChainId, Mac, hex};
+use super::{ChainId, Mac, digits};
 
 /// Begins what the name of a key is the digest of.
 const LABEL_ID: &[u8] = b"promgate audit key";
@@ -99,7 +99,7 @@ impl AuditKey {
         };
         let signer = Ed25519KeyPair::from_seed_unchecked(&draw(LABEL_SIGN)?);
         Ok(Self(Arc::new(Parts {
-            id: KeyId(hex(start)),
+            id: KeyId(digits(start)),
             mac: Hmac::new_from_slice(&draw(LABEL_MAC)?).map_err(|_length| NoKey)?,
             signer: signer.map_err(|_rejected| NoKey)?,
         })))
