@@ -42,7 +42,8 @@ use mcp_core::{
 };
 use promgate::{
     access_log::{
-        AccessLog, Admission, Format, Record, Rules, identity::Identities, pseudonym::Pseudonyms,
+        AccessLog, Admission, Call, Format, Record, Rules, Tell as _, identity::Identities,
+        pseudonym::Pseudonyms,
     },
     config,
     hop::{Hop, HopChecker, HopKeys, HopSigner, Rules as HopRules, Signer, Traveller},
@@ -146,20 +147,33 @@ fn log(included_headers: Vec<HeaderName>, chain: bool) -> AccessLog {
     AccessLog::start(&config, resource, &metrics).expect("the null device can be opened")
 }
 
+/// What is told of a usual call.
+const CALL: Call<'static> = Call {
+    backend: Some("prometheus"),
+    tenant: None,
+    upstream_status: Some(200),
+    upstream_time: Some(Duration::from_micros(1217)),
+    retries: Some(0),
+    fingerprint: Some("0011223344556677"),
+    form: Some("parsed"),
+    metrics: &[],
+    functions: &[],
+    labels: &[],
+    query: None,
+    range: None,
+    step: None,
+    rows: Some(3),
+    rows_total: Some(3),
+    bytes: Some(1104),
+    truncated: None,
+};
+
 /// The record of a usual call.
 fn record<'a>(rules: &'a Rules, headers: &'a HeaderMap) -> Record<'a> {
     Record {
         rpc_method: Some("tools/call"),
         tool: Some("prometheus_query"),
-        backend: Some("prometheus"),
-        upstream_status: Some(200),
-        upstream_time: Some(Duration::from_micros(1217)),
-        retries: Some(0),
-        query_fingerprint: Some("0011223344556677"),
-        query_form: Some("parsed"),
-        rows: Some(3),
-        rows_total: Some(3),
-        answer_bytes: Some(1104),
+        call: Some(&CALL),
         ..listed(rules, headers)
     }
 }
@@ -169,6 +183,7 @@ fn listed<'a>(rules: &'a Rules, headers: &'a HeaderMap) -> Record<'a> {
     Record {
         time: SystemTime::now(),
         request_id: b"0192f0c1a7d47b3e9a52f1c0de4b8a61",
+        made_id: true,
         replica: Some("local"),
         listener: Some("clients"),
         method: "POST",
@@ -264,7 +279,8 @@ fn written_record(criterion: &mut Criterion) {
         let mut out = Vec::with_capacity(4096);
         bencher.iter(|| {
             out.clear();
-            let record = Record { query: Some(black_box(query)), ..record(&rules, &headers) };
+            let call = Call { query: Some(black_box(query)), ..CALL };
+            let record = Record { call: Some(&call), ..record(&rules, &headers) };
             record.write(Format::Json, &rules, &mut out);
             black_box(&out);
         });

@@ -64,7 +64,7 @@ use http::HeaderValue;
 pub use self::{
     admission::{Admission, Unrecordable},
     error::AccessLogError,
-    record::{Event, Record, Tls},
+    record::{Call, Event, Outline, Record, Tell, Tls},
     redact::{Arguments, RuledHeaders, Rules},
     value::{Format, Value},
 };
@@ -164,11 +164,11 @@ impl AccessLog {
 
     /// Hands one record to the sinks that take it. Never waits: what there is no room for is dropped and counted, unless
     /// its request was let in with room for it.
-    pub fn write(&self, record: &Record<'_>, admission: &mut Admission) {
+    pub fn write(&self, told: &impl Tell, admission: &mut Admission) {
         let Some(open) = &self.0 else { return };
-        let facts = open.filtered.then(|| facts::of(record));
-        let spared = is_spared(record);
-        let number = if spared { 0 } else { open.number(record) };
+        let facts = open.filtered.then(|| facts::of(told));
+        let spared = is_spared(told.outline());
+        let number = if spared { 0 } else { open.number(told.request_id()) };
         RECORDS.with_borrow_mut(|records| {
             let mut written = [false; Format::ALL.len()];
             for (place, sink) in open.sinks.iter().enumerate() {
@@ -186,7 +186,7 @@ impl AccessLog {
                 };
                 if !*is_written {
                     bytes.clear();
-                    record.write(sink.format, &open.rules, bytes);
+                    told.write(sink.format, &open.rules, bytes);
                     *is_written = true;
                 }
                 sink.take(bytes, admission.entry(place));
@@ -262,11 +262,11 @@ impl Open {
     /// Where a request falls among all, the same for all its records. Seldom more than a look at the shares, so it is kept
     /// out of the way of each record.
     #[inline(never)]
-    fn number(&self, record: &Record<'_>) -> u32 {
+    fn number(&self, request_id: &[u8]) -> u32 {
         if self.sinks.iter().all(|sink| sink.sample.is_all()) {
             return 0;
         }
-        self.draw.number(record.request_id)
+        self.draw.number(request_id)
     }
 
     fn figures(&self) -> Vec<SinkFigures> {
@@ -305,11 +305,11 @@ pub fn shown_id(id: &HeaderValue) -> HeaderValue {
 }
 
 /// Whether a record is written whatever the share: what went wrong, what was refused, and streams.
-fn is_spared(record: &Record<'_>) -> bool {
-    record.event != Event::Request
-        || record.outcome != Outcome::Ok
-        || record.reason.is_some()
-        || record.status.is_none_or(|status| status >= 400)
+fn is_spared(Outline { event, status, outcome, reason }: Outline) -> bool {
+    event != Event::Request
+        || outcome != Outcome::Ok
+        || reason.is_some()
+        || status.is_none_or(|status| status >= 400)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use mcp_core::hex;
 
 /// `X-Request-Id`.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -14,7 +15,10 @@ const BYTES_MAX: usize = 64;
 ///
 /// 1 to 64 of `a-z A-Z 0-9 . _ - ~ : / + =`, so that it can stand in a log line, a header and a URL.
 #[derive(Debug, Clone)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId {
+    value: HeaderValue,
+    is_ours: bool,
+}
 
 impl RequestId {
     /// The client's id if there is exactly one and it is well formed.
@@ -22,26 +26,33 @@ impl RequestId {
     pub fn of_client(headers: &HeaderMap) -> Option<Self> {
         let mut ids = headers.get_all(HEADER).iter();
         let (Some(id), None) = (ids.next(), ids.next()) else { return None };
-        is_well_formed(id.as_bytes()).then(|| Self(id.clone()))
+        is_well_formed(id.as_bytes()).then(|| Self { value: id.clone(), is_ours: false })
     }
 
     /// The id that another replica gave the request, if it is well formed.
     #[must_use]
     pub fn of_replica(id: &str) -> Option<Self> {
         let value = || HeaderValue::from_str(id).ok();
-        is_well_formed(id.as_bytes()).then(value).flatten().map(Self)
+        let value = is_well_formed(id.as_bytes()).then(value).flatten()?;
+        Some(Self { value, is_ours: false })
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        self.value.to_str().unwrap_or_default()
     }
 
     /// The id as a header's value.
     #[must_use]
     pub const fn as_value(&self) -> &HeaderValue {
-        &self.0
+        &self.value
+    }
+
+    /// Whether this process made it: 32 hexadecimal digits, in which nothing can be hidden.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        self.is_ours
     }
 }
 
@@ -73,12 +84,10 @@ impl RequestIds {
     pub fn next(&self) -> RequestId {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
         let both = (u128::from(self.process) << 64) | u128::from(count);
-        let mut digits = [b'0'; 32];
-        for (digit, shift) in digits.iter_mut().zip((0..128).step_by(4).rev()) {
-            let nibble = u8::try_from((both >> shift) & 0xf).unwrap_or_default();
-            *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        }
-        RequestId(HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("none")))
+        let mut digits = [0; 32];
+        hex::write(&both.to_be_bytes(), &mut digits);
+        let value = HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("none"));
+        RequestId { value, is_ours: true }
     }
 }
 
@@ -93,6 +102,7 @@ mod tests {
         assert_ne!(a.as_str(), b.as_str());
         assert_eq!(a.as_str().len(), 32);
         assert!(a.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert!(a.is_ours());
         assert!(a.as_str().ends_with('1') && b.as_str().ends_with('2'));
     }
 
@@ -103,6 +113,8 @@ mod tests {
             RequestId::of_client(&headers.collect())
         };
         assert_eq!(taken(&["4bf92f35-77b3"]).unwrap().as_str(), "4bf92f35-77b3");
+        assert!(!taken(&["00ff"]).unwrap().is_ours());
+        assert!(!RequestId::of_replica("00ff").unwrap().is_ours());
         assert!(taken(&[]).is_none());
         assert!(taken(&["a", "b"]).is_none());
         assert!(taken(&["a b"]).is_none());

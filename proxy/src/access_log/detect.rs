@@ -226,14 +226,20 @@ fn hex([high, low]: [u8; 2]) -> Option<u8> {
 /// Whether a text is of a form that ids have: a number, a UUID, or hexadecimal digits like those of a trace. Such ids look
 /// random and open nothing.
 pub(super) fn is_id(text: &[u8]) -> bool {
-    let number = |byte: &u8| byte.is_ascii_digit();
-    match text.len() {
-        0..=12 if text.iter().all(number) => true,
-        // As long as the number of a card.
-        card::DIGITS_MIN..=card::DIGITS_MAX if text.iter().all(number) => false,
-        0..=32 => short::all(text, |byte| u8::from(!byte.is_ascii_hexdigit())) == 0,
-        _ => is_uuid(text),
+    if text.len() > 32 {
+        return is_uuid(text);
     }
+    let mut digits = 0;
+    for byte in text {
+        if !byte.is_ascii_hexdigit() {
+            return false;
+        }
+        digits += usize::from(byte.is_ascii_digit());
+    }
+    // As long as the number of a card.
+    let may_be_card =
+        (card::DIGITS_MIN..=card::DIGITS_MAX).contains(&digits) && digits == text.len();
+    !may_be_card
 }
 
 /// Spec: RFC 9562 §4.

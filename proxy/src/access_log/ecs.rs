@@ -17,6 +17,7 @@ const ECS_VERSION: &str = "9.1.0";
 static KEYS: Keys<40> = Keys::of(&Field::ECS_NAMES, "\":");
 
 /// Appends the record as one JSON object and a line feed.
+#[inline(never)]
 pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"@timestamp":""#);
     plain::time(out, record.time);

@@ -1,14 +1,14 @@
 //! A record as filters see it.
 
-use super::{Field, Record, Value, plain};
+use super::{Field, Tell, Value, plain};
 use crate::expression::Facts;
 
 /// The facts of a record that are not objects, before any rule of the log: a filter shows nothing.
 /// Seldom wanted, so it is kept out of the way of each record.
 #[inline(never)]
-pub(super) fn of(record: &Record<'_>) -> Facts {
+pub(super) fn of(told: &impl Tell) -> Facts {
     let mut facts = Facts::none();
-    record.visit(&mut |field, value| add(&mut facts, field, value));
+    told.record().visit(&mut |field, value| add(&mut facts, field, value));
     facts
 }
 

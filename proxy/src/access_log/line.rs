@@ -1,12 +1,13 @@
 //! A record as one line of JSON, and what the ECS line shares with it.
 
 use std::{
+    hint::cold_path,
     net::{IpAddr, SocketAddr},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::{
-    Field, Record, Value, json, plain,
+    Event, Field, Tell, Value, json, plain,
     record::{Run, Said, See},
     redact::{self, MASK, Rule, Rules, Shown},
     runs,
@@ -27,9 +28,9 @@ static KEYS: Keys<24> = Keys::of(&Field::NAMES, "\":");
 static KEYS_OF_TEXTS: Keys<24> = Keys::of(&Field::NAMES, "\":\"");
 
 /// Appends the record as one JSON object and a line feed.
-pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
-    begin(out, record.event.word(), record.time);
-    record.visit(&mut Line { out, rules });
+#[inline(never)]
+pub(super) fn write(told: &(impl Tell + ?Sized), rules: &Rules, out: &mut Vec<u8>) {
+    told.record().visit(&mut Line { out, rules });
     out.extend_from_slice(b"}\n");
 }
 
@@ -65,7 +66,7 @@ impl Line<'_> {
 
 /// Most facts are plain words and numbers, to which nothing has to be done but to write them.
 ///
-/// Nothing here is inlined: when a request ends, the code that writes its record is no longer in the instruction cache, so what
+/// Nothing that several facts share is inlined: when a request ends, the code that writes its record is no longer in the instruction cache, so what
 /// counts is how much of it there is. What facts share stands there once, and who has a fact only calls it.
 impl<'a> See<'a> for Line<'_> {
     #[inline(never)]
@@ -85,11 +86,16 @@ impl<'a> See<'a> for Line<'_> {
         }
     }
 
+    fn begin(&mut self, event: Event, time: SystemTime) {
+        begin(self.out, event.word(), time);
+    }
+
     #[inline(never)]
     fn word(&mut self, field: Field, word: &'static str) {
         if self.shows(field) {
             self.plain(field, word.as_bytes());
         } else {
+            cold_path();
             self.value(field, Value::Word(word));
         }
     }
@@ -99,6 +105,7 @@ impl<'a> See<'a> for Line<'_> {
         if self.shows(field) && json::is_plain(text.as_bytes(), field.bytes_max()) {
             self.plain(field, text.as_bytes());
         } else {
+            cold_path();
             self.value(field, Value::Text(text));
         }
     }
@@ -108,6 +115,17 @@ impl<'a> See<'a> for Line<'_> {
         if self.shows(field) && redact::is_plain(field, text) {
             self.plain(field, text);
         } else {
+            cold_path();
+            self.value(field, Value::Client(text));
+        }
+    }
+
+    fn made(&mut self, field: Field, text: &'a [u8]) {
+        debug_assert!(redact::is_plain(field, text), "something of a client's passes for ours");
+        if self.shows(field) {
+            self.plain(field, text);
+        } else {
+            cold_path();
             self.value(field, Value::Client(text));
         }
     }
@@ -137,18 +155,30 @@ impl<'a> See<'a> for Line<'_> {
     }
 
     #[inline(never)]
-    fn run(&mut self, run: Run, facts: &[(Field, Said<'a>)]) {
+    fn run(&mut self, run: Run, facts: &[Said<'a>]) {
         let which = (self.rules.id(), run);
         if runs::append(self.out, which, facts) {
             return;
         }
+        cold_path();
         let from = self.out.len();
         let mut are_shown = true;
-        for (field, said) in facts {
+        for (field, said) in run.fields().iter().zip(facts) {
             are_shown &= self.shows_as_it_is(*field, *said);
         }
         if are_shown {
             runs::remember(which, facts, self.out.get(from..).unwrap_or_default());
+        }
+    }
+
+    #[inline(never)]
+    fn span(&mut self, field: Field, span: Duration) {
+        if self.shows(field) {
+            KEYS.append_to(self.out, field);
+            plain::milliseconds(self.out, span);
+        } else {
+            cold_path();
+            self.value(field, Value::Span(span));
         }
     }
 
@@ -158,6 +188,7 @@ impl<'a> See<'a> for Line<'_> {
             KEYS.append_to(self.out, field);
             json::number(self.out, number);
         } else {
+            cold_path();
             self.value(field, Value::Number(number));
         }
     }

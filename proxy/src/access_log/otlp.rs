@@ -41,6 +41,7 @@ const LOG_RECORDS: u8 = 2;
 const ARGUMENT_BYTES_MAX: usize = 4096;
 
 /// Appends the record, with its tag and length, as an entry of `ScopeLogs.log_records`.
+#[inline(never)]
 pub(super) fn write(record: &Record<'_>, rules: &Rules, out: &mut Vec<u8>) {
     message(out, LOG_RECORDS, |out| {
         let since_epoch = record.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! One record: named facts.
 
+mod see;
 mod visit;
 
 use std::{
@@ -7,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub(super) use self::visit::{Run, Said, See};
+pub(super) use self::see::{Run, Said, See};
 use super::{
     Format, ecs,
     identity::Identity,
@@ -53,6 +54,8 @@ pub struct Record<'a> {
     pub time: SystemTime,
     /// Its id, as answered to the client.
     pub request_id: &'a [u8],
+    /// Whether we made that id, so that no detector has to look at it.
+    pub made_id: bool,
     /// W3C trace id, 32 hexadecimal digits.
     pub trace_id: Option<&'a str>,
     /// Name of the replica that writes the record.
@@ -78,7 +81,7 @@ pub struct Record<'a> {
     /// The client's address, as trusted proxies or the replica tell it that passed the request on.
     pub client: Option<IpAddr>,
     /// TLS of the connection.
-    pub tls: Option<Tls<'a>>,
+    pub tls: Option<&'a Tls<'a>>,
     /// Value of `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
     /// MCP generation of the request.
@@ -109,40 +112,8 @@ pub struct Record<'a> {
     pub rule: Option<&'a str>,
     /// The configured bound that was reached.
     pub limit: Option<Limit>,
-    /// Configured name of the backend that served the call.
-    pub backend: Option<&'a str>,
-    /// Tenant of the backend.
-    pub tenant: Option<&'a str>,
-    /// HTTP status of the backend's last answer.
-    pub upstream_status: Option<u16>,
-    /// Time that the backend took.
-    pub upstream_time: Option<Duration>,
-    /// How often the backend was asked again.
-    pub retries: Option<u32>,
-    /// Hash of the normalised PromQL.
-    pub query_fingerprint: Option<&'a str>,
-    /// How the PromQL was read, in one word.
-    pub query_form: Option<&'static str>,
-    /// Metrics that the PromQL names; in another dialect those alone that it selects from, as in `a{…}` or `a[5m]`.
-    pub query_metrics: &'a [Box<str>],
-    /// Functions of the PromQL.
-    pub query_functions: &'a [Box<str>],
-    /// Labels of the PromQL.
-    pub query_labels: &'a [Box<str>],
-    /// The PromQL, masked or clear.
-    pub query: Option<&'a str>,
-    /// Length of the time asked for.
-    pub range: Option<Duration>,
-    /// Step of a range query.
-    pub step: Option<Duration>,
-    /// Series or names in the tool's answer.
-    pub rows: Option<u64>,
-    /// Series or names that there are.
-    pub rows_total: Option<u64>,
-    /// Bytes of the tool's answer.
-    pub answer_bytes: Option<u64>,
-    /// Why the tool's answer does not hold all that there is, in one word.
-    pub truncated: Option<&'static str>,
+    /// The call of a tool.
+    pub call: Option<&'a Call<'a>>,
     /// Arguments that a rule names.
     pub arguments: Option<&'a Arguments>,
     /// Name of the replica that passed the request on.
@@ -163,6 +134,45 @@ pub struct Record<'a> {
     pub headers: Option<RuledHeaders<'a>>,
 }
 
+/// What is known of the call of a tool.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Call<'a> {
+    /// Configured name of the backend that served the call.
+    pub backend: Option<&'a str>,
+    /// Tenant of the backend.
+    pub tenant: Option<&'a str>,
+    /// HTTP status of the backend's last answer.
+    pub upstream_status: Option<u16>,
+    /// Time that the backend took.
+    pub upstream_time: Option<Duration>,
+    /// How often the backend was asked again.
+    pub retries: Option<u32>,
+    /// Hash of the normalised PromQL.
+    pub fingerprint: Option<&'a str>,
+    /// How the PromQL was read, in one word.
+    pub form: Option<&'static str>,
+    /// Metrics that the PromQL names; in another dialect those alone that it selects from, as in `a{…}` or `a[5m]`.
+    pub metrics: &'a [Box<str>],
+    /// Functions of the PromQL.
+    pub functions: &'a [Box<str>],
+    /// Labels of the PromQL.
+    pub labels: &'a [Box<str>],
+    /// The PromQL, masked or clear.
+    pub query: Option<&'a str>,
+    /// Length of the time asked for.
+    pub range: Option<Duration>,
+    /// Step of a range query.
+    pub step: Option<Duration>,
+    /// Series or names in the tool's answer.
+    pub rows: Option<u64>,
+    /// Series or names that there are.
+    pub rows_total: Option<u64>,
+    /// Bytes of the tool's answer.
+    pub bytes: Option<u64>,
+    /// Why the tool's answer does not hold all that there is, in one word.
+    pub truncated: Option<&'static str>,
+}
+
 /// TLS of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Tls<'a> {
@@ -181,6 +191,7 @@ impl Default for Record<'_> {
             event: Event::Request,
             time: SystemTime::UNIX_EPOCH,
             request_id: b"",
+            made_id: false,
             trace_id: None,
             replica: None,
             listener: None,
@@ -209,23 +220,7 @@ impl Default for Record<'_> {
             identity: None,
             rule: None,
             limit: None,
-            backend: None,
-            tenant: None,
-            upstream_status: None,
-            upstream_time: None,
-            retries: None,
-            query_fingerprint: None,
-            query_form: None,
-            query_metrics: &[],
-            query_functions: &[],
-            query_labels: &[],
-            query: None,
-            range: None,
-            step: None,
-            rows: None,
-            rows_total: None,
-            answer_bytes: None,
-            truncated: None,
+            call: None,
             arguments: None,
             via: None,
             worker: None,
@@ -239,14 +234,52 @@ impl Default for Record<'_> {
     }
 }
 
-impl Record<'_> {
-    /// Appends the record to `out`, as `rules` let it be seen. JSON and ECS end with a line feed.
-    pub fn write(&self, format: Format, rules: &Rules, out: &mut Vec<u8>) {
+/// Whoever knows what a request's record is to say.
+///
+/// A record is made where it is written. As a line of JSON, which most logs have, most of it so never comes into being: facts go
+/// from where they are known to where they are written.
+pub trait Tell {
+    /// The request's id, as answered to the client.
+    fn request_id(&self) -> &[u8];
+
+    /// The little that says whether it may be left out.
+    fn outline(&self) -> Outline;
+
+    /// All that is known of it. Asked for once for each form in use and once for filters, and the same each time.
+    fn record(&self) -> Record<'_>;
+
+    /// Appends its record to `out`, as `rules` let it be seen. JSON and ECS end with a line feed.
+    fn write(&self, format: Format, rules: &Rules, out: &mut Vec<u8>) {
         match format {
             Format::Json => line::write(self, rules, out),
-            Format::Ecs => ecs::write(self, rules, out),
-            Format::Otlp => otlp::write(self, rules, out),
+            Format::Ecs => ecs::write(&self.record(), rules, out),
+            Format::Otlp => otlp::write(&self.record(), rules, out),
         }
+    }
+}
+
+/// What of a record says whether a share that is taken of all may leave it out. The fields are those of [`Record`].
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "they are documented there")]
+pub struct Outline {
+    pub event: Event,
+    pub status: Option<u16>,
+    pub outcome: Outcome,
+    pub reason: Option<&'static str>,
+}
+
+impl Tell for Record<'_> {
+    fn request_id(&self) -> &[u8] {
+        self.request_id
+    }
+
+    fn outline(&self) -> Outline {
+        let Self { event, status, outcome, reason, .. } = *self;
+        Outline { event, status, outcome, reason }
+    }
+
+    fn record(&self) -> Record<'_> {
+        *self
     }
 }
 

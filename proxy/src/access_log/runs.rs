@@ -9,7 +9,6 @@ use std::cell::RefCell;
 use mcp_core::recent::Recent;
 
 use super::{
-    Field,
     record::{Run, Said},
     redact::RulesId,
     short,
@@ -21,42 +20,42 @@ const REMEMBERED: usize = 8;
 /// Longest texts of a run that are remembered, in bytes, all of them together.
 const BYTES_MAX: usize = 512;
 
-/// Most facts of a run.
-const FACTS_MAX: usize = 5;
-
 thread_local! {
-    static REMEMBERED_RUNS: RefCell<[Recent<Written>; Run::COUNT]> =
-        const { RefCell::new([const { Recent::new(REMEMBERED) }; Run::COUNT]) };
+    static REMEMBERED_RUNS: RefCell<[Recent<Written>; Run::ALL.len()]> =
+        const { RefCell::new([const { Recent::new(REMEMBERED) }; Run::ALL.len()]) };
 }
 
-/// A run as it was written.
+/// A run as it was written. Small, and in one piece: when a request ends, little of this is in the CPU's first cache.
 struct Written {
     rules: RulesId,
     /// Length of each text, or [`NOTHING`].
-    lengths: [usize; FACTS_MAX],
-    texts: Vec<u8>,
-    /// The part of the line that it came to.
-    line: Vec<u8>,
+    lengths: [u16; Run::FACTS_MAX],
+    /// Where in `bytes` the line begins.
+    line: u16,
+    /// The texts, and the part of the line that they came to.
+    bytes: Vec<u8>,
 }
 
 /// In the place of a length: there is no text.
-const NOTHING: usize = usize::MAX;
+const NOTHING: u16 = u16::MAX;
 
 impl Written {
     /// Whether it is that of these facts.
-    fn is_of(&self, rules: RulesId, facts: &[(Field, Said<'_>)]) -> bool {
+    fn is_of(&self, rules: RulesId, facts: &[Said<'_>]) -> bool {
         if self.rules != rules {
             return false;
         }
-        let mut rest = self.texts.as_slice();
-        for ((_, said), length) in facts.iter().zip(&self.lengths) {
+        let mut rest = self.bytes.as_slice();
+        for (said, length) in facts.iter().zip(self.lengths) {
             let Some(text) = said.bytes() else {
-                if *length == NOTHING {
+                if length == NOTHING {
                     continue;
                 }
                 return false;
             };
-            let Some((first, after)) = rest.split_at_checked(*length) else { return false };
+            let Some((first, after)) = rest.split_at_checked(usize::from(length)) else {
+                return false;
+            };
             if !short::same(first, text) {
                 return false;
             }
@@ -66,39 +65,44 @@ impl Written {
     }
 
     /// What these facts have come to; none where there is too much of them.
-    fn of(rules: RulesId, facts: &[(Field, Said<'_>)], written: &[u8]) -> Option<Self> {
-        let mut lengths = [NOTHING; FACTS_MAX];
-        let mut texts = Vec::new();
-        for ((_, said), length) in facts.iter().zip(&mut lengths) {
+    fn of(rules: RulesId, facts: &[Said<'_>], written: &[u8]) -> Option<Self> {
+        let texts = || facts.iter().filter_map(|said| said.bytes());
+        let long: usize = texts().map(<[u8]>::len).sum();
+        if long > BYTES_MAX {
+            return None;
+        }
+        let mut lengths = [NOTHING; Run::FACTS_MAX];
+        for (said, length) in facts.iter().zip(&mut lengths) {
             if let Some(text) = said.bytes() {
-                *length = text.len();
-                texts.extend_from_slice(text);
+                *length = u16::try_from(text.len()).ok()?;
             }
         }
-        let fits = texts.len() <= BYTES_MAX && facts.len() <= FACTS_MAX;
-        fits.then(|| Self { rules, lengths, texts, line: written.to_vec() })
+        let mut bytes = Vec::with_capacity(long + written.len());
+        texts().for_each(|text| bytes.extend_from_slice(text));
+        bytes.extend_from_slice(written);
+        Some(Self { rules, lengths, line: u16::try_from(long).ok()?, bytes })
+    }
+
+    fn line(&self) -> &[u8] {
+        self.bytes.get(usize::from(self.line)..).unwrap_or_default()
     }
 }
 
 /// Appends a run if this thread remembers it. Says whether.
-pub(super) fn append(
-    out: &mut Vec<u8>,
-    (rules, run): (RulesId, Run),
-    facts: &[(Field, Said<'_>)],
-) -> bool {
+pub(super) fn append(out: &mut Vec<u8>, (rules, run): (RulesId, Run), facts: &[Said<'_>]) -> bool {
     REMEMBERED_RUNS.with_borrow_mut(|runs| {
         let known = runs
             .get_mut(run.index())
             .and_then(|runs| runs.find(|written| written.is_of(rules, facts)));
         if let Some(known) = known {
-            out.extend_from_slice(&known.line);
+            out.extend_from_slice(known.line());
         }
         known.is_some()
     })
 }
 
 /// Remembers a run: `written` is what these facts, each of which is shown as it is, have come to.
-pub(super) fn remember((rules, run): (RulesId, Run), facts: &[(Field, Said<'_>)], written: &[u8]) {
+pub(super) fn remember((rules, run): (RulesId, Run), facts: &[Said<'_>], written: &[u8]) {
     let Some(written) = Written::of(rules, facts, written) else { return };
     REMEMBERED_RUNS.with_borrow_mut(|runs| {
         if let Some(runs) = runs.get_mut(run.index()) {

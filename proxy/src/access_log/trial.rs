@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderValue};
 use mcp_core::{principal::Principal, secret::Secret, session::SessionId};
 use serde_json::value::RawValue;
 
-use super::{Event, Format, Record, Rules, Tls, identity::Identities, pseudonym::Pseudonyms};
+use super::{
+    Call, Event, Format, Record, Rules, Tell as _, Tls, identity::Identities, pseudonym::Pseudonyms,
+};
 use crate::{
     config::{self, ArgumentForm, Identity, IdentityForm, Records, ToolArguments},
     metrics::labels::{Limit, Outcome},
@@ -43,6 +45,21 @@ pub(super) fn written(record: &Record<'_>, format: Format, rules: &Rules) -> Str
     String::from_utf8(bytes(record, format, rules)).unwrap()
 }
 
+/// What is told of a usual call.
+pub(super) static CALL: LazyLock<Call<'static>> = LazyLock::new(|| Call {
+    backend: Some("eu"),
+    upstream_status: Some(200),
+    upstream_time: Some(Duration::from_micros(8500)),
+    retries: Some(0),
+    fingerprint: Some("00112233aabbccdd"),
+    form: Some("parsed"),
+    metrics: &UP,
+    rows: Some(3),
+    rows_total: Some(3),
+    bytes: Some(512),
+    ..Call::default()
+});
+
 /// The record of a usual call.
 pub(super) fn record() -> Record<'static> {
     Record {
@@ -66,16 +83,7 @@ pub(super) fn record() -> Record<'static> {
         rpc_id: Some(b"7"),
         tool: Some("prometheus_query"),
         auth: Some("off"),
-        backend: Some("eu"),
-        upstream_status: Some(200),
-        upstream_time: Some(Duration::from_micros(8500)),
-        retries: Some(0),
-        query_fingerprint: Some("00112233aabbccdd"),
-        query_form: Some("parsed"),
-        query_metrics: &UP,
-        rows: Some(3),
-        rows_total: Some(3),
-        answer_bytes: Some(512),
+        call: Some(&CALL),
         worker: Some(3),
         owner: Some(("local", 3)),
         ..Record::default()
@@ -112,20 +120,23 @@ pub(super) fn full(see: impl FnOnce(&Record<'_>)) {
     see(&Record {
         event: Event::StreamEnd,
         trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
-        tls: Some(Tls { version: "1.3", cipher: "TLS13_AES_128_GCM_SHA256", client: "00ff" }),
+        tls: Some(&Tls { version: "1.3", cipher: "TLS13_AES_128_GCM_SHA256", client: "00ff" }),
         prompt: Some("incident"),
         resource: Some("prom://eu/rules"),
         session: Some(&session),
         identity: Some(&identity),
         rule: Some("readers"),
         limit: Some(Limit::ToolRate),
-        tenant: Some("team-a"),
-        query_functions: &UP,
-        query_labels: &UP,
-        query: Some("up"),
-        range: Some(Duration::from_hours(1)),
-        step: Some(Duration::from_secs(15)),
-        truncated: Some("size"),
+        call: Some(&Call {
+            tenant: Some("team-a"),
+            functions: &UP,
+            labels: &UP,
+            query: Some("up"),
+            range: Some(Duration::from_hours(1)),
+            step: Some(Duration::from_secs(15)),
+            truncated: Some("size"),
+            ..*CALL
+        }),
         arguments: arguments.as_ref(),
         via: Some("other"),
         hop: 1,

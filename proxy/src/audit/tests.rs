@@ -10,7 +10,7 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +20,7 @@ use mcp_core::{principal::Principal, secret::Secret};
 use super::*;
 use crate::{
     access_log::{
-        Record, Rules,
+        Call, Record, Rules, Tell as _,
         chain::{AuditKey, ChainId, CheckpointReason, Notice, Sealer, Torn, Trust, head_path},
         identity::{Identities, Identity},
         pseudonym::Pseudonyms,
@@ -43,6 +43,10 @@ fn keys(folder: &Path, secret: &str) -> Keys {
     Keys::of_files(&[path]).unwrap()
 }
 
+/// What is told of a call.
+static CALL: LazyLock<Call<'static>> =
+    LazyLock::new(|| Call { backend: Some("main"), rows: Some(3), ..Call::default() });
+
 /// What a record of a caller says.
 fn record<'r>(id: &'r str, identity: Option<&'r Identity>) -> Record<'r> {
     Record {
@@ -55,8 +59,7 @@ fn record<'r>(id: &'r str, identity: Option<&'r Identity>) -> Record<'r> {
         bytes_out: 1000,
         rpc_method: Some("tools/call"),
         tool: Some("prometheus_query"),
-        backend: Some("main"),
-        rows: Some(3),
+        call: Some(&CALL),
         identity,
         ..Record::default()
     }

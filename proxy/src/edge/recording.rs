@@ -8,7 +8,9 @@ use std::{
 use http::header;
 use mcp_core::{
     call::{Noted, Truncation},
+    hex,
     promql::Form,
+    server::Client,
 };
 use pingora::protocols::http::ServerSession;
 
@@ -18,8 +20,9 @@ use super::{
     there::There,
 };
 use crate::{
-    access_log::{Admission, Event, Record, Tls},
+    access_log::{Admission, Call, Event, Outline, Record, Rules, Tell, Tls},
     metrics::{Finished, labels::HttpMethod},
+    request_id::RequestId,
 };
 
 impl Edge {
@@ -65,55 +68,112 @@ impl Edge {
     ) {
         let Some(rules) = self.access_log.rules() else { return };
         let mut hex = [0; CERTIFICATE_CHARS];
-        let tls = tls(session, &mut hex);
-        let header = session.req_header();
-        let (rpc, rule) = (context.rpc.as_ref(), context.rule());
+        let (tls, call, rule) = (tls(session, &mut hex), call(context), context.rule());
         let trace_id = context.trace.as_ref().map(|traced| traced.trace().digits());
-        let mut told = Record {
+        let told = Told {
+            edge: self,
+            session,
+            context,
+            rules,
             event,
+            status,
+            took,
             time: SystemTime::now(),
-            request_id: context.id.as_ref().map_or(b"".as_slice(), |id| id.as_value().as_bytes()),
-            trace_id: trace_id.as_ref().and_then(|digits| std::str::from_utf8(digits).ok()),
-            replica: Some(self.sessions.cluster.me().as_str()),
-            listener: Some(match &self.side {
+            trace_id: trace_id.as_ref(),
+            rule: rule.as_deref(),
+            tls: tls.as_ref(),
+            call: call.as_ref(),
+        };
+        self.access_log.write(&told, admission);
+    }
+}
+
+/// A request, and what has to be worked out for its record.
+struct Told<'t> {
+    edge: &'t Edge,
+    session: &'t ServerSession,
+    context: &'t Context,
+    rules: &'t Rules,
+    event: Event,
+    status: Option<u16>,
+    took: Duration,
+    time: SystemTime,
+    trace_id: Option<&'t [u8; TRACE_ID_CHARS]>,
+    rule: Option<&'t str>,
+    tls: Option<&'t Tls<'t>>,
+    call: Option<&'t Call<'t>>,
+}
+
+impl Tell for Told<'_> {
+    fn request_id(&self) -> &[u8] {
+        self.context.id.as_ref().map_or(b"".as_slice(), |id| id.as_value().as_bytes())
+    }
+
+    fn outline(&self) -> Outline {
+        let Self { event, status, context, .. } = *self;
+        Outline { event, status, outcome: context.outcome, reason: context.reason }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that only what is written of it is made")]
+    fn record(&self) -> Record<'_> {
+        let Self { edge, session, context, .. } = *self;
+        let header = session.req_header();
+        let (rpc, client) = (context.rpc.as_ref(), context.client.as_ref());
+        let there = context.there.as_ref().filter(|_| context.call.is_none());
+        Record {
+            event: self.event,
+            time: self.time,
+            request_id: self.request_id(),
+            made_id: context.id.as_ref().is_some_and(RequestId::is_ours),
+            trace_id: self.trace_id.and_then(|digits| std::str::from_utf8(digits).ok()),
+            replica: Some(edge.sessions.cluster.me().as_str()),
+            listener: Some(match &edge.side {
                 Side::Clients => "clients",
                 Side::Replicas(_) => "replicas",
             }),
             method: header.method.as_str(),
             path: header.raw_path(),
             http_version: header.version,
-            status,
-            duration: took,
+            status: self.status,
+            duration: self.took,
             bytes_in: wide(session.body_bytes_read()),
             bytes_out: wide(session.body_bytes_sent()),
             peer: session.client_addr().and_then(|address| address.as_inet().copied()),
             client: context.client_address,
-            tls,
+            tls: self.tls,
             user_agent: header.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes),
             era: context.era,
+            protocol_version: there
+                .and_then(|there| there.protocol_version.as_deref())
+                .or_else(|| client.map(Client::protocol_version)),
+            client_name: there
+                .and_then(|there| there.client_name.as_deref())
+                .or_else(|| client.and_then(Client::name)),
+            client_version: there
+                .and_then(|there| there.client_version.as_deref())
+                .or_else(|| client.and_then(Client::version)),
             rpc_method: rpc.and_then(Rpc::name),
             rpc_id: rpc.and_then(Rpc::id),
             tool: rpc.and_then(|rpc| rpc.tool.as_deref()),
             prompt: rpc.and_then(|rpc| rpc.prompt.as_deref()),
             resource: rpc.and_then(|rpc| rpc.resource.as_deref()),
-            arguments: rpc.and_then(|rpc| rpc.arguments.as_ref()),
             session: context.session.as_ref(),
             auth: context.auth,
             identity: context.identity(),
-            rule: rule.as_deref(),
+            rule: self.rule,
             limit: context.limit,
+            call: self.call,
+            arguments: rpc.and_then(|rpc| rpc.arguments.as_ref()),
+            via: context.hop.as_ref().map(|hop| hop.from.as_str()),
             worker: context.worker.map(|worker| worker.0),
             owner: context.owner.as_ref().map(|(node, worker)| (node.as_str(), worker.0)),
             hop: context.hops(),
-            via: context.hop.as_ref().map(|hop| hop.from.as_str()),
             stream: context.stream,
             outcome: context.outcome,
             reason: context.reason,
-            headers: rules.headers(&header.headers),
-            ..Record::default()
-        };
-        add_served(&mut told, context);
-        self.access_log.write(&told, admission);
+            headers: self.rules.headers(&header.headers),
+        }
     }
 }
 
@@ -123,70 +183,68 @@ fn tls<'s>(session: &'s ServerSession, hex: &'s mut [u8; CERTIFICATE_CHARS]) -> 
     Some(Tls {
         version: version_of_tls(&digest.version),
         cipher: &digest.cipher,
-        client: hexadecimal(&digest.cert_digest, hex),
+        client: digits(&digest.cert_digest, hex),
     })
 }
 
-/// Adds what is known of who served the request, here or at another replica. Most requests are no calls and come without TLS, so
-/// that what is told of calls and certificates is kept out of the way.
-fn add_served<'a>(record: &mut Record<'a>, context: &'a Context) {
-    if let Some(client) = &context.client {
-        record.protocol_version = Some(client.protocol_version());
-        record.client_name = client.name();
-        record.client_version = client.version();
-    }
+/// What is known of a tool's call, from here or from the replica that served it.
+fn call(context: &Context) -> Option<Call<'_>> {
     match (&context.call, &context.there) {
-        (Some(call), _) => add_call(record, call.notes()),
-        (None, Some(there)) => add_there(record, there),
-        (None, None) => {}
+        (Some(call), _) => Some(here(call.notes())),
+        (None, Some(there)) => Some(elsewhere(there)),
+        (None, None) => None,
+    }
+}
+
+/// Kept out of the way of requests that are no calls, as the next one.
+#[inline(never)]
+fn here(noted: Noted<'_>) -> Call<'_> {
+    let (metrics, functions, labels): (&[_], &[_], &[_]) = match noted.shape {
+        Some(shape) => (&shape.metrics, &shape.functions, &shape.labels),
+        None => (&[], &[], &[]),
+    };
+    Call {
+        backend: noted.backend,
+        tenant: noted.tenant,
+        upstream_status: noted.upstream_status,
+        upstream_time: noted.upstream_time,
+        retries: noted.retries,
+        fingerprint: noted.fingerprint,
+        form: noted.query_form.map(Form::label),
+        metrics,
+        functions,
+        labels,
+        query: noted.query,
+        range: noted.range,
+        step: noted.step,
+        rows: noted.rows,
+        rows_total: noted.rows_total,
+        bytes: noted.bytes,
+        truncated: noted.truncation.map(Truncation::label),
     }
 }
 
 #[inline(never)]
-fn add_call<'a>(record: &mut Record<'a>, noted: Noted<'a>) {
-    record.backend = noted.backend;
-    record.tenant = noted.tenant;
-    record.upstream_status = noted.upstream_status;
-    record.upstream_time = noted.upstream_time;
-    record.retries = noted.retries;
-    record.query_fingerprint = noted.fingerprint;
-    record.query_form = noted.query_form.map(Form::label);
-    if let Some(shape) = noted.shape {
-        record.query_metrics = &shape.metrics;
-        record.query_functions = &shape.functions;
-        record.query_labels = &shape.labels;
+fn elsewhere(there: &There) -> Call<'_> {
+    Call {
+        backend: there.backend.as_deref(),
+        tenant: there.tenant.as_deref(),
+        upstream_status: there.status,
+        upstream_time: there.time,
+        retries: there.retries,
+        fingerprint: there.fingerprint.as_deref(),
+        form: there.form(),
+        metrics: &there.metrics,
+        functions: &there.functions,
+        labels: &there.labels,
+        query: there.query.as_deref(),
+        range: there.range,
+        step: there.step,
+        rows: there.rows,
+        rows_total: there.rows_total,
+        bytes: there.bytes,
+        truncated: there.truncation(),
     }
-    record.query = noted.query;
-    record.range = noted.range;
-    record.step = noted.step;
-    record.rows = noted.rows;
-    record.rows_total = noted.rows_total;
-    record.answer_bytes = noted.bytes;
-    record.truncated = noted.truncation.map(Truncation::label);
-}
-
-#[inline(never)]
-fn add_there<'a>(record: &mut Record<'a>, there: &'a There) {
-    record.backend = there.backend.as_deref();
-    record.tenant = there.tenant.as_deref();
-    record.upstream_status = there.status;
-    record.upstream_time = there.time;
-    record.retries = there.retries;
-    record.query_fingerprint = there.fingerprint.as_deref();
-    record.query_form = there.form();
-    record.query_metrics = &there.metrics;
-    record.query_functions = &there.functions;
-    record.query_labels = &there.labels;
-    record.query = there.query.as_deref();
-    record.range = there.range;
-    record.step = there.step;
-    record.rows = there.rows;
-    record.rows_total = there.rows_total;
-    record.answer_bytes = there.bytes;
-    record.truncated = there.truncation();
-    record.protocol_version = there.protocol_version.as_deref().or(record.protocol_version);
-    record.client_name = there.client_name.as_deref().or(record.client_name);
-    record.client_version = there.client_version.as_deref().or(record.client_version);
 }
 
 /// The status answered; none while only a 100 was.
@@ -194,6 +252,9 @@ pub(super) fn status(session: &ServerSession) -> Option<u16> {
     let written = session.response_written().map(|answer| answer.status);
     written.filter(|status| !status.is_informational()).map(|status| status.as_u16())
 }
+
+/// Characters of a W3C trace id.
+const TRACE_ID_CHARS: usize = 32;
 
 /// Characters of a SHA-256 in hexadecimal digits.
 const CERTIFICATE_CHARS: usize = 64;
@@ -207,16 +268,10 @@ fn version_of_tls(name: &str) -> &str {
     }
 }
 
-/// The digest of a certificate in hexadecimal digits; empty where there is none.
-#[inline(never)]
-fn hexadecimal<'h>(digest: &[u8], hex: &'h mut [u8; CERTIFICATE_CHARS]) -> &'h str {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let mut length = 0;
-    for (place, nibble) in hex.iter_mut().zip(nibbles) {
-        *place = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        length += 1;
-    }
+/// A digest in hexadecimal digits; empty where there is none.
+fn digits<'h>(digest: &[u8], hex: &'h mut [u8; CERTIFICATE_CHARS]) -> &'h str {
+    hex::write(digest, hex);
+    let length = CERTIFICATE_CHARS.min(digest.len() * 2);
     hex.get(..length).and_then(|hex| std::str::from_utf8(hex).ok()).unwrap_or_default()
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    access_log::{Format, trial},
+    access_log::{Format, Tell as _, trial},
     config::{Records, Redaction},
 };
 

@@ -280,6 +280,27 @@ fn names_of_whatever_length_are_written_as_each_fact_for_itself() {
 }
 
 #[test]
+fn an_id_that_we_made_is_shown_as_one_of_a_client_that_hides_nothing() {
+    let all = Records::default;
+    let form = |form| Records { fields_redacted: vec![(Field::RequestId, form)], ..all() };
+    let told = Record { request_id: b"0192f0c1a7d47b3e9a52f1c0de4b8a61", ..record() };
+    let made = Record { made_id: true, ..told };
+    for records in [
+        all(),
+        form(Redaction::Mask),
+        form(Redaction::Hash),
+        form(Redaction::Length),
+        Records { fields_excluded: vec![Field::RequestId], ..all() },
+    ] {
+        let rules = trial::rules(records);
+        for format in Format::ALL {
+            let made = trial::bytes(&made, format, &rules);
+            assert_eq!(made, trial::bytes(&told, format, &rules), "{format:?}");
+        }
+    }
+}
+
+#[test]
 fn what_one_log_remembers_is_not_shown_by_another() {
     let changed = |change: fn(&mut Records)| {
         let mut records = Records::default();
@@ -327,7 +348,7 @@ proptest! {
             rpc_id: Some(&id),
             path: &path,
             client_name: Some(&name),
-            tenant: Some(&name),
+            call: Some(&Call { tenant: Some(&name), ..*trial::CALL }),
             ..record()
         };
         prop_assert_eq!(line(&told), by_looking_at_all(&told));

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::{
-    access_log::{Format, Record, identity::Identities, trial},
+    access_log::{Call, Format, Record, identity::Identities, trial},
     config::{ArgumentForm, Identity, IdentityForm, Records, ToolArguments},
 };
 
@@ -103,10 +103,13 @@ fn detectors_look_at_every_text_of_a_client() {
         rpc_id: Some(mail.as_bytes()),
         tool: Some(mail),
         prompt: Some(mail),
-        query: Some(mail),
-        query_metrics: &metrics,
-        query_functions: &metrics,
-        query_labels: &metrics,
+        call: Some(&Call {
+            query: Some(mail),
+            metrics: &metrics,
+            functions: &metrics,
+            labels: &metrics,
+            ..*trial::CALL
+        }),
         ..trial::record()
     };
     let rules = trial::rules(Records::default());
@@ -150,12 +153,15 @@ fn what_is_shown_was_looked_at_however_much_was_taken_out() {
     let rules = trial::rules(Records::default());
     let jwt = format!("eyJ{}.{}.x", "a".repeat(400), "b".repeat(400));
     let text = format!("{jwt} {} alice@example.com", "c ".repeat(600));
-    let record = Record { query: Some(&text), ..trial::record() };
     let long = format!("{} alice@example.com", "d ".repeat(1300));
-    let shown = read(&record, &rules)["query"].as_str().unwrap().to_owned();
-    assert!(shown.starts_with("[jwt] c c") && !shown.contains("alice"), "{shown}");
-    let shown = read(&Record { query: Some(&long), ..trial::record() }, &rules);
-    assert!(!shown.to_string().contains("alice"));
+    let shown = |query| {
+        let call = Call { query: Some(query), ..*trial::CALL };
+        let record = Record { call: Some(&call), ..trial::record() };
+        read(&record, &rules)["query"].as_str().unwrap().to_owned()
+    };
+    let seen = shown(&text);
+    assert!(seen.starts_with("[jwt] c c") && !seen.contains("alice"), "{seen}");
+    assert!(!shown(&long).contains("alice"));
 }
 
 #[test]

@@ -1,13 +1,12 @@
 use super::*;
 use crate::{
-    access_log::{Format, Record, Rules, trial},
+    access_log::{Field, Format, Record, Rules, Tell as _, trial},
     config::Records,
 };
 
 const AGENT: Field = Field::UserAgent;
-const NAME: Field = Field::ClientName;
 
-fn known(which: (RulesId, Run), facts: &[(Field, Said<'_>)]) -> Option<String> {
+fn known(which: (RulesId, Run), facts: &[Said<'_>]) -> Option<String> {
     let mut out = b"before".to_vec();
     let known = append(&mut out, which, facts);
     let text = String::from_utf8(out).unwrap();
@@ -20,16 +19,15 @@ fn known(which: (RulesId, Run), facts: &[(Field, Said<'_>)]) -> Option<String> {
 fn a_run_is_known_by_each_of_its_texts_its_kind_and_its_rules() {
     let (rules, others) = (trial::rules(Records::default()), trial::rules(Records::default()));
     let which = (rules.id(), Run::Client);
-    let two = |one: &'static str, other: &'static str| {
-        [(AGENT, Said::Client(one.as_bytes())), (NAME, Said::Text(other))]
-    };
+    let two =
+        |one: &'static str, other: &'static str| [Said::Client(one.as_bytes()), Said::Text(other)];
     assert_eq!(known(which, &two("ab", "c")), None);
     remember(which, &two("ab", "c"), b"written");
     assert_eq!(known(which, &two("ab", "c")).as_deref(), Some("written"));
     for facts in [two("a", "bc"), two("abc", ""), two("ab", "d"), two("xb", "c")] {
         assert_eq!(known(which, &facts), None, "{facts:?}");
     }
-    assert_eq!(known(which, &[(AGENT, Said::Client(b"ab")), (NAME, Said::Nothing)]), None);
+    assert_eq!(known(which, &[Said::Client(b"ab"), Said::Nothing]), None);
     assert_eq!(known((rules.id(), Run::Target), &two("ab", "c")), None);
     assert_eq!(known((others.id(), Run::Client), &two("ab", "c")), None);
 }
@@ -37,11 +35,11 @@ fn a_run_is_known_by_each_of_its_texts_its_kind_and_its_rules() {
 #[test]
 fn a_text_that_is_not_there_is_not_an_empty_one() {
     let which = (trial::rules(Records::default()).id(), Run::Client);
-    remember(which, &[(AGENT, Said::Nothing), (NAME, Said::Text("n"))], b"one");
-    remember(which, &[(AGENT, Said::Client(b"")), (NAME, Said::Text("n"))], b"other");
-    let nothing = known(which, &[(AGENT, Said::Nothing), (NAME, Said::Text("n"))]);
+    remember(which, &[Said::Nothing, Said::Text("n")], b"one");
+    remember(which, &[Said::Client(b""), Said::Text("n")], b"other");
+    let nothing = known(which, &[Said::Nothing, Said::Text("n")]);
     assert_eq!(nothing.as_deref(), Some("one"));
-    let empty = known(which, &[(AGENT, Said::Client(b"")), (NAME, Said::Text("n"))]);
+    let empty = known(which, &[Said::Client(b""), Said::Text("n")]);
     assert_eq!(empty.as_deref(), Some("other"));
 }
 
@@ -49,13 +47,13 @@ fn a_text_that_is_not_there_is_not_an_empty_one() {
 fn little_is_remembered_for_a_short_time() {
     let which = (trial::rules(Records::default()).id(), Run::Client);
     let long = "n".repeat(BYTES_MAX + 1);
-    remember(which, &[(NAME, Said::Text(&long))], b"long");
-    assert_eq!(known(which, &[(NAME, Said::Text(&long))]), None);
+    remember(which, &[Said::Text(&long)], b"long");
+    assert_eq!(known(which, &[Said::Text(&long)]), None);
     let names: Vec<_> = (0..=REMEMBERED).map(|number| format!("n{number}")).collect();
     for name in &names {
-        remember(which, &[(NAME, Said::Text(name))], name.as_bytes());
+        remember(which, &[Said::Text(name)], name.as_bytes());
     }
-    let are_known = names.iter().map(|name| known(which, &[(NAME, Said::Text(name))]).is_some());
+    let are_known = names.iter().map(|name| known(which, &[Said::Text(name)]).is_some());
     let are_known: Vec<_> = are_known.collect();
     assert!(!are_known[0] && are_known[1..].iter().all(|known| *known), "{are_known:?}");
 }

@@ -50,7 +50,10 @@ fn each_part_narrows_and_several_of_one_widen() {
                 ..record("c", None)
             })
             .event(&Event::RecordsDropped(1))
-            .record(&Record { backend: Some("b2"), ..record("d", None) });
+            .record(&Record {
+                call: Some(&Call { backend: Some("b2"), ..*CALL }),
+                ..record("d", None)
+            });
         let text = |field, text: &str| Wanted {
             texts: vec![(field, vec![text.to_owned()])],
             ..Wanted::default()

@@ -24,16 +24,14 @@ fn busy(format: SinkFormat) -> Written {
         outcome: Outcome::Forbidden,
         reason: Some("tool"),
         rule: Some("rules[1]"),
-        backend: None,
-        rows: None,
+        call: None,
         ..record("refused", Some(&bob))
     };
     Written::by(SECRET, format)
         .record(&record("a1", Some(&alice)))
         .record(&Record {
             duration: Duration::from_millis(2500),
-            query_fingerprint: Some("f00d"),
-            query_metrics: &metrics,
+            call: Some(&Call { fingerprint: Some("f00d"), metrics: &metrics, ..*CALL }),
             ..record("a2", Some(&alice))
         })
         .record(&refused)
@@ -49,7 +47,7 @@ fn busy(format: SinkFormat) -> Written {
         .record(&Record {
             event: RecordEvent::StreamEnd,
             bytes_out: 70_000,
-            backend: Some("other"),
+            call: Some(&Call { backend: Some("other"), ..*CALL }),
             ..record("s", Some(&bob))
         })
 }

@@ -1,7 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    access_log::{Format, Record, Rules},
+    access_log::{Format, Record, Rules, Tell as _},
     config::{self, Records},
 };
 
