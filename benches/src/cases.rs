@@ -22,6 +22,8 @@ pub enum Case {
     ToolsListStateless,
     /// The same where nothing is recorded.
     ToolsListAuditOff,
+    /// The same by another process that records nothing either.
+    ToolsListAuditControl,
     /// The same where each request is recorded, and its record sealed.
     ToolsListAuditChain,
     /// The same where each request is traced, and nothing recorded.
@@ -55,12 +57,13 @@ pub enum Credential {
 
 impl Case {
     /// All cases, the unit first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Static200,
         Self::PingSession,
         Self::PingSessionHop,
         Self::ToolsListStateless,
         Self::ToolsListAuditOff,
+        Self::ToolsListAuditControl,
         Self::ToolsListAuditChain,
         Self::ToolsListTraced,
         Self::ToolsCallStub,
@@ -80,6 +83,7 @@ impl Case {
             Self::PingSessionHop => "ping_session_hop",
             Self::ToolsListStateless => "tools_list_stateless",
             Self::ToolsListAuditOff => "tools_list_audit_off",
+            Self::ToolsListAuditControl => "tools_list_audit_control",
             Self::ToolsListAuditChain => "tools_list_audit_chain",
             Self::ToolsListTraced => "tools_list_traced",
             Self::ToolsCallStub => "tools_call_stub",
@@ -98,6 +102,7 @@ impl Case {
             Self::Static200 => Contender::Bare,
             Self::PingSessionHop => Contender::Replica,
             Self::ToolsListAuditOff => Contender::Silent,
+            Self::ToolsListAuditControl => Contender::Control,
             Self::ToolsListAuditChain => Contender::Audited,
             Self::ToolsListTraced => Contender::Traced,
             Self::PingSession
@@ -122,6 +127,7 @@ impl Case {
             Self::Static200
             | Self::PingSessionHop
             | Self::ToolsListAuditOff
+            | Self::ToolsListAuditControl
             | Self::ToolsListAuditChain
             | Self::ToolsListTraced
             | Self::ToolsCallStubSession
@@ -139,8 +145,15 @@ impl Case {
     /// The case that asks the same where nothing is recorded.
     #[must_use]
     pub fn silent(self) -> Option<Self> {
-        matches!(self, Self::ToolsListAuditChain | Self::ToolsListTraced)
-            .then_some(Self::ToolsListAuditOff)
+        let compared =
+            [Self::ToolsListAuditControl, Self::ToolsListAuditChain, Self::ToolsListTraced];
+        compared.contains(&self).then_some(Self::ToolsListAuditOff)
+    }
+
+    /// The case whose extra is what the measurement makes of no difference.
+    #[must_use]
+    pub fn control(self) -> Option<Self> {
+        self.silent().map(|_| Self::ToolsListAuditControl)
     }
 
     /// The case that asks the same of whoever owns the session.
@@ -162,6 +175,7 @@ impl Case {
             Self::Static200
             | Self::ToolsListStateless
             | Self::ToolsListAuditOff
+            | Self::ToolsListAuditControl
             | Self::ToolsListAuditChain
             | Self::ToolsListTraced
             | Self::ToolsCallStub
@@ -189,6 +203,7 @@ impl Case {
             }
             Self::ToolsListStateless
             | Self::ToolsListAuditOff
+            | Self::ToolsListAuditControl
             | Self::ToolsListAuditChain
             | Self::ToolsListTraced
             | Self::Refused401 => post(&stateless_list, &stateless("tools/list", "")),

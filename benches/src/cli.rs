@@ -15,12 +15,13 @@ idle sessions, and CPU per request beside many of them.
 
 usage: bench-edge [sessions] [options]
 
-  --rounds N        rounds of every case, one after the other [9]
+  --rounds N        rounds of every case, one after the other [4, or 9 of sessions]
   --requests N      requests of a round [20000]
   --connections N   connections that share them [16]
   --json FILE       where the results go [target/bench/edge.json or sessions.json]
 
 not with `sessions`:
+  --starts N        how often all servers are started anew, each time for so many rounds [6]
   --only CASE       measure static_200 and this case alone, and no memory
   --streams N       open streams whose memory is measured [1000]
 
@@ -53,8 +54,10 @@ pub enum Subject {
 pub struct Options {
     /// What to measure.
     pub subject: Subject,
-    /// Rounds of every case.
+    /// Rounds of every case, after each start.
     pub rounds: u32,
+    /// How often the servers are started.
+    pub starts: u32,
     /// Requests of a round.
     pub requests: u32,
     /// Connections that share them.
@@ -71,13 +74,14 @@ pub struct Options {
 
 impl Options {
     fn of(subject: Subject) -> Self {
-        let json = match subject {
-            Subject::Edge => "target/bench/edge.json",
-            Subject::Sessions => "target/bench/sessions.json",
+        let (rounds, json) = match subject {
+            Subject::Edge => (4, "target/bench/edge.json"),
+            Subject::Sessions => (9, "target/bench/sessions.json"),
         };
         Self {
             subject,
-            rounds: 9,
+            rounds,
+            starts: 6,
             requests: 20_000,
             connections: 16,
             only: None,
@@ -110,6 +114,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, Failure
             "--requests" => options.requests = number(value()?)?,
             "--connections" => options.connections = number(value()?)?,
             "--sessions" if of_sessions => options.sessions = number(value()?)?,
+            "--starts" if !of_sessions => options.starts = number(value()?)?,
             "--streams" if !of_sessions => options.streams = number(value()?)?,
             "--json" => options.json = value()?.into(),
             "--only" if !of_sessions => {

@@ -34,8 +34,10 @@ pub struct Row {
     /// CPU of a request that is passed on beside that of the same request where the session is, in the same round:
     /// median of the rounds.
     pub local_ratio: Option<f64>,
-    /// CPU beyond that of the same request where nothing is recorded, in the same round: median of the rounds.
+    /// CPU beyond that of the same request where nothing is recorded: mean of `extra_us_of_starts`.
     pub extra_us: Option<f64>,
+    /// The same for each time that the servers were started: median of the differences within its rounds.
+    pub extra_us_of_starts: Option<Vec<f64>>,
     /// What `extra_us`, or else `ratio` or `each_bytes`, may be at most.
     pub bar: Option<f64>,
 }
@@ -49,15 +51,19 @@ pub struct Beside<'a> {
     pub local: Option<&'a [Round]>,
     /// Those of the same request where nothing is recorded.
     pub silent: Option<&'a [Round]>,
+    /// How many of them belong to one start of the servers.
+    pub rounds_of_start: usize,
 }
 
 impl Row {
     /// The row of a case.
     #[must_use]
     pub fn of_case(case: Case, rounds: &[Round], beside: Beside<'_>) -> Self {
+        let extras = beside.silent.map(|silent| extras(rounds, silent, beside.rounds_of_start));
         Self {
             local_ratio: beside.local.map(|local| ratio(rounds, local)),
-            extra_us: beside.silent.map(|silent| extra(rounds, silent)),
+            extra_us: extras.as_deref().map(mean),
+            extra_us_of_starts: extras,
             bar: case.extra_us_max().or(case.ratio_max()),
             ..Self::of_rounds(case.contender(), case.name(), rounds, beside.unit)
         }
@@ -84,6 +90,7 @@ impl Row {
             ratio: Some(ratio(rounds, unit)),
             local_ratio: None,
             extra_us: None,
+            extra_us_of_starts: None,
             bar: None,
         }
     }
@@ -104,6 +111,7 @@ impl Row {
             ratio: None,
             local_ratio: None,
             extra_us: None,
+            extra_us_of_starts: None,
             bar: Some(share.kept.bytes_max()),
         }
     }
@@ -162,15 +170,26 @@ fn ratio(rounds: &[Round], unit: &[Round]) -> f64 {
     median(rounds.iter().zip(unit).map(|(own, unit)| own.cpu_us / unit.cpu_us))
 }
 
-/// As above.
-fn extra(rounds: &[Round], silent: &[Round]) -> f64 {
-    median(rounds.iter().zip(silent).map(|(own, silent)| own.cpu_us - silent.cpu_us))
+/// As above, for each start: its rounds have the same processes, so they are no samples of their own.
+fn extras(rounds: &[Round], silent: &[Round], rounds_of_start: usize) -> Vec<f64> {
+    let each = rounds_of_start.max(1);
+    let extra = |(own, silent): (&[Round], &[Round])| {
+        median(own.iter().zip(silent).map(|(own, silent)| own.cpu_us - silent.cpu_us))
+    };
+    rounds.chunks(each).zip(silent.chunks(each)).map(extra).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    let count = u32::try_from(values.len()).map_or(f64::NAN, f64::from);
+    values.iter().sum::<f64>() / count
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();
     values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+    // Of an even number there are two; the upper alone would be too high.
+    f64::midpoint(middle(values.len().saturating_sub(1) / 2), middle(values.len() / 2))
 }
 
 /// The rows as an aligned table.
@@ -211,4 +230,44 @@ pub fn write_json(rows: &[Row], path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(path, json))
         .map_err(Failure::system("write the results"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(cpu_us: &[f64]) -> Vec<Round> {
+        let round = |cpu_us: &f64| Round {
+            cpu_us: *cpu_us,
+            p50_us: 1.0,
+            p99_us: 1.0,
+            rss_bytes: 1,
+            requests: 1,
+            errors: 0,
+        };
+        cpu_us.iter().map(round).collect()
+    }
+
+    #[test]
+    fn a_median_of_an_even_number_lies_between_both_in_the_middle() {
+        let of = |values: &[f64]| median(values.iter().copied());
+        assert!(of(&[]).is_nan());
+        for (values, wanted) in [
+            (&[4.0][..], 4.0),
+            (&[4.0, 2.0], 3.0),
+            (&[9.0, 1.0, 2.0], 2.0),
+            (&[9.0, 1.0, 2.0, 4.0], 3.0),
+        ] {
+            assert!((of(values) - wanted).abs() < 1e-9, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn an_extra_is_the_mean_of_what_each_start_has_in_the_middle() {
+        let own = rounds(&[3.0, 3.0, 90.0, 6.0, 6.0, 6.0]);
+        let silent = rounds(&[1.0; 6]);
+        let extras = extras(&own, &silent, 3);
+        assert_eq!(extras, [2.0, 5.0]);
+        assert!((mean(&extras) - 3.5).abs() < 1e-9);
+    }
 }

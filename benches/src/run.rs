@@ -1,6 +1,7 @@
 //! One run: rounds, then memory, then what is said about it.
 
 use std::{
+    fs,
     io::{self, Write as _},
     path::Path,
 };
@@ -77,33 +78,64 @@ async fn measure_cases(
     folder: &Path,
 ) -> Result<Vec<Row>, Failure> {
     let minter = Minter::new();
-    let mut stages = Vec::new();
-    for contender in Contender::ALL {
-        stages.push(Stage::start(contender, cpu, folder, &minter)?);
-    }
     let Options { requests, connections, .. } = *options;
     let load = Load { requests, connections, spin: cpu.is_some() };
-    let mut measured: Vec<(Prepared, Vec<Round>)> = Vec::new();
-    for case in Case::ALL {
-        if options.only.is_none_or(|only| is_beside(case, only)) {
-            let stage = stage_of(&mut stages, case)?;
-            measured.push((Prepared::new(case, stage, &minter).await?, Vec::new()));
+    let asked = |case: &Case| options.only.is_none_or(|only| is_beside(*case, only));
+    let cases: Vec<Case> = Case::ALL.into_iter().filter(asked).collect();
+    let mut measured: Vec<Vec<Round>> = cases.iter().map(|_| Vec::new()).collect();
+    for start in 0..options.starts {
+        let folder = folder.join(start.to_string());
+        let mut stages = start_all(&cases, start % 2 == 1, |contender| {
+            Stage::start(contender, cpu, &folder, &minter)
+        })?;
+        let mut prepared = Vec::new();
+        for (case, rounds) in cases.iter().zip(&mut measured) {
+            let stage = stage_of(&mut stages, *case)?;
+            prepared.push((Prepared::new(*case, stage, &minter).await?, rounds));
         }
-    }
-    for _ in 0..options.rounds {
-        for (prepared, rounds) in &mut measured {
-            let stage = stage_of(&mut stages, prepared.case)?;
-            rounds.push(prepared.round(stage, load, &minter).await?);
+        for round in 0..options.rounds {
+            for place in order(prepared.len(), start * options.rounds + round) {
+                let Some((prepared, rounds)) = prepared.get_mut(place) else { continue };
+                let stage = stage_of(&mut stages, prepared.case)?;
+                rounds.push(prepared.round(stage, load, &minter).await?);
+            }
         }
-        // The next round begins with another case, so that none always follows the same.
-        measured.rotate_left(1);
+        // What it leaves behind would be in the way of the next.
+        drop(stages);
+        fs::remove_dir_all(&folder).map_err(Failure::system("remove a temporary folder"))?;
     }
-    Ok(rows(&measured))
+    Ok(rows(&cases, &measured, options.rounds))
+}
+
+/// In which order so many cases are asked in a round: each time the other way, and after each two beginning with the next, so
+/// that no case always follows the same one or is always the last.
+fn order(cases: usize, round: u32) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..cases).collect();
+    let first = usize::try_from(round / 2).unwrap_or_default();
+    order.rotate_left(first.checked_rem(cases).unwrap_or_default());
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// Starts whoever answers these cases, `backwards` every other time: who starts first may find better memory.
+fn start_all(
+    cases: &[Case],
+    backwards: bool,
+    start: impl Fn(Contender) -> Result<Stage, Failure>,
+) -> Result<Vec<Stage>, Failure> {
+    let wanted = |contender: &Contender| cases.iter().any(|case| case.contender() == *contender);
+    let mut wanted: Vec<_> = Contender::ALL.into_iter().filter(wanted).collect();
+    if backwards {
+        wanted.reverse();
+    }
+    wanted.into_iter().map(start).collect()
 }
 
 /// Whether a case is measured when only one is asked for: it, the unit, and what it is compared with.
 fn is_beside(case: Case, only: Case) -> bool {
-    let compared = [Some(only), Some(Case::Static200), only.local(), only.silent()];
+    let compared = [Some(only), Some(Case::Static200), only.local(), only.silent(), only.control()];
     compared.contains(&Some(case))
 }
 
@@ -113,21 +145,22 @@ fn stage_of(stages: &mut [Stage], case: Case) -> Result<&mut Stage, Failure> {
     stages.iter_mut().find(wanted).ok_or(Failure::NoAddress)
 }
 
-fn rows(measured: &[(Prepared, Vec<Round>)]) -> Vec<Row> {
-    let rounds_of = |case: Case| {
-        let found = measured.iter().find(|(prepared, _)| prepared.case == case);
-        found.map(|(_, rounds)| rounds.as_slice())
+fn rows(cases: &[Case], measured: &[Vec<Round>], rounds_of_start: u32) -> Vec<Row> {
+    let rounds_of = |wanted: Case| {
+        let mut both = cases.iter().zip(measured);
+        both.find(|(case, _)| **case == wanted).map(|(_, rounds)| rounds.as_slice())
     };
     let unit = rounds_of(Case::Static200).unwrap_or_default();
-    let row = |case: Case| {
+    let row = |case: &Case| {
         let beside = Beside {
             unit,
             local: case.local().and_then(rounds_of),
             silent: case.silent().and_then(rounds_of),
+            rounds_of_start: usize::try_from(rounds_of_start).unwrap_or(usize::MAX),
         };
-        Some(Row::of_case(case, rounds_of(case)?, beside))
+        Some(Row::of_case(*case, rounds_of(*case)?, beside))
     };
-    Case::ALL.into_iter().filter_map(row).collect()
+    cases.iter().filter_map(row).collect()
 }
 
 async fn measure_memory(
@@ -145,4 +178,29 @@ async fn measure_memory(
         rows.push(Row::of_share(&kept.measure(&server, count).await?));
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_case_stands_everywhere_and_on_both_sides_of_each_other() {
+        for cases in [4, 14] {
+            let rounds: Vec<_> =
+                (0..2 * u32::try_from(cases).unwrap()).map(|round| order(cases, round)).collect();
+            for case in 0..cases {
+                let place = |order: &Vec<usize>| order.iter().position(|one| *one == case).unwrap();
+                for wanted in 0..cases {
+                    assert_eq!(rounds.iter().filter(|order| place(order) == wanted).count(), 2);
+                }
+                for other in (0..cases).filter(|other| *other != case) {
+                    let is_after = |order: &&Vec<usize>| {
+                        place(order) > order.iter().position(|one| *one == other).unwrap()
+                    };
+                    assert_eq!(rounds.iter().filter(is_after).count(), cases);
+                }
+            }
+        }
+    }
 }

@@ -31,7 +31,9 @@ pub enum Contender {
     Replica,
     /// The same as [`Contender::Promgate`], and nothing is recorded.
     Silent,
-    /// The same, and every fact of each request is recorded and sealed into a chain.
+    /// The same as [`Contender::Silent`], in a process of its own: what two processes differ by that do the same.
+    Control,
+    /// The same as [`Contender::Promgate`], and every fact of each request is recorded and sealed into a chain.
     Audited,
     /// The same as [`Contender::Silent`], and each request is traced.
     Traced,
@@ -39,12 +41,13 @@ pub enum Contender {
 
 impl Contender {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bare,
         Self::Promgate,
         Self::Guarded,
         Self::Replica,
         Self::Silent,
+        Self::Control,
         Self::Audited,
         Self::Traced,
     ];
@@ -58,6 +61,7 @@ impl Contender {
             Self::Guarded => "guarded",
             Self::Replica => "replica",
             Self::Silent => "silent",
+            Self::Control => "control",
             Self::Audited => "audited",
             Self::Traced => "traced",
         }
@@ -125,7 +129,7 @@ pub fn serve(served: &Served) -> Result<(), Failure> {
             let replicas = served.replicas.ok_or(Failure::NoReplicas)?;
             edge(&runtime, served, edge::Kind::Replica(replicas))
         }
-        Contender::Silent => edge(&runtime, served, edge::Kind::Silent),
+        Contender::Silent | Contender::Control => edge(&runtime, served, edge::Kind::Silent),
         Contender::Audited => edge(&runtime, served, edge::Kind::Audited),
         Contender::Traced => {
             let receiver = served.receiver.ok_or(Failure::NoReceiver)?;

@@ -59,7 +59,7 @@ impl Stage {
         let told = Served { receiver: address, ..told };
         let server = Server::start(&told)?;
         let log = match contender {
-            Contender::Bare | Contender::Silent | Contender::Traced => None,
+            Contender::Bare | Contender::Silent | Contender::Control | Contender::Traced => None,
             Contender::Promgate | Contender::Guarded | Contender::Replica => {
                 Some(AccessLogFile::open(&told.access_log, String::new(), true)?)
             }

@@ -18,7 +18,7 @@ mod smoke {
     fn a_small_run_measures_every_case_without_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/edge.json");
-        let small = ["--rounds", "1", "--requests", "200", "--connections", "4"];
+        let small = ["--starts", "1", "--rounds", "1", "--requests", "200", "--connections", "4"];
         let kept = ["--streams", "200", "--json", file.to_str().unwrap()];
         let run = bench_edge(&[&small[..], &kept[..]].concat());
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -31,6 +31,7 @@ mod smoke {
             "ping_session_hop",
             "tools_list_stateless",
             "tools_list_audit_off",
+            "tools_list_audit_control",
             "tools_list_audit_chain",
             "tools_list_traced",
             "tools_call_stub",
@@ -40,19 +41,19 @@ mod smoke {
             "tools_list_es256_first",
             "refused_401",
         ];
-        assert_eq!(names[..13], cases);
-        assert_eq!(names[13..], ["open_stream"]);
-        for row in &rows[..13] {
+        assert_eq!(names[..14], cases);
+        assert_eq!(names[14..], ["open_stream"]);
+        for row in &rows[..14] {
             let fresh = row["case"].as_str().unwrap().ends_with("_first");
             assert_eq!(row["requests"], if fresh { 20 } else { 200 }, "{row}");
             assert_eq!(row["errors"], 0, "{row}");
             is_measured(row);
             assert_eq!(row["local_ratio"].is_number(), row["case"] == "ping_session_hop", "{row}");
-            let more = ["tools_list_audit_chain", "tools_list_traced"];
+            let more = ["tools_list_audit_control", "tools_list_audit_chain", "tools_list_traced"];
             let has_more = more.contains(&row["case"].as_str().unwrap());
             assert_eq!(row["extra_us"].is_number(), has_more, "{row}");
         }
-        is_memory(&rows[13]);
+        is_memory(&rows[14]);
         let table = String::from_utf8(run.stdout).unwrap();
         assert_eq!(table.lines().count(), 1 + rows.len(), "a heading and a line for each row");
     }
@@ -97,7 +98,7 @@ mod smoke {
     fn a_case_that_is_passed_on_is_measured_beside_the_same_where_its_session_is() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edge.json");
-        let small = ["--rounds", "1", "--requests", "40", "--connections", "2"];
+        let small = ["--starts", "1", "--rounds", "1", "--requests", "40", "--connections", "2"];
         let one = ["--only", "ping_session_hop", "--json", file.to_str().unwrap()];
         let run = bench_edge(&[&small[..], &one[..]].concat());
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -112,22 +113,28 @@ mod smoke {
     fn what_a_sealed_record_costs_is_measured_beside_none() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edge.json");
-        let small = ["--rounds", "2", "--requests", "40", "--connections", "2"];
+        let small = ["--starts", "2", "--rounds", "3", "--requests", "40", "--connections", "2"];
         let one = ["--only", "tools_list_audit_chain", "--json", file.to_str().unwrap()];
         let run = bench_edge(&[&small[..], &one[..]].concat());
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         let rows = rows(&file);
         let names: Vec<_> = rows.iter().map(|row| row["case"].as_str().unwrap()).collect();
-        assert_eq!(names, ["static_200", "tools_list_audit_off", "tools_list_audit_chain"]);
-        assert_eq!(rows[2]["bar"], 1.5);
-        assert!(rows[2]["extra_us"].is_number() && rows[1]["bar"].is_null());
+        let [off, control, chain] =
+            ["tools_list_audit_off", "tools_list_audit_control", "tools_list_audit_chain"];
+        assert_eq!(names, ["static_200", off, control, chain]);
+        assert_eq!(rows[3]["bar"], 1.5);
+        assert!(rows[3]["extra_us"].is_number() && rows[1]["extra_us"].is_null());
+        assert!(rows[2]["extra_us"].is_number() && rows[2]["bar"].is_null());
+        for row in &rows {
+            assert_eq!(row["requests"], 2 * 3 * 40, "three rounds after each of two starts: {row}");
+        }
     }
 
     #[test]
     fn one_case_is_measured_beside_the_unit_alone() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edge.json");
-        let small = ["--rounds", "1", "--requests", "40", "--connections", "2"];
+        let small = ["--starts", "1", "--rounds", "1", "--requests", "40", "--connections", "2"];
         let one = ["--only", "tools_call_stub", "--json", file.to_str().unwrap()];
         let run = bench_edge(&[&small[..], &one[..]].concat());
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -138,7 +145,7 @@ mod smoke {
 
     #[test]
     fn an_argument_that_is_unknown_or_of_the_other_run_is_an_error_that_names_it() {
-        for wrong in [&["--fast"][..], &["--sessions", "1"], &["sessions", "--streams", "1"]] {
+        for wrong in [&["--fast"][..], &["--sessions", "1"], &["sessions", "--starts", "1"]] {
             let run = bench_edge(wrong);
             assert!(!run.status.success());
             let name = wrong.iter().find(|argument| argument.starts_with("--")).unwrap();
