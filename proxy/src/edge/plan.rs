@@ -163,7 +163,14 @@ impl<'a> Plan<'a> {
         context: &mut Context,
     ) -> Result<Self, Astray<'a>> {
         let Parts { sessions, metrics, rules, .. } = parts;
-        let (message, route) = read(body, headers, parts, context)?;
+        let read = read(body, headers, parts, context);
+        if let (Err(Astray::Denied(..)), Aim::Session(id, chosen), Some(_), None) =
+            (&read, &aim, rules, &context.client)
+        {
+            // Its session will not be asked any more, and alone knows who that is.
+            context.client = chosen.worker.client(id);
+        }
+        let (message, route) = read?;
         let unknown = || {
             metrics.rejected(Rejection::SessionUnknown);
             Reply::unknown_session(id_raw(&message))

@@ -58,6 +58,25 @@ fn a_record_names_the_caller_and_the_rule_that_decided() {
 }
 
 #[test]
+fn a_call_that_is_refused_in_a_session_names_the_client_of_the_session() {
+    let (_backend, server) = start(json!({ "output": "stdout" }), readers());
+    let client = Client::session_of(server.mcp, "2025-11-25", &minter::token("alice"));
+    let told = ["prometheus_query", "prometheus_range_query"].map(|tool| {
+        let params = json!({ "name": tool, "arguments": { "query": "1" } });
+        let request = client.request("tools/call", params).header("X-Request-Id", tool);
+        let _answer = once(server.mcp, &request);
+        server.access_record(|record| record["request_id"] == tool)
+    });
+    let [allowed, refused] = &told;
+    assert_eq!((&allowed["outcome"], &refused["outcome"]), (&json!("ok"), &json!("forbidden")));
+    assert_eq!(refused["protocol_version"], "2025-11-25", "{refused}");
+    for fact in ["client_name", "client_version", "protocol_version", "era", "owner"] {
+        assert!(allowed[fact].is_string(), "{fact}: {allowed}");
+        assert_eq!(allowed[fact], refused[fact], "{fact}");
+    }
+}
+
+#[test]
 fn of_a_token_that_is_refused_nothing_is_believed() {
     let (_backend, server) = start(json!({ "output": "stdout" }), readers());
     let token = minter::token_with(json!({ "sub": "alice", "exp": 1 }));

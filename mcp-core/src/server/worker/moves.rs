@@ -6,6 +6,7 @@ use super::Worker;
 use crate::{
     principal::PrincipalId,
     server::{
+        client::Client,
         figures::wide,
         saved::{CannotRestore, SavedSession},
         sessions::Opening,
@@ -18,6 +19,12 @@ impl Worker {
     #[must_use]
     pub fn holds(&self, id: &SessionId) -> bool {
         self.sessions.look(id).is_some()
+    }
+
+    /// What the client of a session said of itself; `None` when the session is not here.
+    #[must_use]
+    pub fn client(&self, id: &SessionId) -> Option<Client> {
+        self.sessions.look(id).map(|session| Client::of_session(&session.facts))
     }
 
     /// The ids of all sessions that are here.
