@@ -56,8 +56,10 @@ struct Work {
     format: Format,
     sealing: Option<Sealing>,
     sealer: Option<Sealer>,
-    /// When the next checkpoint is due, if there are records.
+    /// When the next checkpoint is due, if there is something for it.
     checkpoint_at: Instant,
+    /// There is something for a checkpoint that is no record: what the log tells of itself, or a checkpoint that the head file lacks.
+    unsigned: bool,
     /// No rotation before this.
     rotate_after: Option<Instant>,
     /// The output is ours alone now.
@@ -84,6 +86,7 @@ impl Writer {
             sealing,
             sealer: None,
             checkpoint_at: Instant::now(),
+            unsigned: false,
             rotate_after: None,
             entered: false,
             over: false,
@@ -149,11 +152,21 @@ impl Work {
 
     /// When there is something to do even if no record comes.
     fn due(&self) -> Option<Instant> {
-        let sealed = self.sealer.as_ref().filter(|sealer| sealer.records() > 0);
-        let checkpoint = sealed.map(|_| self.checkpoint_at);
+        let checkpoint = self.wants_checkpoint().then_some(self.checkpoint_at);
         let full = self.output.full_at();
         let full = full.map(|at| self.rotate_after.map_or(at, |after| at.max(after)));
         [checkpoint, full, self.output.sync_at()].into_iter().flatten().min()
+    }
+
+    /// Whether there is something for a checkpoint.
+    fn wants_checkpoint(&self) -> bool {
+        self.sealer.as_ref().is_some_and(|sealer| self.unsigned || sealer.records() > 0)
+    }
+
+    /// Whether there are so many records that a checkpoint does not wait for its time.
+    fn has_many_records(&self) -> bool {
+        let (Some(sealing), Some(sealer)) = (&self.sealing, &self.sealer) else { return false };
+        sealer.records() >= sealing.records
     }
 
     fn batch(&mut self, batch: &mut Batch) {
@@ -167,12 +180,9 @@ impl Work {
         if self.output.is_full() {
             self.rotate();
         }
-        let most = self.sealing.as_ref().map_or(u64::MAX, |sealing| sealing.records);
-        let due = |sealer: &Sealer| {
-            sealer.records() >= most
-                || (sealer.records() > 0 && Instant::now() >= self.checkpoint_at)
-        };
-        if self.sealer.as_ref().is_some_and(due) {
+        if self.has_many_records()
+            || (self.wants_checkpoint() && Instant::now() >= self.checkpoint_at)
+        {
             self.checkpoint(CheckpointReason::Interval);
         }
         self.sync(false);

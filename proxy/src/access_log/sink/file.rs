@@ -164,10 +164,39 @@ impl LogFileOutput {
         Ok(())
     }
 
-    /// Another file stands at the path.
-    fn is_replaced(&self) -> io::Result<bool> {
+    /// Locks the file that stands at the path, which is opened if it is another than ours, and goes to its end.
+    fn hold(&mut self) -> io::Result<()> {
+        let about = self.hold_open()?;
+        if about.len() != self.bytes {
+            self.look()?;
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Locks the file that stands at the path, and says what is known of it.
+    fn hold_open(&mut self) -> io::Result<Metadata> {
+        for _ in 0..TRIES {
+            lock(&self.file)?;
+            let about = self.file.metadata()?;
+            if !self.is_replaced(&about)? {
+                return Ok(about);
+            }
+            self.open_again().map_err(io::Error::other)?;
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn unlock(&self) {
+        if flock(&self.file, FlockOperation::Unlock).is_err() {
+            // Then it is not locked.
+        }
+    }
+
+    /// Another file stands at the path than ours.
+    fn is_replaced(&self, ours: &Metadata) -> io::Result<bool> {
         match self.config.path.metadata() {
-            Ok(there) => Ok(!is_same(&there, &self.file.metadata()?)),
+            Ok(there) => Ok(!is_same(&there, ours)),
             // Somebody has moved it, and will tell us when.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -228,28 +257,16 @@ impl Output for LogFileOutput {
 
     fn enter(&mut self) -> io::Result<Entered> {
         if self.regular && self.shared {
-            for tries_left in (0..TRIES).rev() {
-                lock(&self.file)?;
-                if !self.is_replaced()? {
-                    break;
-                }
-                self.open_again().map_err(io::Error::other)?;
-                if tries_left == 0 {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-            }
-            if self.file.metadata()?.len() != self.bytes {
-                self.look()?;
-                self.changed = true;
-            }
+            // Nobody has to wait for a lock of which nothing came.
+            self.hold().inspect_err(|_failed| self.unlock())?;
         }
         let changed = std::mem::take(&mut self.changed);
         Ok(if changed { Entered::Other } else { Entered::Same })
     }
 
     fn leave(&mut self) {
-        if self.regular && self.shared && flock(&self.file, FlockOperation::Unlock).is_err() {
-            // Then it is not locked.
+        if self.regular && self.shared {
+            self.unlock();
         }
         self.keeper.work();
     }
@@ -269,7 +286,7 @@ impl Output for LogFileOutput {
     }
 
     fn full_at(&self) -> Option<Instant> {
-        let age = self.config.rotate_age.filter(|_| self.worth_keeping)?;
+        let age = self.config.rotate_age.filter(|_| self.regular && self.worth_keeping)?;
         self.made.checked_add(age)
     }
 

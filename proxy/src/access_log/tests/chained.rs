@@ -299,3 +299,68 @@ fn a_full_disk_tears_no_line_of_a_chain() {
     let (faults, end) = verify(&path);
     assert_eq!((faults, end.records, end.closed), (Vec::new(), 50, true));
 }
+
+#[test]
+fn so_many_records_bring_a_checkpoint_before_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let mut config = config(&path, |_| ());
+    config.audit.checkpoint_records = 3;
+    let log = AccessLog::start(&config, RESOURCE, &metrics()).unwrap();
+    let last = || fs::read_to_string(&path).unwrap_or_default().lines().last().map(str::to_owned);
+    let ends_with = |what: &str| last().is_some_and(|line| line.contains(what));
+    until("the first", || ends_with("\"event\":\"checkpoint\""));
+    for number in ["\"seq\":3", "\"seq\":4"] {
+        write(&log, "a");
+        until("a record", || ends_with(number));
+    }
+    write(&log, "a");
+    until("another", || ends_with("\"event\":\"checkpoint\"") && ends_with("\"records\":3"));
+    flush(&log);
+}
+
+/// A sealed log onto an output, in which a record takes more than half of the queue.
+fn onto_narrow(trial: &Trial) -> (AccessLog, SinkCounters) {
+    let sink = config::Sink { chain: true, ..plain(300) };
+    let interval = Duration::from_millis(100);
+    let audit = Audit { keys: secrets(&[KEY]), checkpoint_interval: interval, ..Audit::default() };
+    let counters = counters();
+    let sink = open::onto(Box::new(trial.clone()), &sink, &audit, counters.clone()).unwrap();
+    let log = Open::new(&config::AccessLog::off(), Box::new([sink]));
+    (AccessLog(Some(Arc::new(log))), counters)
+}
+
+#[test]
+fn a_loss_that_is_told_of_alone_gets_a_checkpoint() {
+    let trial = Trial::default();
+    let (log, counters) = onto_narrow(&trial);
+    until("the first", || trial.get(|state| state.heads) == 1);
+    trial.set(|state| state.stopped = true);
+    write(&log, "a");
+    until("the thread is held up", || trial.get(|state| state.waiting));
+    write(&log, "b");
+    assert_eq!(counters.dropped.get(), 1);
+    // The checkpoint of the first comes before the loss is told of.
+    std::thread::park_timeout(Duration::from_millis(150));
+    trial.set(|state| state.stopped = false);
+    until("a checkpoint behind it", || {
+        let written = String::from_utf8(trial.written()).unwrap();
+        let lost = written.lines().position(|line| line.contains("\"event\":\"records_dropped\""));
+        lost.is_some_and(|lost| {
+            written.lines().skip(lost).any(|line| line.contains("\"event\":\"checkpoint\""))
+        })
+    });
+    flush(&log);
+}
+
+#[test]
+fn a_head_that_could_not_be_kept_is_tried_again() {
+    let trial = Trial::default();
+    trial.set(|state| state.head_fails = true);
+    let (log, counters) = onto_narrow(&trial);
+    write(&log, "a");
+    until("both fail", || counters.write_errors.get() >= 2);
+    trial.set(|state| state.head_fails = false);
+    until("one is kept", || trial.get(|state| state.heads) == 1);
+    flush(&log);
+}

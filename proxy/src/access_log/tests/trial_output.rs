@@ -39,6 +39,7 @@ pub(super) struct TrialState {
     pub(super) syncs: usize,
     pub(super) sync_fails: bool,
     pub(super) heads: usize,
+    pub(super) head_fails: bool,
     /// Opened anew it is another, and takes all.
     pub(super) moves: bool,
     /// What was written to the one before.
@@ -138,7 +139,11 @@ impl Output for Trial {
     }
 
     fn save_head(&mut self, _line: &[u8]) -> io::Result<()> {
-        self.0.0.lock().heads += 1;
+        let mut state = self.0.0.lock();
+        if state.head_fails {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.heads += 1;
         Ok(())
     }
 }

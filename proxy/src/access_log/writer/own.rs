@@ -229,6 +229,7 @@ impl Work {
         });
         if told.is_some() {
             self.output.recorded();
+            self.unsigned = true;
         }
         told.is_some()
     }
@@ -243,12 +244,16 @@ impl Work {
             }
         });
         let Some(line) = line else { return };
+        self.unsigned = true;
         // It has to be in the log before it is in the head: after a crash of the machine the log would look cut short.
         if !self.sync(true) {
             return;
         }
         match self.output.save_head(&line) {
-            Ok(()) => self.queue.counters.checkpoint.set(since_1970()),
+            Ok(()) => {
+                self.unsigned = false;
+                self.queue.counters.checkpoint.set(since_1970());
+            }
             Err(error) => self.failed(&error),
         }
     }

@@ -43,3 +43,32 @@ fn a_file_holds_something_once_it_holds_a_record() {
     fs::write(&config.path, format!("{start}{{\"v\":1}}\n")).unwrap();
     assert!(LogFileOutput::open(&config, true).unwrap().is_full());
 }
+
+#[test]
+fn a_device_is_never_full() {
+    let age = Some(Duration::ZERO);
+    let config = LogFile { rotate_age: age, ..LogFile::at("/dev/null".into()) };
+    let mut output = LogFileOutput::open(&config, false).unwrap();
+    output.recorded();
+    // Whoever were woken for it would be woken again at once.
+    assert_eq!((output.is_full(), output.full_at()), (false, None));
+    let folder = tempfile::tempdir().unwrap();
+    let config = LogFile { rotate_age: age, ..LogFile::at(folder.path().join("access.log")) };
+    let mut output = LogFileOutput::open(&config, false).unwrap();
+    output.recorded();
+    assert!(output.is_full() && output.full_at().is_some());
+}
+
+#[test]
+fn a_file_that_cannot_be_entered_is_not_kept_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let [place, moved] = ["logs", "moved"].map(|name| folder.path().join(name));
+    fs::create_dir(&place).unwrap();
+    let mut output = LogFileOutput::open(&LogFile::at(place.join("access.log")), true).unwrap();
+    // What is at the path cannot be told, and it is not that nothing is there.
+    fs::rename(&place, &moved).unwrap();
+    fs::write(&place, "").unwrap();
+    let error = output.enter().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    lock(&File::open(moved.join("access.log")).unwrap()).unwrap();
+}
