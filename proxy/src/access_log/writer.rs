@@ -58,7 +58,8 @@ struct Work {
     sealer: Option<Sealer>,
     /// When the next checkpoint is due, if there is something for it.
     checkpoint_at: Instant,
-    /// There is something for a checkpoint that is no record: what the log tells of itself, or a checkpoint that the head file lacks.
+    /// There is something for a checkpoint that is no record of now: what the log tells of itself,
+    /// what an earlier run left, or a checkpoint that the head file lacks.
     unsigned: bool,
     /// No rotation before this.
     rotate_after: Option<Instant>,

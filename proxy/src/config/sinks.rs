@@ -15,7 +15,7 @@ use crate::expression::Filter;
 pub struct Audit {
     /// What seals records and names people: the first seals, all are known. Empty: nothing is sealed.
     pub keys: Vec<Secret>,
-    /// Longest time between two checkpoints while there are records.
+    /// Longest time between two checkpoints while there is something for it.
     pub checkpoint_interval: Duration,
     /// Most records between two checkpoints.
     pub checkpoint_records: u64,

@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Write as _},
+    mem,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
     time::{Duration, Instant, SystemTime},
@@ -17,7 +18,7 @@ use rustix::{
 };
 
 use super::{
-    keep::{Keeper, is_same, stamp},
+    keep::{Keeper, is_same, stamp, swap},
     stdout::written,
     sync::Unsynced,
 };
@@ -92,36 +93,36 @@ impl LogFileOutput {
         AccessLogError::Open { path: self.config.path.clone(), source }
     }
 
-    /// Another file is open.
+    /// Another file is open. Where that fails, what is known is what was known before.
     fn opened(&mut self) -> io::Result<()> {
+        let about = self.file.metadata()?;
+        // A file may be on the disk, and its name not.
+        if about.is_file() && about.len() == 0 {
+            sync_folder(&self.config.path, self.config.fsync)?;
+        }
         self.look()?;
         (self.synced_bytes, self.sync_failed) = (self.bytes, false);
         self.unsynced.done();
-        // A file may be on the disk, and its name not.
-        if self.regular && self.bytes == 0 {
-            sync_folder(&self.config.path, self.config.fsync)?;
-        }
         Ok(())
     }
 
-    /// Looks at the file that is open.
+    /// Looks at the file that is open. Where that fails, what is known is what was known before, so that it is looked at again.
     fn look(&mut self) -> io::Result<()> {
         let about = self.file.metadata()?;
-        self.regular = about.is_file();
-        self.bytes = about.len();
-        self.torn = false;
-        self.worth_keeping = false;
-        let age = about.created().or_else(|_unknown| about.modified()).ok();
-        let age = age.and_then(|made| SystemTime::now().duration_since(made).ok());
-        let age = if self.bytes > 0 { age.unwrap_or_default() } else { Duration::ZERO };
-        self.made = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-        if self.regular && self.bytes > 0 {
+        let (mut torn, mut worth_keeping) = (false, false);
+        if about.is_file() && about.len() > 0 {
             let mut last = [0];
             // Open for writing alone it cannot be read.
-            File::open(&self.config.path)?.read_at(&mut last, self.bytes - 1)?;
-            self.torn = last != *b"\n";
-            self.worth_keeping = holds_records(&self.config.path)?;
+            File::open(&self.config.path)?.read_at(&mut last, about.len() - 1)?;
+            torn = last != *b"\n";
+            worth_keeping = holds_records(&self.config.path)?;
         }
+        let age = about.created().or_else(|_unknown| about.modified()).ok();
+        let age = age.and_then(|made| SystemTime::now().duration_since(made).ok());
+        let age = if about.len() > 0 { age.unwrap_or_default() } else { Duration::ZERO };
+        self.made = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        (self.torn, self.worth_keeping) = (torn, worth_keeping);
+        (self.regular, self.bytes) = (about.is_file(), about.len());
         Ok(())
     }
 
@@ -135,9 +136,13 @@ impl LogFileOutput {
                 "what was last written to a log that was moved may not be on its disk"
             );
         }
-        self.file = file;
+        let old = mem::replace(&mut self.file, file);
+        if let Err(source) = self.opened() {
+            self.file = old;
+            return Err(self.cannot_open(source));
+        }
         self.changed = true;
-        self.opened().map_err(|source| self.cannot_open(source))
+        Ok(())
     }
 
     /// Writes once more what did not reach the disk. After a try that failed the system takes it for written, but still has it
@@ -260,7 +265,7 @@ impl Output for LogFileOutput {
             // Nobody has to wait for a lock of which nothing came.
             self.hold().inspect_err(|_failed| self.unlock())?;
         }
-        let changed = std::mem::take(&mut self.changed);
+        let changed = mem::take(&mut self.changed);
         Ok(if changed { Entered::Other } else { Entered::Same })
     }
 
@@ -362,22 +367,6 @@ fn open(path: &Path) -> Result<File, AccessLogError> {
         .mode(0o600)
         .open(path)
         .map_err(|source| AccessLogError::Open { path: path.to_owned(), source })
-}
-
-/// Puts `next` in the place of `path`, which goes to `aside`; where that fails, `path` is what it was.
-fn swap(path: &Path, aside: &Path, next: &Path) -> io::Result<()> {
-    // With two names for a moment there is always a file at the path. Where a file can have one name only, a process
-    // that starts in between finds none and makes one, which is replaced; its writer sees that.
-    let linked = fs::hard_link(path, aside).is_ok();
-    if !linked {
-        fs::rename(path, aside)?;
-    }
-    fs::rename(next, path).inspect_err(|_failed| {
-        let undone = if linked { fs::remove_file(aside) } else { fs::rename(aside, path) };
-        if let Err(error) = undone {
-            tracing::error!(file = %aside.display(), %error, "a log that was to be put aside is left there");
-        }
-    })
 }
 
 /// Locks a file, unless somebody else has. Where files cannot be locked, there is no lock.

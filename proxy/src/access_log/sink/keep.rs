@@ -193,5 +193,21 @@ fn compress_into(mut to: &File, from: File, fsync: Fsync) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts `next` in the place of `path`, which goes to `aside`; where that fails, `path` is what it was.
+pub(super) fn swap(path: &Path, aside: &Path, next: &Path) -> io::Result<()> {
+    // With two names for a moment there is always a file at the path. Where a file can have one name only, a process
+    // that starts in between finds none and makes one, which is replaced; its writer sees that.
+    let linked = fs::hard_link(path, aside).is_ok();
+    if !linked {
+        fs::rename(path, aside)?;
+    }
+    fs::rename(next, path).inspect_err(|_failed| {
+        let undone = if linked { fs::remove_file(aside) } else { fs::rename(aside, path) };
+        if let Err(error) = undone {
+            tracing::error!(file = %aside.display(), %error, "a log that was to be put aside is left there");
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,9 @@ impl Work {
         if state.is_none() {
             // From its first line on the chain has a head.
             self.checkpoint(CheckpointReason::Interval);
+        } else {
+            // A process that was killed left lines behind its last checkpoint, and what the new start says of them is one more.
+            self.unsigned = true;
         }
     }
 
@@ -264,7 +267,8 @@ impl Work {
             return;
         }
         self.checkpoint(CheckpointReason::Rotation);
-        if !self.sync(true) {
+        // Somebody may have put another file in its place meanwhile.
+        if !self.sync(true) || !self.output.is_full() {
             return;
         }
         match self.output.rotate() {

@@ -16,7 +16,7 @@ pub(crate) struct Audit {
     pub(crate) keys: Vec<SecretText>,
     /// Files that hold further keys, which follow those in `keys`.
     pub(crate) key_files: Vec<String>,
-    /// Longest time between two signed checkpoints of a chain, while there are records.
+    /// Longest time between two signed checkpoints of a chain, while there is something for it.
     pub(crate) checkpoint_interval: Span,
     /// Most records between two signed checkpoints of a chain.
     pub(crate) checkpoint_records: u64,

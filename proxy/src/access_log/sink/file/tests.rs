@@ -72,3 +72,20 @@ fn a_file_that_cannot_be_entered_is_not_kept_from_others() {
     assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
     lock(&File::open(moved.join("access.log")).unwrap()).unwrap();
 }
+
+#[test]
+fn a_file_that_has_grown_is_looked_at_until_that_succeeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, moved] = ["access.log", "moved.log"].map(|name| folder.path().join(name));
+    let mut output = LogFileOutput::open(&LogFile::at(path.clone()), true).unwrap();
+    assert_eq!(output.enter().unwrap(), Entered::Same);
+    output.leave();
+    // Somebody moves it and tells us later; another process writes to it meanwhile.
+    fs::rename(&path, &moved).unwrap();
+    fs::write(&moved, "of another\n").unwrap();
+    for _ in 0..2 {
+        output.enter().unwrap_err();
+    }
+    fs::rename(&moved, &path).unwrap();
+    assert_eq!(output.enter().unwrap(), Entered::Other);
+}
